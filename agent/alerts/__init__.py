@@ -1,0 +1,1 @@
+"""Direct push of incident alerts to Alertmanager."""

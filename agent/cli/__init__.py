@@ -1,0 +1,1 @@
+"""The command `demarc`: one file per subcommand, each exporting `command`."""

@@ -1,0 +1,1 @@
+"""Chain file and agent file: text to frozen values, with every error at once."""

@@ -1,0 +1,1 @@
+"""The running agent: schedule, attempts, confirmation, self-check, peers."""

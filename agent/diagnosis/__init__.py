@@ -1,0 +1,1 @@
+"""What the observations prove: roles, evidence, proof. Pure; `now` is an argument."""

@@ -1,0 +1,98 @@
+"""The incident and its transitions, as every sink receives them."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """What a diagnosis says."""
+
+    ATTRIBUTED = "attributed"
+    UNDETERMINED = "undetermined"
+    CONTRADICTION = "contradiction"
+    MONITOR = "monitor"
+
+
+class State(StrEnum):
+    """Where an incident is in its life; `suspected` is shown and never paged."""
+
+    SUSPECTED = "suspected"
+    CONFIRMED = "confirmed"
+    RECOVERING = "recovering"
+    CLOSED = "closed"
+
+
+class Standing(StrEnum):
+    """On whose word an attribution rests."""
+
+    CORROBORATED = "corroborated"
+    SINGLE_SIDED = "single-sided"
+    SELF_MEASURED = "self-measured"
+
+
+class Support(msgspec.Struct, frozen=True, kw_only=True):
+    """The evidence: failing probes (`vantage>probe`), and per cleared segment the passing ones."""
+
+    failing: tuple[str, ...] = ()
+    exonerating: dict[str, tuple[str, ...]] = {}
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """One root cause, however many probes and services see it.
+
+    `parties` is what is proven: exactly one when attributed, else empty. `candidates` are all that
+    remain possible. `standing`, `rests_on` and `margin` speak of attributed incidents only (None,
+    empty, None otherwise). `faults` maps each failing probe to its last `stage/fault`. `mover` is
+    the party whose move it is, never evidence of fault. Times are UTC epoch seconds.
+    """
+
+    id: str
+    state: State
+    kind: Kind
+    parties: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    side: str = ""
+    mover: str
+    standing: Standing | None = None
+    rests_on: tuple[str, ...] = ()
+    margin: int | None = None
+    decide_with: tuple[str, ...] = ()
+    simplest: tuple[str, ...] = ()
+    support: Support = Support()
+    faults: dict[str, str] = {}
+    vantage: str | None = None
+    opened: float
+    confirmed: float | None = None
+    closed: float | None = None
+
+    @property
+    def party(self) -> str | None:
+        """Return the proven party's id, or None."""
+        return self.parties[0] if self.parties else None
+
+
+class Event(StrEnum):
+    """Why an incident changed."""
+
+    SUSPECTED = "suspected"
+    CONFIRMED = "confirmed"
+    CHANGED = "changed"
+    RECOVERING = "recovering"
+    RELAPSED = "relapsed"
+    CLOSED = "closed"
+    DISMISSED = "dismissed"
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of one incident at `at` (UTC epoch seconds); `before` is None for a new one.
+
+    `dismissed` ends a suspicion that was never confirmed.
+    """
+
+    event: Event
+    at: float
+    incident: Incident
+    before: Incident | None = None

@@ -1,0 +1,1 @@
+"""The append-only signed record; FORMAT.md in this folder is its specification."""

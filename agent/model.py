@@ -1,0 +1,147 @@
+"""The chain and the agent file as frozen values: what the parties agree on, and what one host adds.
+
+Built by `agent.config` only, which has checked every reference: a name in here exists.
+Durations are seconds. Order is the file's order.
+"""
+
+from typing import Any
+
+import msgspec
+
+from probes.kit.spec import Evidence, Flow, Pace
+
+UNASSIGNED = "unassigned"
+SIDES = ("cloud", "line", "transit", "onprem", "saas")
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Every entry of a chain file may carry a description and a contract reference."""
+
+    description: str = ""
+    reference: str = ""
+
+
+class Party(Value, frozen=True, kw_only=True):
+    """A contractual party. `language` is `en` or `nl`; `support` its support hours as written."""
+
+    id: str
+    name: str
+    contact: dict[str, str] = {}
+    language: str = "en"
+    support: str = ""
+
+
+class Segment(Value, frozen=True, kw_only=True):
+    """One thing that must work. `owners` holds one party id, several (joint), or UNASSIGNED."""
+
+    id: str
+    owners: tuple[str, ...]
+    side: str
+    filters: bool = False
+    lead: str | None = None
+    quote: str = ""
+    until: str | None = None
+
+
+class Vantage(Value, frozen=True, kw_only=True):
+    """A host that runs demarc: its own segment and the party that operates it."""
+
+    id: str
+    segment: str
+    operator: str
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """When a service pages: always or in its hours, after so many seconds."""
+
+    when: str = "always"
+    after: float = 0.0
+
+
+class Service(Value, frozen=True, kw_only=True):
+    """What users use. `hours` as written (`Mo-Fr 07:00-19:00`, empty: always); norm in 0..1."""
+
+    id: str
+    name: str
+    hours: str = ""
+    page: Page = Page()
+    availability_norm: float | None = None
+
+
+class Confirm(msgspec.Struct, frozen=True, kw_only=True):
+    """Confirmation: `rounds` unanimous rounds that start `spacing` seconds apart; `skew` is the
+    guard band in seconds between the clocks of two vantages.
+    """
+
+    rounds: int = 5
+    spacing: float = 1.0
+    skew: float = 1.0
+
+
+class Probe(Value, frozen=True, kw_only=True):
+    """One repeated measurement. `path` starts with the vantage's segment; `back` is the return
+    path where it differs (else empty); `resolve` the segments that name resolution needs.
+    `settings` is the probe type's own struct, `flow` what it puts on the wire.
+    """
+
+    id: str
+    type: str
+    vantage: str
+    path: tuple[str, ...]
+    back: tuple[str, ...] = ()
+    resolve: tuple[str, ...] = ()
+    service: str | None = None
+    interval: float
+    timeout: float
+    settings: Any
+    flow: Flow
+    target: str
+    evidence: Evidence = Evidence.PATH
+    pace: Pace = Pace.ROUND
+    settings_hash: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return the probe's name across vantages, `vantage>probe`."""
+        return f"{self.vantage}>{self.id}"
+
+
+class Chain(Value, frozen=True, kw_only=True):
+    """The whole chain file. `hash` is SHA-256 (hex) of the canonical, fully resolved chain."""
+
+    version: int
+    effective: str
+    timezone: str
+    director: str
+    parties: dict[str, Party]
+    segments: dict[str, Segment]
+    vantages: dict[str, Vantage]
+    services: dict[str, Service]
+    confirm: Confirm
+    probes: dict[str, Probe]
+    hash: str
+    source: bytes = b""
+
+    def probes_of(self, vantage: str) -> tuple[Probe, ...]:
+        """Return the probes that run from `vantage`, in file order."""
+        return tuple(p for p in self.probes.values() if p.vantage == vantage)
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """Another agent: its vantage and the base URL of its web server; `ca_file` verifies https."""
+
+    vantage: str
+    url: str
+    ca_file: str | None = None
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent file: what is local to one host. Paths are absolute, resolved beside the file."""
+
+    vantage: str
+    chain_file: str
+    data: str
+    peers: tuple[Peer, ...] = ()
+    alertmanagers: tuple[str, ...] = ()
+    external_url: str = ""
+    source_file: str = ""

@@ -1,0 +1,1 @@
+"""The monthly service-level report, a pure function of records and chain file."""

@@ -1,0 +1,66 @@
+"""What the daemon knows at one moment, for everything that shows it: page, API, metrics, CLI."""
+
+import msgspec
+
+from agent.incident.value import Incident
+from agent.model import Chain
+from probes.kit.result import Outcome, Stage
+
+
+class ProbeNow(msgspec.Struct, frozen=True, kw_only=True):
+    """A probe's last result. `time`: UTC epoch seconds of the attempt, None before the first one.
+
+    `since` is when the present outcome began. `verified` is false until the probe has passed once
+    with its present settings.
+    """
+
+    outcome: Outcome | None = None
+    stage: Stage | None = None
+    fault: str | None = None
+    seconds: float | None = None
+    phases: dict[str, float] = {}
+    values: dict[str, float] = {}
+    detail: str = ""
+    time: float | None = None
+    since: float | None = None
+    verified: bool = False
+
+
+class PeerNow(msgspec.Struct, frozen=True, kw_only=True):
+    """Another agent as we see it. `same_chain` is None until it has answered once."""
+
+    vantage: str
+    reachable: bool
+    last: float | None = None
+    same_chain: bool | None = None
+    detail: str = ""
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the ledger and the observation store still record, and why not."""
+
+    ledger: bool = True
+    store: bool = True
+    detail: str = ""
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One consistent picture.
+
+    `probes` is keyed `vantage>probe` and holds this vantage's and the peers' probes. `segments`
+    maps id to `ok`, `degraded`, `failed` (proven), `suspected` (a candidate), `masked` (hidden
+    behind a fault) or `unknown`; `services` to `up`, `degraded`, `down`, `excused`, `unobserved`.
+    `incidents` are the open ones (suspected included), `closed` the most recent ended ones.
+    """
+
+    at: float
+    vantage: str
+    chain: Chain
+    incidents: tuple[Incident, ...] = ()
+    closed: tuple[Incident, ...] = ()
+    segments: dict[str, str] = {}
+    services: dict[str, str] = {}
+    probes: dict[str, ProbeNow] = {}
+    peers: tuple[PeerNow, ...] = ()
+    recording: Recording = Recording()
+    started: float = 0.0

@@ -1,0 +1,1 @@
+"""The HTTP server: status page, API, metrics, health, reload."""

@@ -1,0 +1,1 @@
+"""What every probe type shares: result and specification values, clocks, name resolution, secrets."""
