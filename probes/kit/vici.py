@@ -1,0 +1,103 @@
+"""strongSwan's control protocol VICI over asyncio: one session, every wait the caller's to bound.
+
+The codec is the `vici` package's; its own client blocks without timeouts. Framing, from
+strongSwan's src/libcharon/plugins/vici/README.md: every packet is preceded by its length as a 32-bit
+integer in network order; a packet starts with a type byte; named packets carry a length byte and the
+name; a streamed command answers with events of one name and ends with a response.
+
+What must stay true: whatever bytes arrive, the outcome is a message or a `ViciError`; a session that
+was left in the middle of an exchange is closed, never used again.
+"""
+
+import asyncio
+import struct
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from vici.exception import DeserializationException
+from vici.protocol import Message, Packet
+
+# Longer packets are refused by strongSwan too (vici_socket.h: VICI_MESSAGE_SIZE_MAX is 512 KiB).
+MAX_PACKET_BYTES = 512 * 1024
+
+# A value is bytes, a list of bytes, or a section of values.
+Value = bytes | list[bytes] | Mapping[str, object]
+Section = Mapping[str, Value]
+
+
+class ViciError(Exception):
+    """The other end does not speak VICI as we know it, or refused the command."""
+
+
+class Parsed(NamedTuple):
+    """A packet: its type byte, the event's name (empty for others) and its message."""
+
+    kind: int
+    event: str
+    message: Section
+
+
+def parse(packet: bytes) -> Parsed:
+    """Return what `packet` (without its length) says; ViciError for anything else."""
+    try:
+        parsed = Packet.parse(packet)
+        name = parsed.event_type.decode("ascii") if parsed.response_type == Packet.EVENT else ""
+        message = Message.deserialize(parsed.payload)
+    except (struct.error, UnicodeDecodeError, DeserializationException) as error:
+        raise ViciError(f"not a VICI packet: {type(error).__name__}") from error
+    return Parsed(parsed.response_type, name, message)
+
+
+def frame(packet: bytes) -> bytes:
+    """Return `packet` with its length before it."""
+    return struct.pack("!I", len(packet)) + packet
+
+
+class Session:
+    """One connection to a charon's VICI socket; one exchange at a time (the caller serialises)."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._registered: set[str] = set()
+
+    @classmethod
+    async def connect(cls, path: str) -> "Session":
+        """Open the unix socket `path`; OSError when there is none, or none for us."""
+        return cls(*await asyncio.open_unix_connection(path))
+
+    def close(self) -> None:
+        """Close at once; safe to call twice."""
+        self._writer.transport.abort()
+
+    async def stream(self, command: str, event: str) -> list[Section]:
+        """Run a streamed command and return its events' messages in order.
+
+        Raises ViciError, OSError or asyncio.IncompleteReadError (the daemon went away).
+        """
+        if event not in self._registered:
+            await self._exchange(Packet.register_event(event), Packet.EVENT_CONFIRM, event)
+            self._registered.add(event)
+        return await self._exchange(Packet.request(command), Packet.CMD_RESPONSE, event)
+
+    async def _exchange(self, packet: bytes, expected: int, event: str) -> list[Section]:
+        self._writer.write(frame(packet))
+        await self._writer.drain()
+        events: list[Section] = []
+        while True:
+            kind, name, message = parse(await self._read())
+            if kind == Packet.EVENT:
+                if name == event:
+                    events.append(message)
+                continue
+            if kind != expected:
+                raise ViciError(f"packet type {kind} where {expected} was expected")
+            if message.get("success", b"yes") != b"yes":
+                raise ViciError("the daemon refused the command")
+            return events
+
+    async def _read(self) -> bytes:
+        (length,) = struct.unpack("!I", await self._reader.readexactly(4))
+        if length > MAX_PACKET_BYTES:
+            raise ViciError(f"a packet of {length} bytes is longer than VICI allows")
+        return await self._reader.readexactly(length)
