@@ -1,0 +1,105 @@
+"""Dutch: the sentence patterns, with the on-screen words of the vocabulary."""
+
+from agent.words.phrases import Phrases
+
+DUTCH = Phrases(
+    and_="en",
+    or_="of",
+    more="nog {count}",
+    quoted="“{name}”",
+    probe="“{name}” ({type} naar {target})",
+    self_check="de zelfcontrole van {vantage}",
+    from_vantages="vanaf {vantages}",
+    owned="{segments} ({owner})",
+    nobody="geen afgesproken eigenaar",
+    months=(
+        "januari",
+        "februari",
+        "maart",
+        "april",
+        "mei",
+        "juni",
+        "juli",
+        "augustus",
+        "september",
+        "oktober",
+        "november",
+        "december",
+    ),
+    moment="{time} {zone} op {day} {month} {year}",
+    days=("{count} dag", "{count} dagen"),
+    hours=("{count} uur", "{count} uur"),
+    minutes=("{count} minuut", "{count} minuten"),
+    seconds=("{count} seconde", "{count} seconden"),
+    disturbed_one="{services} is verstoord: {clause}",
+    disturbed_many="{services} zijn verstoord: {clause}",
+    fails_one="sinds {since} mislukt de meting {probes} {origin}: {how}.",
+    fails_many="sinds {since} mislukken {count} metingen {origin}, {probes}: {how}.",
+    failed_one="van {since} tot {until} ({lasted}) mislukte de meting {probes} {origin}: {how}.",
+    failed_many="van {since} tot {until} ({lasted}) mislukten {count} metingen {origin}, {probes}: {how}.",
+    fails_unknown="sinds {since} werkt de keten niet zoals afgesproken.",
+    failed_unknown="van {since} tot {until} ({lasted}) werkte de keten niet zoals afgesproken.",
+    blind="Sinds {since} kan het meetpunt {vantage} niet meten: {how}.",
+    was_blind="Van {since} tot {until} ({lasted}) kon het meetpunt {vantage} niet meten: {how}.",
+    worked="Op hetzelfde moment werkten deze schakels: {parts}; dat blijkt uit {probes}.",
+    worked_nothing="Op dat moment liet geen enkele meting zien dat een andere schakel op hetzelfde pad werkte.",
+    remains=(
+        "Al het andere dat de mislukte metingen nodig hebben, werkte aantoonbaar; over blijft {segments}, "
+        "van {party} alleen, dus daar zit de storing."
+    ),
+    possible=(
+        "De storing is niet te herleiden tot één partij: mogelijk blijven {candidates}, "
+        "en de metingen onderscheiden hen niet."
+    ),
+    possible_joint=(
+        "De storing zit in {segments}, waarvan {candidates} samen eigenaar zijn; "
+        "wat van partijen samen is, wordt nooit tot één van hen herleid."
+    ),
+    possible_unassigned=(
+        "De storing zit in {segments}, waarvoor geen eigenaar is afgesproken; er kan dus geen partij worden genoemd."
+    ),
+    simplest="De eenvoudigste verklaring is een storing in {segments}; dat is een verklaring, geen bewijs.",
+    contradiction=(
+        "De metingen spreken elkaar tegen: van elke schakel die {probes} nodig heeft, "
+        "liet een andere meting zien dat hij werkte."
+    ),
+    contradiction_means=(
+        "Of er ontbreekt een schakel in het ketenbestand, of een meting klopt niet; "
+        "tot dat is gevonden, wordt geen partij genoemd."
+    ),
+    blind_means="Zolang dat duurt, gelden zijn metingen als onbekend: ze zeggen niets over de keten, goed noch slecht.",
+    suspicion=(
+        "Dit is een vermoeden: {rounds} meetronden moeten het bevestigen voordat het telt, "
+        "en vóór die tijd wordt niemand gebeld."
+    ),
+    corroborated=(
+        "Dit is onafhankelijk bevestigd: het blijft staan zonder de metingen van "
+        "welke andere partij dan {party} ook.{margin}"
+    ),
+    single_sided="Dit berust op meting van {rests_on}; geen andere partij bevestigt het met eigen metingen.{margin}",
+    self_measured="Dit blijkt alleen uit eigen meting van {party}; geen andere partij heeft het bevestigd.{margin}",
+    margin_one=" Het blijft staan, ook als één willekeurige meting niet klopt.",
+    margin_many=" Het blijft staan, ook als {count} willekeurige metingen niet kloppen.",
+    mover_owner="Aan zet is {mover}, de eigenaar van {segments}.",
+    mover_lead="Aan zet is {mover}, volgens afspraak voortrekker voor {segments}; dat zegt niets over de oorzaak.",
+    mover_director="Aan zet is {mover}, de regievoerder van de keten; dat zegt niets over de oorzaak.",
+    mover_operator="Aan zet is {mover}, die dit meetpunt beheert.",
+    mover_plain="Aan zet is {mover}; dat zegt niets over de oorzaak.",
+    recovering="De metingen slagen weer; {mover} blijft aan zet totdat ze blijven slagen.",
+    closed="De storing is voorbij; niemand hoeft er nu iets voor te doen.",
+    decides="Uitsluitsel geeft: {probes}.",
+    decides_nothing="Geen meting in het ketenbestand geeft uitsluitsel; daarvoor is een extra meting nodig.",
+    head_attributed="{segments} van {party} hapert",
+    head_undetermined="Niet te herleiden tot één partij: {candidates}",
+    head_undetermined_in="{segments} hapert, niet te herleiden tot één partij",
+    head_contradiction="Tegenstrijdige metingen{about}",
+    head_monitor="Meetpunt {vantage} kan niet meten",
+    head_services="; raakt {services}",
+    head_suspected="Vermoeden: {head}",
+    head_recovering="Herstelt: {head}",
+    head_closed="Voorbij: {head}",
+    page_line="Incident {id}, {kind}, {state}",
+    page_contact="Aan zet: {mover}{contact}",
+    page_quote="Kenmerk: {quotes}",
+    page_limits="Deze tekst wijst een technische oorzaak aan en is geen juridisch oordeel.",
+)

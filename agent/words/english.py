@@ -1,0 +1,106 @@
+"""English: the sentence patterns."""
+
+from agent.words.phrases import Phrases
+
+ENGLISH = Phrases(
+    and_="and",
+    or_="or",
+    more="{count} more",
+    quoted="“{name}”",
+    probe="“{name}” ({type} to {target})",
+    self_check="the self-check of {vantage}",
+    from_vantages="from {vantages}",
+    owned="{segments} ({owner})",
+    nobody="no agreed owner",
+    months=(
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ),
+    moment="{time} {zone} on {day} {month} {year}",
+    days=("{count} day", "{count} days"),
+    hours=("{count} hour", "{count} hours"),
+    minutes=("{count} minute", "{count} minutes"),
+    seconds=("{count} second", "{count} seconds"),
+    disturbed_one="{services} is disturbed: {clause}",
+    disturbed_many="{services} are disturbed: {clause}",
+    fails_one="since {since}, the measurement {probes} {origin} fails: {how}.",
+    fails_many="since {since}, {count} measurements {origin} fail, {probes}: {how}.",
+    failed_one="from {since} until {until} ({lasted}), the measurement {probes} {origin} failed: {how}.",
+    failed_many="from {since} until {until} ({lasted}), {count} measurements {origin} failed, {probes}: {how}.",
+    fails_unknown="since {since}, the chain does not work as agreed.",
+    failed_unknown="from {since} until {until} ({lasted}), the chain did not work as agreed.",
+    blind="Since {since}, the measuring point {vantage} cannot measure: {how}.",
+    was_blind="From {since} until {until} ({lasted}), the measuring point {vantage} could not measure: {how}.",
+    worked="At the same moment these parts worked: {parts}; this is shown by {probes}.",
+    worked_nothing="At that moment no measurement showed that another part on the same path worked.",
+    remains=(
+        "Everything else that the failing measurements need was shown to work; what remains is {segments}, "
+        "owned by {party} alone, so the disturbance lies there."
+    ),
+    possible=(
+        "The disturbance cannot be traced to one party: still possible are {candidates}, "
+        "and the measurements do not tell them apart."
+    ),
+    possible_joint=(
+        "The disturbance lies in {segments}, which {candidates} own together; "
+        "what parties own together is never traced to one of them."
+    ),
+    possible_unassigned="The disturbance lies in {segments}, which has no agreed owner, so no party can be named.",
+    simplest="The simplest explanation is a disturbance in {segments}; that is an explanation, not proof.",
+    contradiction=(
+        "The measurements contradict each other: each part that {probes} needs "
+        "was shown to work by another measurement."
+    ),
+    contradiction_means=(
+        "Either a part is missing from the chain file or a measurement is wrong, "
+        "so no party is named until that is found."
+    ),
+    blind_means="Until then its measurements count as unknown: they say nothing about the chain, good or bad.",
+    suspicion=(
+        "This is a suspicion: {rounds} confirmation rounds must agree before it counts, "
+        "and nobody is called before that."
+    ),
+    corroborated=(
+        "This is independently confirmed: it stands without the measurements "
+        "of any one operator other than {party}.{margin}"
+    ),
+    single_sided="This rests on the measurements of {rests_on}; no other operator's measurements confirm it.{margin}",
+    self_measured="This is shown by the own measurements of {party} only; no other operator has confirmed it.{margin}",
+    margin_one=" It stands even if any one measurement is wrong.",
+    margin_many=" It stands even if any {count} measurements are wrong.",
+    mover_owner="It is now the move of {mover}, the owner of {segments}.",
+    mover_lead=(
+        "It is now the move of {mover}, who by agreement takes the lead for {segments}; "
+        "that says nothing about the cause."
+    ),
+    mover_director="It is now the move of {mover}, the director of the chain; that says nothing about the cause.",
+    mover_operator="It is now the move of {mover}, who operates this measuring point.",
+    mover_plain="It is now the move of {mover}; that says nothing about the cause.",
+    recovering="The measurements pass again; it stays the move of {mover} until they keep passing.",
+    closed="The disturbance has ended; nobody needs to act on it now.",
+    decides="What would decide it: {probes}.",
+    decides_nothing="No measurement in the chain file would decide it; that takes one more measurement.",
+    head_attributed="{segments} of {party} fails",
+    head_undetermined="Cannot be traced to one party: {candidates}",
+    head_undetermined_in="{segments} fails, cannot be traced to one party",
+    head_contradiction="Measurements contradict each other{about}",
+    head_monitor="Measuring point {vantage} cannot measure",
+    head_services="; affects {services}",
+    head_suspected="Suspected: {head}",
+    head_recovering="Recovering: {head}",
+    head_closed="Ended: {head}",
+    page_line="Incident {id}, {kind}, {state}",
+    page_contact="To act: {mover}{contact}",
+    page_quote="Quote: {quotes}",
+    page_limits="This text locates a technical cause; it is not a legal judgement.",
+)

@@ -1,0 +1,75 @@
+"""The shape of a language: every sentence pattern that the words need, as one frozen value.
+
+A language that misses a pattern does not type-check. Names in braces are filled by the caller;
+both languages use the same names (a test compares them).
+"""
+
+import msgspec
+
+
+class Phrases(msgspec.Struct, frozen=True, kw_only=True):
+    """Sentence patterns of one language; `_one` and `_many` differ in number only."""
+
+    and_: str
+    more: str
+    quoted: str
+    probe: str
+    self_check: str
+    from_vantages: str
+    owned: str
+    nobody: str
+    months: tuple[str, ...]
+    moment: str
+    days: tuple[str, str]
+    hours: tuple[str, str]
+    minutes: tuple[str, str]
+    seconds: tuple[str, str]
+    disturbed_one: str
+    disturbed_many: str
+    fails_one: str
+    fails_many: str
+    failed_one: str
+    failed_many: str
+    fails_unknown: str
+    failed_unknown: str
+    blind: str
+    was_blind: str
+    worked: str
+    worked_nothing: str
+    remains: str
+    possible: str
+    possible_joint: str
+    possible_unassigned: str
+    simplest: str
+    contradiction: str
+    contradiction_means: str
+    blind_means: str
+    suspicion: str
+    corroborated: str
+    single_sided: str
+    self_measured: str
+    margin_one: str
+    margin_many: str
+    mover_owner: str
+    mover_lead: str
+    mover_director: str
+    mover_operator: str
+    mover_plain: str
+    recovering: str
+    closed: str
+    decides: str
+    decides_nothing: str
+    head_attributed: str
+    head_undetermined: str
+    head_undetermined_in: str
+    head_contradiction: str
+    head_monitor: str
+    head_services: str
+    head_suspected: str
+    head_recovering: str
+    head_closed: str
+    or_: str
+    page_line: str
+    page_contact: str
+    page_quote: str
+    page_limits: str

@@ -1,0 +1,130 @@
+"""The fixed words of the vocabulary in both languages: states, kinds, sides, stages, faults, probe types.
+
+Keys are the product's own identifiers; a key without an entry is shown as it is, so a new fault or
+probe type is readable before it has words here.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from agent.words.dutch import DUTCH
+from agent.words.english import ENGLISH
+from agent.words.phrases import Phrases
+
+LANGUAGES: Final = ("en", "nl")
+PHRASES: Final[Mapping[str, Phrases]] = {"en": ENGLISH, "nl": DUTCH}
+
+# topic -> key -> (English, Dutch)
+TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    "segment": {
+        "ok": ("works", "werkt"),
+        "degraded": ("slow or lossy", "traag of met verlies"),
+        "failed": ("fails", "hapert"),
+        "suspected": ("possible cause", "mogelijke oorzaak"),
+        "masked": ("masked", "afgedekt"),
+        "unknown": ("unknown", "onbekend"),
+    },
+    "service": {
+        "up": ("up", "werkt"),
+        "degraded": ("degraded", "verminderd"),
+        "down": ("down", "werkt niet"),
+        "excused": ("excused", "uitgezonderd"),
+        "unobserved": ("not observed", "niet gemeten"),
+    },
+    "outcome": {
+        "ok": ("ok", "goed"),
+        "degraded": ("degraded", "verminderd"),
+        "failed": ("failed", "mislukt"),
+        "unknown": ("unknown", "onbekend"),
+    },
+    "kind": {
+        "attributed": ("attributed to one party", "herleid tot één partij"),
+        "undetermined": ("undetermined", "niet te herleiden"),
+        "contradiction": ("contradiction", "tegenstrijdige metingen"),
+        "monitor": ("monitor", "eigen meetstoring"),
+    },
+    "state": {
+        "suspected": ("suspected", "vermoed"),
+        "confirmed": ("confirmed", "bevestigd"),
+        "recovering": ("recovering", "herstelt"),
+        "closed": ("closed", "gesloten"),
+    },
+    "standing": {
+        "corroborated": ("corroborated", "onafhankelijk bevestigd"),
+        "single-sided": ("single-sided", "berust op meting van één kant"),
+        "self-measured": ("self-measured", "eigen meting"),
+    },
+    "side": {
+        "cloud": ("cloud", "cloud"),
+        "line": ("line", "lijn"),
+        "transit": ("transit", "transport"),
+        "onprem": ("on-premise", "op locatie"),
+        "saas": ("online services", "onlinediensten"),
+    },
+    "type": {
+        "icmp": ("ping", "ping"),
+        "tcp": ("connection test", "verbindingstest"),
+        "http": ("web request", "webverzoek"),
+        "dns": ("name lookup", "naamopzoeking"),
+        "strongswan": ("tunnel state", "tunnelstatus"),
+        "entra_sync": ("Entra synchronisation", "Entra-synchronisatie"),
+    },
+    "stage": {
+        "resolve": ("the name was not resolved", "de naam werd niet gevonden"),
+        "connect": ("no connection was made", "er kwam geen verbinding tot stand"),
+        "secure": ("the connection was not secured", "de verbinding werd niet beveiligd"),
+        "answer": ("no proper answer came", "er kwam geen goed antwoord"),
+    },
+    "fault": {
+        "timeout": ("no answer came in time", "er kwam niet op tijd antwoord"),
+        "resolve/timeout": (
+            "the name service did not answer in time",
+            "de naamdienst antwoordde niet op tijd",
+        ),
+        "nxdomain": ("the name does not exist", "de naam bestaat niet"),
+        "servfail": ("the name service reported an error", "de naamdienst meldde een fout"),
+        "refused": ("the connection was refused", "de verbinding werd geweigerd"),
+        "resolve/refused": ("the name service refused to answer", "de naamdienst weigerde te antwoorden"),
+        "reset": ("the connection was broken off", "de verbinding werd afgebroken"),
+        "unreachable": (
+            "a device on the way reported that there is no way through",
+            "een apparaat onderweg meldde dat er geen doorgang is",
+        ),
+        "certificate": ("the certificate is not valid", "het certificaat is niet geldig"),
+        "status": ("the answer was an error", "het antwoord was een foutmelding"),
+        "slow": ("the answer came too late", "het antwoord kwam te laat"),
+        "stale": ("the last synchronisation is too long ago", "de laatste synchronisatie is te lang geleden"),
+        "": ("it does not work as agreed", "het werkt niet zoals afgesproken"),
+    },
+    "self": {"": ("its self-check failed", "de zelfcontrole mislukte")},
+}
+
+
+def language_of(tag: str) -> str:
+    """Return `nl` for a Dutch language tag (`nl`, `nl-BE`), else `en`."""
+    return "nl" if tag.strip().lower().split("-")[0] == "nl" else "en"
+
+
+def phrases(language: str) -> Phrases:
+    """Return the sentence patterns of `language`; English for a language that we do not have."""
+    return PHRASES.get(language, ENGLISH)
+
+
+def term(topic: str, key: str, language: str = "en") -> str:
+    """Return the word for `key` of `topic` (segment, service, outcome, kind, ...), or `key` itself."""
+    pair = TERMS[topic].get(key)
+    return key if pair is None else pair[language_of(language) == "nl"]
+
+
+def fault_words(fault: str, language: str) -> str:
+    """Return in words what `stage/fault` means: by the pair, the fault or the stage that is known.
+
+    An unknown fault name follows its stage's words in brackets, so that nothing measured is hidden.
+    """
+    stage, _, name = fault.rpartition("/")
+    known = TERMS["fault"]
+    for key in (fault, name):
+        if key in known:
+            return term("fault", key, language)
+    words = term("stage", stage, language) if stage in TERMS["stage"] else term("fault", "", language)
+    return f"{words} ({name})"
