@@ -24,6 +24,12 @@ def listed(items: Sequence[str], language: str, *, most: int = MOST, last: str =
     return f"{', '.join(shown[:-1])} {last or words.and_} {shown[-1]}"
 
 
+def grouped(groups: Sequence[str], language: str) -> str:
+    """Join phrases that may themselves hold an `and`: a comma stands before the last one."""
+    words = phrases(language)
+    return listed(groups, language) if len(groups) < 2 else ", ".join(groups[:-1]) + words.and_also + groups[-1]
+
+
 def party_name(party: str, chain: Chain, language: str) -> str:
     """Return the name of a party by its id; the words for `unassigned`, the id when it is unknown."""
     if party == UNASSIGNED:
@@ -54,7 +60,7 @@ def segment_names(segments: Iterable[str], chain: Chain, language: str) -> str:
         names = listed(members, language)
         owner = party_names(owners, chain, language)
         texts.append(words.owned.format(segments=names, owner=owner) if owners else names)
-    return listed(texts, language)
+    return grouped(texts, language)
 
 
 def probe_name(key: str, chain: Chain, language: str, *, full: bool = False) -> str:
@@ -80,14 +86,18 @@ def probe_names(keys: Iterable[str], chain: Chain, language: str) -> str:
     for vantage, names in groups.items():
         text = listed(names, language)
         texts.append(f"{text} {words.from_vantages.format(vantages=vantage)}" if vantage else text)
-    return listed(texts, language)
+    return grouped(texts, language)
 
 
-def moment(at: float, chain: Chain, language: str) -> str:
-    """Return a time (UTC epoch seconds) on the chain's wall clock, to the second, with its zone."""
-    words = phrases(language)
-    local = datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(chain.timezone))
-    return words.moment.format(
+def moment(at: float, chain: Chain, language: str, *, day_of: float | None = None) -> str:
+    """Return a time (UTC epoch seconds) on the chain's wall clock, to the second, with its zone.
+
+    The date is left out when it is that of the moment `day_of`.
+    """
+    words, zone = phrases(language), ZoneInfo(chain.timezone)
+    local = datetime.fromtimestamp(at, UTC).astimezone(zone)
+    same_day = day_of is not None and datetime.fromtimestamp(day_of, UTC).astimezone(zone).date() == local.date()
+    return (words.clock if same_day else words.moment).format(
         time=local.strftime("%H:%M:%S"),
         zone=local.strftime("%Z"),
         day=local.day,

@@ -12,6 +12,8 @@ from agent.words.terms import phrases, term
 
 # A notification's title: what a phone's lock screen and a pager's first line still show whole.
 LONGEST: Final = 100
+# A suspicion calls nobody, and what has ended needs nobody.
+_CALLS: Final = frozenset((State.CONFIRMED, State.RECOVERING))
 
 
 def summary(incident: Incident, chain: Chain, language: str = "en") -> str:
@@ -20,17 +22,23 @@ def summary(incident: Incident, chain: Chain, language: str = "en") -> str:
     It changes with the incident's state and kind, so it is an annotation and never a label.
     """
     words = phrases(language)
-    head = _head(incident, chain, language)
-    wrap = {
-        State.SUSPECTED: words.head_suspected,
+    patterns = {
+        State.SUSPECTED: words.head_suspected if incident.kind is Kind.MONITOR else words.head_suspicion,
+        State.CONFIRMED: "{head}",
         State.RECOVERING: words.head_recovering,
         State.CLOSED: words.head_closed,
     }
-    head = wrap.get(incident.state, "{head}").format(head=head)
+    about = _about(incident, language)
+    head = patterns[incident.state].format(head=_head(incident, chain, language), about=about)
     services = service_names(incident.services, chain, language)
     whole = head + words.head_services.format(services=services) if services else head
     text = whole if len(whole) <= LONGEST else head
     return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
+
+
+def _about(incident: Incident, language: str) -> str:
+    """Return the incident's segments in brackets, or nothing."""
+    return f" ({listed(incident.segments, language, most=2)})" if incident.segments else ""
 
 
 def _head(incident: Incident, chain: Chain, language: str) -> str:
@@ -48,9 +56,10 @@ def _head(incident: Incident, chain: Chain, language: str) -> str:
             possible = party_names(incident.candidates, chain, language, last=words.or_)
             return words.head_undetermined.format(candidates=possible)
         case Kind.CONTRADICTION:
-            return words.head_contradiction.format(about=f" ({segments})" if segments else "")
+            return words.head_contradiction.format(about=_about(incident, language))
         case Kind.MONITOR:
-            return words.head_monitor.format(vantage=incident.vantage or segments)
+            pass
+    return words.head_monitor.format(vantage=incident.vantage or segments)
 
 
 def page_text(
@@ -67,9 +76,9 @@ def page_text(
         state=term("state", incident.state, language),
     )
     lines = [summary(incident, chain, language), facts, "", *sentences(incident, chain, probes, language), ""]
-    if incident.state is not State.CLOSED:
+    if incident.state in _CALLS:
         mover = party_name(incident.mover, chain, language)
-        lines.append(words.page_contact.format(mover=mover, contact=_contact(incident.mover, chain)))
+        lines.append(words.page_contact.format(mover=mover, contact=_contact(incident.mover, chain, language)))
     quotes = [
         f"{s}: {chain.segments[s].quote}" for s in incident.segments if s in chain.segments and chain.segments[s].quote
     ]
@@ -79,10 +88,10 @@ def page_text(
     return "\n".join(lines) + "\n"
 
 
-def _contact(party: str, chain: Chain) -> str:
+def _contact(party: str, chain: Chain, language: str) -> str:
     """Return `, phone …, email …` as the chain file gives them, or nothing."""
     known = chain.parties.get(party)
     if known is None:
         return ""
-    details = [f"{key} {value}" for key, value in known.contact.items()]
+    details = [f"{term('contact', key, language)} {value}" for key, value in known.contact.items()]
     return "".join(f", {text}" for text in [*details, known.support] if text)

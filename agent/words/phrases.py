@@ -20,12 +20,16 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     nobody: str
     months: tuple[str, ...]
     moment: str
+    clock: str
+    and_also: str
     days: tuple[str, str]
     hours: tuple[str, str]
     minutes: tuple[str, str]
     seconds: tuple[str, str]
     disturbed_one: str
     disturbed_many: str
+    were_disturbed_one: str
+    were_disturbed_many: str
     fails_one: str
     fails_many: str
     failed_one: str
@@ -58,6 +62,7 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     recovering: str
     closed: str
     decides: str
+    confirms: str
     decides_nothing: str
     head_attributed: str
     head_undetermined: str
@@ -66,6 +71,7 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     head_monitor: str
     head_services: str
     head_suspected: str
+    head_suspicion: str
     head_recovering: str
     head_closed: str
     or_: str

@@ -93,8 +93,13 @@ def _failure(case: Case) -> str:
     services = case.incident.services
     if not services:
         return clause[0].upper() + clause[1:]
-    disturbed = words.disturbed_one if len(services) == 1 else words.disturbed_many
-    return disturbed.format(services=service_names(services, case.chain, language), clause=clause)
+    ended = case.incident.closed is not None
+    one, many = (
+        (words.were_disturbed_one, words.were_disturbed_many) if ended else (words.disturbed_one, words.disturbed_many)
+    )
+    return (one if len(services) == 1 else many).format(
+        services=service_names(services, case.chain, language), clause=clause
+    )
 
 
 def _failure_pattern(case: Case) -> str:
@@ -127,7 +132,7 @@ def _times(case: Case) -> dict[str, str]:
     since = moment(opened, case.chain, case.language)
     if closed is None:
         return {"since": since, "until": "", "lasted": ""}
-    until = moment(closed, case.chain, case.language)
+    until = moment(closed, case.chain, case.language, day_of=opened)
     return {"since": since, "until": until, "lasted": lasting(closed - opened, case.language)}
 
 
@@ -242,7 +247,8 @@ def _decides(case: Case) -> str:
     """Say which measurement would decide; what parties own together no measurement decides."""
     incident = case.incident
     if incident.decide_with:
-        return case.words.decides.format(probes=probe_names(incident.decide_with, case.chain, case.language))
+        pattern = case.words.confirms if incident.kind is Kind.ATTRIBUTED else case.words.decides
+        return pattern.format(probes=probe_names(incident.decide_with, case.chain, case.language))
     hopeless = case.joint or case.unassigned or incident.kind is not Kind.UNDETERMINED
     return "" if hopeless else case.words.decides_nothing
 

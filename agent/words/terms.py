@@ -96,6 +96,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "stale": ("the last synchronisation is too long ago", "de laatste synchronisatie is te lang geleden"),
         "": ("it does not work as agreed", "het werkt niet zoals afgesproken"),
     },
+    "contact": {"phone": ("phone", "telefoon"), "email": ("e-mail", "e-mail")},
     "self": {"": ("its self-check failed", "de zelfcontrole mislukte")},
 }
 
