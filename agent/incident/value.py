@@ -84,12 +84,14 @@ class Event(StrEnum):
     RELAPSED = "relapsed"
     CLOSED = "closed"
     DISMISSED = "dismissed"
+    MERGED = "merged"
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """One change of one incident at `at` (UTC epoch seconds); `before` is None for a new one.
 
-    `dismissed` ends a suspicion that was never confirmed.
+    `dismissed` ends a suspicion that was never confirmed; `merged` ends an incident that turned
+    out to be part of another one.
     """
 
     event: Event

@@ -1,0 +1,336 @@
+"""What the evidence proves: conflicts, findings, and on whose word they rest.
+
+A failing probe's conflict is what it accuses minus what passing probes clear: at least one of
+these roles is broken. A party is named if and only if some conflict holds only segments that it
+owns alone; this holds for any number of simultaneous faults (de Kleer's and Reiter's consistency-
+based diagnosis). Everything else is said as it is: undetermined with candidates, or a
+contradiction when nothing is left to accuse. No probabilities.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import chain as joined
+from typing import NamedTuple
+
+import msgspec
+
+from agent.diagnosis.evidence import Window
+from agent.diagnosis.roles import Model
+from agent.incident.value import Kind, Standing, Support
+from agent.model import UNASSIGNED
+
+# A margin beyond this says nothing more to a reader and costs time to count.
+MARGIN_CAP = 9
+# Passing probes named per cleared segment: enough to check by hand.
+NAMED_WITNESSES = 4
+# Deciding measurements offered for an undetermined finding.
+DECIDERS = 3
+
+
+class Conflict(NamedTuple):
+    """A failing probe, seen from `vantage`: what it accused and what remains of that."""
+
+    probe: str
+    vantage: str
+    accused: frozenset[int]
+    roles: tuple[int, ...]
+    segments: frozenset[str]
+    owners: frozenset[str]
+
+    @property
+    def party(self) -> str | None:
+        """Return the one party that this conflict proves, or None."""
+        if len(self.owners) != 1 or UNASSIGNED in self.owners:
+            return None
+        return next(iter(self.owners))
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One root cause that the evidence of one moment proves or leaves open."""
+
+    kind: Kind
+    parties: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
+    standing: Standing | None = None
+    rests_on: tuple[str, ...] = ()
+    margin: int | None = None
+    decide_with: tuple[str, ...] = ()
+    simplest: tuple[str, ...] = ()
+    support: Support = Support()
+
+
+class Group(NamedTuple):
+    """Conflicts with one cause: those that prove it, and those that it explains."""
+
+    proving: tuple[Conflict, ...]
+    explained: tuple[Conflict, ...]
+
+    @property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """Return all conflicts, the proving ones first."""
+        return (*self.proving, *self.explained)
+
+
+def conflicts(model: Model, windows: Iterable[Window], without: str | None = None) -> list[Conflict]:
+    """Return the conflict of every failing probe, leaving out what operator `without` measured."""
+    found = []
+    for window in windows:
+        if model.operator[window.vantage] == without:
+            continue
+        cleared: set[int] = set()
+        for key, roles in window.clearing.items():
+            if without is None or model.operator[key.partition(">")[0]] != without:
+                cleared.update(roles)
+        home = model.home[window.vantage]
+        for probe, accused in window.failing.items():
+            roles = tuple(n for n in accused if n not in cleared)
+            segments = frozenset(model.segment_of[n] for n in roles)
+            owners: frozenset[str] = frozenset().union(*(model.owners_of[n] for n in roles))
+            if home in segments:
+                owners |= {model.operator[window.vantage]}
+            found.append(Conflict(probe, window.vantage, accused, roles, segments, owners))
+    return found
+
+
+def _components(conflicts_: Sequence[Conflict]) -> list[list[Conflict]]:
+    """Split conflicts into sets that share no segment (union-find over segments)."""
+    parent: dict[str, str] = {}
+
+    def root(segment: str) -> str:
+        while parent.setdefault(segment, segment) != segment:
+            parent[segment] = segment = parent[parent[segment]]
+        return segment
+
+    for conflict in conflicts_:
+        first, *rest = conflict.segments
+        for other in rest:
+            parent[root(other)] = root(first)
+    sets: dict[str, list[Conflict]] = defaultdict(list)
+    for conflict in conflicts_:
+        sets[root(next(iter(conflict.segments)))].append(conflict)
+    return list(sets.values())
+
+
+def _groups(found: Sequence[Conflict]) -> tuple[list[Group], list[Group]]:
+    """Return proven groups (one party, or one segment) and the open ones that they leave over."""
+    by_party: dict[str, list[Conflict]] = defaultdict(list)
+    for conflict in found:
+        if conflict.party is not None:
+            by_party[conflict.party].append(conflict)
+    proven = [tuple(part) for mine in by_party.values() for part in _components(mine)]
+    named = {s for part in proven for c in part for s in c.segments}
+    # A single segment that is all that remains is proven broken, whoever owns it jointly.
+    single = [c for c in found if c.party is None and len(c.segments) == 1 and not c.segments & named]
+    proven += [tuple(part) for part in _components(single)] if single else []
+    taken = {c.probe for part in proven for c in part}
+    rest = [c for c in found if c.segments and c.probe not in taken]
+    groups, explained = [], set()
+    for part in proven:
+        core = frozenset().union(*(c.segments for c in part))
+        mine = tuple(c for c in rest if c.segments & core)
+        explained.update(c.probe for c in mine)
+        groups.append(Group(part, mine))
+    left = [c for c in rest if c.probe not in explained]
+    return groups, [Group(tuple(part), ()) for part in _components(left)] if left else []
+
+
+def _common(parts: Sequence[Conflict]) -> frozenset[str]:
+    """Return the segments common to all conflicts: one fault explains them; otherwise all of them."""
+    shared = frozenset.intersection(*(c.segments for c in parts))
+    return shared or frozenset().union(*(c.segments for c in parts))
+
+
+def simplest(conflicts_: Sequence[Conflict]) -> tuple[str, ...]:
+    """Return a small set of segments that would explain every conflict (greedy hitting set).
+
+    An explanation, not a proof: it names nobody.
+    """
+    left, chosen = list(conflicts_), []
+    while left:
+        count: dict[str, int] = defaultdict(int)
+        for segment in joined.from_iterable(sorted(c.segments) for c in left):
+            count[segment] += 1
+        best = max(sorted(count), key=count.__getitem__)
+        chosen.append(best)
+        left = [c for c in left if best not in c.segments]
+    return tuple(sorted(chosen))
+
+
+class Prover:
+    """Turns windows into findings; holds only the compiled chain."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._order = {name: place for place, name in enumerate(model.chain.segments)}
+        self._parties = {name: place for place, name in enumerate(model.chain.parties)}
+
+    def findings(self, windows: Sequence[Window]) -> tuple[Finding, ...]:
+        """Return every finding of the moment: attributed, undetermined and contradictions."""
+        found = conflicts(self.model, windows)
+        if not found:
+            return ()
+        proven, open_ = _groups(found)
+        empty = [c for c in found if not c.segments]
+        named = [self._proven(group, windows) for group in proven]
+        held = [self._hold(f, empty) for f in named]
+        # A contradiction that touches an accusation has been told with it.
+        loose = [c for c in empty if not any(c.probe in f.failing for f in held)]
+        return (
+            *held,
+            *(self._open(group, windows, found) for group in open_),
+            *(self._contradiction(c) for c in loose),
+        )
+
+    def _segments(self, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted(names, key=lambda s: self._order[s]))
+
+    def _owners(self, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted(names, key=lambda p: self._parties.get(p, len(self._parties))))
+
+    def _proven(self, group: Group, windows: Sequence[Window]) -> Finding:
+        """Return the finding of a proven group: one party, or one jointly owned segment."""
+        party = group.proving[0].party
+        segments = _common(group.proving)
+        failing = tuple(dict.fromkeys(c.probe for c in group.conflicts))
+        support = Support(failing=failing, exonerating=self._witnesses(group.conflicts, windows))
+        if party is None:
+            owners = frozenset().union(*(c.owners for c in group.proving))
+            return Finding(
+                kind=Kind.UNDETERMINED,
+                candidates=self._owners(owners),
+                segments=self._segments(segments),
+                failing=failing,
+                simplest=self._segments(segments),
+                support=support,
+            )
+        standing, rests_on = self._standing(party, group, windows)
+        return Finding(
+            kind=Kind.ATTRIBUTED,
+            parties=(party,),
+            candidates=(party,),
+            segments=self._segments(segments),
+            failing=failing,
+            standing=standing,
+            rests_on=rests_on,
+            margin=self._margin(party, group.proving, windows),
+            simplest=simplest(group.proving),
+            support=support,
+        )
+
+    def _open(self, group: Group, windows: Sequence[Window], found: Sequence[Conflict]) -> Finding:
+        """Return the finding of conflicts that prove nobody: every owner in them is a candidate."""
+        segments = frozenset().union(*(c.segments for c in group.proving))
+        owners = frozenset().union(*(c.owners for c in group.proving))
+        failing = tuple(c.probe for c in group.proving)
+        return Finding(
+            kind=Kind.UNDETERMINED,
+            candidates=self._owners(owners),
+            segments=self._segments(segments),
+            failing=failing,
+            decide_with=self._deciders(group.proving, windows, {c.probe for c in found}),
+            simplest=simplest(group.proving),
+            support=Support(failing=failing, exonerating=self._witnesses(group.proving, windows)),
+        )
+
+    def _contradiction(self, conflict: Conflict) -> Finding:
+        """Return the finding of a probe that failed although all that it accuses was cleared."""
+        segments = {self.model.segment_of[n] for n in conflict.accused}
+        owners = frozenset().union(*(self.model.owners_of[n] for n in conflict.accused))
+        return Finding(
+            kind=Kind.CONTRADICTION,
+            candidates=self._owners(owners),
+            segments=self._segments(segments),
+            failing=(conflict.probe,),
+            support=Support(failing=(conflict.probe,)),
+        )
+
+    def _hold(self, finding: Finding, empty: Sequence[Conflict]) -> Finding:
+        """Hold an accusation that a contradiction touches, unless its margin is two or more."""
+        touching = [c for c in empty if {self.model.segment_of[n] for n in c.accused} & set(finding.segments)]
+        if not touching or (finding.margin or 0) >= 2:
+            return finding
+        owners = set(finding.candidates).union(*(self.model.owners_of[n] for c in touching for n in c.accused))
+        return msgspec.structs.replace(
+            finding,
+            kind=Kind.CONTRADICTION,
+            parties=(),
+            candidates=self._owners(owners),
+            failing=(*finding.failing, *(c.probe for c in touching)),
+            standing=None,
+            rests_on=(),
+            margin=None,
+        )
+
+    def _standing(
+        self, party: str, group: Group, windows: Sequence[Window]
+    ) -> tuple[Standing, tuple[str, ...]]:
+        """Recompute without each operator; see design.md's vocabulary for the three standings."""
+        core = frozenset().union(*(c.segments for c in group.proving))
+        operators = sorted({self.model.operator[w.vantage] for w in windows})
+
+        def proven(left: Sequence[Window], without: str | None) -> bool:
+            return any(c.party == party and c.segments & core for c in conflicts(self.model, left, without))
+
+        rests_on = tuple(o for o in operators if o != party and not proven(windows, o))
+        if rests_on:
+            return Standing.SINGLE_SIDED, self._owners(rests_on)
+        if party in operators and not proven(windows, party):
+            return Standing.SELF_MEASURED, ()
+        return Standing.CORROBORATED, ()
+
+    def _margin(self, party: str, proving: Sequence[Conflict], windows: Sequence[Window]) -> int:
+        """Return r: at least r failing probes, each with every foreign role cleared r times over."""
+        by_vantage = {w.vantage: w for w in windows}
+        strengths = []
+        for conflict in proving:
+            clearing = by_vantage[conflict.vantage].clearing.values()
+            foreign = [n for n in conflict.accused if self.model.owners_of[n] != {party}]
+            counts = (sum(n in roles for roles in clearing) for n in foreign)
+            strengths.append(min([*counts, MARGIN_CAP]))
+        strengths.sort(reverse=True)
+        return max(min(place, strength) for place, strength in enumerate(strengths, 1))
+
+    def _witnesses(self, found: Sequence[Conflict], windows: Sequence[Window]) -> dict[str, tuple[str, ...]]:
+        """Return per cleared segment the passing probes that clear all of its accused roles."""
+        by_vantage = {w.vantage: w for w in windows}
+        wanted: dict[tuple[str, str], set[int]] = defaultdict(set)
+        for conflict in found:
+            for number in conflict.accused.difference(conflict.roles):
+                wanted[self.model.segment_of[number], conflict.vantage].add(number)
+        names: dict[str, list[str]] = defaultdict(list)
+        for (segment, vantage), numbers in wanted.items():
+            mine = names[segment]
+            for key, roles in by_vantage[vantage].clearing.items():
+                if len(mine) < NAMED_WITNESSES and key not in mine and not numbers.isdisjoint(roles):
+                    mine.append(key)
+        return {s: tuple(sorted(names[s])) for s in self._segments(names)}
+
+    def _deciders(
+        self, found: Sequence[Conflict], windows: Sequence[Window], failing: set[str]
+    ) -> tuple[str, ...]:
+        """Return the measurements that would settle `found`: by passing, by failing, or by both."""
+        decided = failing.union(*(w.clearing for w in windows))
+        cleared = {w.vantage: set().union(*w.clearing.values()) for w in windows}
+        scores = {}
+        for key, probe in self.model.probes.items():
+            if key in decided:
+                continue
+            proves = set(self.model.passing(key).cleared)
+            passing = any(self._single(set(c.roles) - proves, c.vantage) for c in found if proves & set(c.roles))
+            left = set(self.model.failing(key).accused) - cleared.get(probe.vantage, set())
+            left -= set(self.model.home_roles(probe.vantage))
+            touched = any({self.model.segment_of[n] for n in left} & c.segments for c in found)
+            score = passing + (touched and self._single(left, probe.vantage))
+            if score:
+                scores[key] = score
+        return tuple(sorted(scores, key=lambda k: (-scores[k], k))[:DECIDERS])
+
+    def _single(self, roles: set[int], vantage: str) -> bool:
+        """Return whether `roles` are all one assigned party's alone, seen from `vantage`."""
+        owners = frozenset().union(*(self.model.owners_seen_from(vantage, n) for n in roles))
+        return len(owners) == 1 and UNASSIGNED not in owners
+
+
+__all__ = ["Conflict", "Finding", "Prover", "conflicts", "simplest"]

@@ -1,0 +1,314 @@
+"""What each probe's outcome proves and accuses, compiled from the chain file.
+
+A path is not a set of segments: in it every segment is *crossed*, except the last, which
+*answers*. Answering does not prove forwarding, nor that another address answers; a small packet
+that crossed says nothing of a large one. So the elements of the diagnosis are roles, and this
+module is the only place that knows which roles a pass clears and which a fail accuses
+(design.md, "What a probe proves").
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from agent.model import Chain, Probe
+from agent.observation import Observation
+from probes.kit.result import Outcome, Stage
+from probes.kit.spec import Evidence
+
+REFUSED = "refused"
+
+
+class Crossed(NamedTuple):
+    """`segment` forwards packets of `family` as large as `size` bytes."""
+
+    segment: str
+    family: int
+    size: int
+
+    def __str__(self) -> str:
+        """Return the role in words."""
+        return f"{self.segment} forwards IPv{self.family} packets of {self.size} bytes"
+
+
+class Filtered(NamedTuple):
+    """`segment` lets this flow through, coming from `before` (its direction)."""
+
+    segment: str
+    before: str
+    protocol: str
+    port: int | None
+    host: str
+
+    def __str__(self) -> str:
+        """Return the role in words."""
+        port = f"/{self.port}" if self.port else ""
+        return f"{self.segment} lets {self.protocol}{port} from {self.before} through to {self.host}"
+
+
+class Answers(NamedTuple):
+    """`segment` answers at this address, protocol and port; `function` is empty for the bare port."""
+
+    segment: str
+    host: str
+    protocol: str
+    port: int | None
+    function: str
+
+    def __str__(self) -> str:
+        """Return the role in words."""
+        port = f"/{self.port}" if self.port else ""
+        what = f" ({self.function})" if self.function else ""
+        return f"{self.segment} answers {self.protocol}{port} at {self.host}{what}"
+
+
+class Resolves(NamedTuple):
+    """`segment` resolves `name`."""
+
+    segment: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return the role in words."""
+        return f"{self.segment} resolves {self.name}"
+
+
+Role = Crossed | Filtered | Answers | Resolves
+
+
+class Verdict(Enum):
+    """What one attempt's outcome means for the roles of its path."""
+
+    PASS = "pass"
+    RESOLVE = "resolve"  # the name did not resolve
+    SILENT = "silent"  # nothing came back while connecting
+    REFUSED = "refused"  # an answer that says no; a filter can speak in the responder's name
+    ANSWERED = "answered"  # connected, and the responder's own bytes say that it failed
+    LATE = "late"  # connected, then silence or a reset: a hole for large packets looks like this
+    UNKNOWN = "unknown"  # we could not look
+
+
+def verdict(observation: Observation) -> Verdict:
+    """Return what `observation` means; `degraded` is a pass for reachability."""
+    match observation.outcome, observation.stage:
+        case (Outcome.OK | Outcome.DEGRADED), _:
+            return Verdict.PASS
+        case Outcome.UNKNOWN, _:
+            return Verdict.UNKNOWN
+        case _, Stage.RESOLVE:
+            return Verdict.RESOLVE
+        case _, (Stage.SECURE | Stage.ANSWER):
+            return Verdict.ANSWERED if observation.answered else Verdict.LATE
+        case _:
+            return Verdict.REFUSED if observation.fault == REFUSED else Verdict.SILENT
+
+
+class Effect(NamedTuple):
+    """The roles (by number) that an outcome accuses and clears."""
+
+    accused: tuple[int, ...]
+    cleared: tuple[int, ...]
+
+
+NOTHING = Effect((), ())
+
+
+class Model:
+    """A chain compiled to numbered roles; immutable after construction.
+
+    Only roles that some fail can accuse are numbered. `segment_of[n]` and `owners_of[n]` speak of
+    role n. `effects` are computed when first needed and kept.
+    """
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.probes: dict[str, Probe] = {p.key: p for p in chain.probes.values()}
+        self.operator = {v.id: v.operator for v in chain.vantages.values()}
+        self.home = {v.id: v.segment for v in chain.vantages.values()}
+        self.roles: list[Role] = []
+        self._number: dict[Role, int] = {}
+        self._sizes: dict[tuple[str, int], list[int]] = defaultdict(list)
+        self._accused = {key: self._accusations(probe) for key, probe in self.probes.items()}
+        self.segment_of: tuple[str, ...] = tuple(role.segment for role in self.roles)
+        self.owners_of = tuple(frozenset(chain.segments[s].owners) for s in self.segment_of)
+        self._hosts = self._addresses()
+        self._effects: dict[tuple[str, Verdict, str | None, int | None], Effect] = {}
+
+    def _accusations(self, probe: Probe) -> dict[Verdict, tuple[int, ...]]:
+        """Number the roles that each kind of fail of `probe` accuses."""
+        flow, last = probe.flow, probe.path[-1]
+        port = Answers(last, flow.host, flow.protocol, flow.port, "")
+        served = port._replace(function=flow.function)
+        gates = self.gates(probe)
+        accused: dict[Verdict, Iterable[Role]] = {
+            Verdict.SILENT: (*self.crossings(probe, flow.connect_bytes), *gates, port),
+            Verdict.REFUSED: (*gates, port),
+            Verdict.ANSWERED: (served,),
+            Verdict.LATE: (*self.crossings(probe, flow.carry_bytes), served),
+        }
+        if probe.resolve:
+            way = (Crossed(s, flow.family, flow.connect_bytes) for s in probe.resolve[:-1])
+            accused[Verdict.RESOLVE] = (*way, Resolves(probe.resolve[-1], flow.host))
+        return {kind: tuple(self._enter(role) for role in roles) for kind, roles in accused.items()}
+
+    def _enter(self, role: Role) -> int:
+        number = self._number.get(role)
+        if number is None:
+            number = self._number[role] = len(self.roles)
+            self.roles.append(role)
+            if isinstance(role, Crossed):
+                self._sizes[role.segment, role.family].append(role.size)
+        return number
+
+    def crossings(self, probe: Probe, size: int, upto: int | None = None) -> tuple[Crossed, ...]:
+        """Return the crossed roles of the path's first `upto` segments and of the way back.
+
+        Without `upto`: of the whole path but its last segment.
+        """
+        there = probe.path[: len(probe.path) - 1 if upto is None else upto]
+        back = tuple(s for s in probe.back if s not in there and s != probe.path[-1]) if upto is None else ()
+        return tuple(Crossed(s, probe.flow.family, size) for s in (*there, *back))
+
+    def gates(self, probe: Probe) -> tuple[Filtered, ...]:
+        """Return the filter roles on the path, each with the segment before it as direction."""
+        flow, segments = probe.flow, self.chain.segments
+        return tuple(
+            Filtered(here, before, flow.protocol, flow.port, flow.host)
+            for before, here in zip(probe.path, probe.path[1:-1], strict=False)
+            if segments[here].filters
+        )
+
+    def _addresses(self) -> dict[str, str]:
+        """Map every probed address to the one segment that answers at it."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for probe in self.probes.values():
+            if not probe.flow.named and probe.flow.protocol != "unix":
+                found[probe.flow.host].add(probe.path[-1])
+        return {host: next(iter(names)) for host, names in found.items() if len(names) == 1}
+
+    def effect(self, observation: Observation) -> Effect:
+        """Return what `observation` accuses and clears; nothing for an unknown probe or outcome."""
+        kind = verdict(observation)
+        probe = self.probes.get(observation.key)
+        if probe is None or kind is Verdict.UNKNOWN:
+            return NOTHING
+        by = observation.by if kind in (Verdict.SILENT, Verdict.REFUSED) else None
+        key = (probe.key, kind, by, observation.packet_bytes)
+        if key not in self._effects:
+            self._effects[key] = self._effect(probe, kind, by, observation.packet_bytes)
+        return self._effects[key]
+
+    def _effect(self, probe: Probe, kind: Verdict, by: str | None, packet_bytes: int | None) -> Effect:
+        """Work out one effect; `by` is the router that sent an ICMP error."""
+        accused = self._accused[probe.key].get(kind, ())
+        speaker = self._hosts.get(by) if by is not None else None
+        if kind is Verdict.SILENT and speaker in probe.path[:-1]:
+            return self._cut_at(probe, accused, probe.path.index(speaker))
+        return Effect(accused, self._known(self._cleared(probe, kind, packet_bytes)))
+
+    def _cut_at(self, probe: Probe, accused: tuple[int, ...], place: int) -> Effect:
+        """An ICMP error proves the path up to the router at `place`, which sent it."""
+        before = probe.path[:place]
+        kept = tuple(n for n in accused if self.segment_of[n] not in before)
+        return Effect(kept, self._known(self.crossings(probe, probe.flow.connect_bytes, place)))
+
+    def _cleared(self, probe: Probe, kind: Verdict, packet_bytes: int | None) -> tuple[Role, ...]:
+        """Return the roles that an outcome proves, whether or not any fail accuses them."""
+        flow, last = probe.flow, probe.path[-1]
+        port = Answers(last, flow.host, flow.protocol, flow.port, "")
+        served = port._replace(function=flow.function)
+        if probe.evidence is Evidence.STATE:
+            return (port, served) if kind is Verdict.PASS else ()
+        carried = packet_bytes or max(flow.carry_bytes, flow.connect_bytes)
+        match kind:
+            case Verdict.PASS:
+                return (*self.crossings(probe, carried), *self.gates(probe), port, served)
+            case Verdict.ANSWERED:
+                return (*self.crossings(probe, carried), *self.gates(probe), port)
+            case Verdict.LATE:
+                return (*self.crossings(probe, flow.connect_bytes), *self.gates(probe), port)
+            case Verdict.REFUSED:
+                filters = (i for i, s in enumerate(probe.path) if self.chain.segments[s].filters)
+                return self.crossings(probe, flow.connect_bytes, next(filters, len(probe.path) - 1))
+            case _:
+                return ()
+
+    def _known(self, roles: Iterable[Role]) -> tuple[int, ...]:
+        """Number proven roles; a crossing proves every smaller accused one of its family."""
+        numbers: list[int] = []
+        for role in roles:
+            if isinstance(role, Crossed):
+                sizes = self._sizes.get((role.segment, role.family), ())
+                numbers.extend(self._number[role._replace(size=n)] for n in sizes if n <= role.size)
+            elif role in self._number:
+                numbers.append(self._number[role])
+        return tuple(numbers)
+
+    def passing(self, probe: str) -> Effect:
+        """Return the effect that a pass of `probe` (`vantage>probe`) would have."""
+        return self.imagined(probe, Outcome.OK)
+
+    def failing(self, probe: str) -> Effect:
+        """Return the effect that silence at `probe` would have."""
+        return self.imagined(probe, Outcome.FAILED)
+
+    def imagined(self, probe: str, outcome: Outcome) -> Effect:
+        """Return the effect of a pass, or of silence while connecting."""
+        vantage, _, name = probe.partition(">")
+        stage = Stage.CONNECT if outcome is Outcome.FAILED else None
+        return self.effect(
+            Observation(time=0, round=0, vantage=vantage, probe=name, outcome=outcome, stage=stage)
+        )
+
+    def home_roles(self, vantage: str) -> tuple[int, ...]:
+        """Return every role of the vantage's own segment: what its passed self-check clears."""
+        home = self.home[vantage]
+        return tuple(n for n, segment in enumerate(self.segment_of) if segment == home)
+
+    def owners_seen_from(self, vantage: str, role: int) -> frozenset[str]:
+        """Return the owners of `role` as evidence of `vantage` may name them.
+
+        A vantage's own segment is never laid at its owner's door on the operator's word alone:
+        seen from itself it counts as held by both, so only an owner who operates it is named.
+        """
+        owners = self.owners_of[role]
+        if self.segment_of[role] == self.home[vantage]:
+            return owners | {self.operator[vantage]}
+        return owners
+
+
+def unproven_roles(chain: Chain) -> tuple[Role, ...]:
+    """Return the roles that some probe accuses and no *other* probe's pass clears.
+
+    The vantages' own segments are left out: the self-check clears them.
+    """
+    model = Model(chain)
+    accusers: Mapping[int, set[str]] = defaultdict(set)
+    clearers: Mapping[int, set[str]] = defaultdict(set)
+    for key in model.probes:
+        for number in (*model.failing(key).accused, *model._accused[key].get(Verdict.LATE, ())):  # noqa: SLF001 - same module
+            accusers[number].add(key)
+        for number in model.passing(key).cleared:
+            clearers[number].add(key)
+    homes = set(model.home.values())
+    return tuple(
+        model.roles[n]
+        for n in sorted(accusers)
+        if model.segment_of[n] not in homes and not any(clearers[n] - {key} for key in accusers[n])
+    )
+
+
+__all__ = [
+    "NOTHING",
+    "Answers",
+    "Crossed",
+    "Effect",
+    "Filtered",
+    "Model",
+    "Resolves",
+    "Role",
+    "Verdict",
+    "unproven_roles",
+    "verdict",
+]

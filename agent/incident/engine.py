@@ -1,0 +1,129 @@
+"""From observations to incidents: the one piece that the daemon and the replay share.
+
+Pure but for its own state: `now` is an argument, nothing is read or written. One incident per
+root cause, however many probes and services see it. Suspected incidents are shown and never
+leave the agent; only a window of unanimous rounds confirms one.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from agent.diagnosis.evidence import History, Says, Window
+from agent.diagnosis.proof import Prover
+from agent.diagnosis.roles import Model
+from agent.incident.lifecycle import Book, Saved
+from agent.incident.memory import Memory
+from agent.incident.states import segment_states, service_states
+from agent.incident.value import Incident, Transition
+from agent.model import Chain
+from agent.observation import SELF, Observation
+from probes.kit.spec import Pace
+
+# Rounds for which a confirmed series waits for evidence that is still growing unanimous.
+PATIENCE_ROUNDS = 2
+
+
+class Engine:
+    """Feed it observations, ask it to evaluate; it returns what changed."""
+
+    def __init__(self, chain: Chain, saved: bytes | None = None, *, settle: bool = True) -> None:
+        """`saved` is an earlier `save()`; raises ValueError when it is not.
+
+        With `settle`, a finding waits for at most two rounds while evidence that would sharpen it
+        is on its way to being unanimous, so that nobody is told twice. Replay does without: its
+        record is complete.
+        """
+        self.chain = chain
+        self.model = Model(chain)
+        self.history = History(self.model)
+        self.prover = Prover(self.model)
+        self.settle = settle
+        state = Saved() if saved is None else _decode(saved)
+        self.memory = Memory(self.model, state.tracks)
+        self.book = Book(self.model, self.memory, state.incidents)
+        self._dirty = False
+
+    def observe(self, observation: Observation) -> None:
+        """Take in one observation, of any vantage, roughly in time order."""
+        known = observation.key in self.model.probes
+        if not known and observation.probe != SELF:
+            return
+        if observation.vantage not in self.model.home:
+            return
+        self.history.add(observation)
+        self.memory.add(observation)
+        self._dirty = True
+
+    def evaluate(self, now: float) -> tuple[Transition, ...]:
+        """Return the transitions that the evidence up to `now` (UTC epoch seconds) makes."""
+        if not self._dirty and not self.book.open:
+            return ()
+        self._dirty = False
+        transitions = self.book.monitors(now)
+        windows = self._settled(self.history.windows(now))
+        if any(window.failing for window in windows):
+            transitions += self.book.findings(self.prover.findings(windows), now)
+        return (*transitions, *self.book.suspicions(now), *self.book.settle(now))
+
+    def _settled(self, windows: tuple[Window, ...]) -> tuple[Window, ...]:
+        """Leave out failing probes whose evidence is still growing; see `settle`."""
+        if not self.settle:
+            return windows
+        kept = []
+        for window in windows:
+            growing = self._growing(window.vantage)
+            failing = {
+                key: accused for key, accused in window.failing.items() if self._ripe(key, window, growing)
+            }
+            kept.append(window._replace(failing=failing))
+        return tuple(kept)
+
+    def _growing(self, vantage: str) -> dict[str, frozenset[int]]:
+        """Return the probes on their way to a unanimous window, with the roles that they concern."""
+        found = {}
+        for probe in self.chain.probes_of(vantage):
+            says, length = self.history.run(probe.key, vantage)
+            if says is Says.NEITHER or not 2 <= length < self.history.length:
+                continue
+            effect = self.model.passing if says is Says.PASS else self.model.failing
+            made = effect(probe.key)
+            found[probe.key] = frozenset((*made.cleared, *made.accused))
+        return found
+
+    def _ripe(self, key: str, window: Window, growing: Mapping[str, frozenset[int]]) -> bool:
+        if key in self.book.confirmed_probes or self.model.probes[key].pace is Pace.OWN:
+            return True
+        _, length = self.history.run(key, window.vantage)
+        if length >= self.history.length + PATIENCE_ROUNDS:
+            return True
+        accused = window.failing[key]
+        segments = {self.model.segment_of[n] for n in accused}
+        return not any(
+            other != key and segments.intersection(self.model.segment_of[n] for n in roles)
+            for other, roles in growing.items()
+        )
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """Return the open incidents, suspected ones included, oldest first."""
+        return self.book.ordered()
+
+    def segment_states(self, now: float) -> dict[str, str]:
+        """Return `ok`, `failed`, `suspected`, `masked` or `unknown` for every segment."""
+        return segment_states(self.model, self.memory, self.incidents(), now)
+
+    def service_states(self, now: float) -> dict[str, str]:
+        """Return `up`, `degraded`, `down` or `unobserved` for every service (Y.1563)."""
+        return service_states(self.chain, self.memory, now)
+
+    def save(self) -> bytes:
+        """Return the state that survives a restart, as JSON."""
+        return msgspec.json.encode(Saved(incidents=self.book.ordered(), tracks=self.memory.tracks))
+
+
+def _decode(saved: bytes) -> Saved:
+    try:
+        return msgspec.json.decode(saved, type=Saved)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not a saved engine state: {error}") from error
+

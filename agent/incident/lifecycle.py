@@ -1,0 +1,322 @@
+"""The book of open incidents: suspected, confirmed, recovering, closed.
+
+One incident per root cause. What was once proven of an incident stays: later evidence narrows it
+or adds to it, a weaker finding of the same probes never takes it back. An incident closes after
+ten good seconds of every probe in it and bears the first of them as its end (ITU-T Y.1563).
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from agent.diagnosis.proof import Finding
+from agent.diagnosis.roles import Model, Verdict
+from agent.incident.memory import Memory, Track
+from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
+from agent.observation import SELF
+
+# ITU-T Y.1563: ten consecutive good seconds end unavailability, counted from the first.
+GOOD_SECONDS = 10.0
+
+_KIND_STRENGTH = {Kind.CONTRADICTION: 0, Kind.UNDETERMINED: 1, Kind.ATTRIBUTED: 2, Kind.MONITOR: 3}
+_STANDING_STRENGTH = {None: 0, Standing.SELF_MEASURED: 1, Standing.SINGLE_SIDED: 2, Standing.CORROBORATED: 3}
+# A change in any of these is told; a new fault text or witness alone is not.
+_TOLD = ("kind", "parties", "candidates", "segments", "services", "standing", "rests_on", "mover")
+
+
+class Saved(msgspec.Struct, kw_only=True):
+    """What survives a restart."""
+
+    incidents: tuple[Incident, ...] = ()
+    tracks: dict[str, Track] = {}
+
+
+class Book:
+    """Keeps the open incidents of one engine; every method returns the transitions it made."""
+
+    def __init__(self, model: Model, memory: Memory, incidents: Iterable[Incident]) -> None:
+        self.model = model
+        self.memory = memory
+        self.open: dict[str, Incident] = {i.id: i for i in incidents}
+
+    @property
+    def confirmed_probes(self) -> frozenset[str]:
+        """Return the probes that belong to an incident already confirmed."""
+        return frozenset(k for i in self.open.values() if i.state is not State.SUSPECTED for k in i.faults)
+
+    def ordered(self) -> tuple[Incident, ...]:
+        """Return the open incidents, oldest first."""
+        return tuple(sorted(self.open.values(), key=lambda i: (i.opened, i.id)))
+
+    # -- one change -----------------------------------------------------------------------------
+
+    def _enter(self, event: Event, incident: Incident, now: float, before: Incident | None = None) -> Transition:
+        if event in (Event.CLOSED, Event.DISMISSED, Event.MERGED):
+            self.open.pop(incident.id, None)
+        else:
+            self.open[incident.id] = incident
+        return Transition(event=event, at=now, incident=incident, before=before)
+
+    def _identify(self, opened: float, segments: Sequence[str]) -> str:
+        """Return the id: derived from chain hash, opening and segments; the same in every replay."""
+        text = f"{self.model.chain.hash}|{round(opened * 1e9)}|{','.join(segments)}"
+        name = hashlib.sha256(text.encode()).hexdigest()[:16]
+        while name in self.open:
+            name = hashlib.sha256(name.encode()).hexdigest()[:16]
+        return name
+
+    def _mover(self, kind: Kind, parties: Sequence[str], segments: Sequence[str]) -> str:
+        """Return whose move it is: never evidence of fault."""
+        chain = self.model.chain
+        if kind is Kind.ATTRIBUTED:
+            return parties[0]
+        leads = {chain.segments[s].lead if len(chain.segments[s].owners) > 1 else None for s in segments}
+        lead = leads.pop() if len(leads) == 1 and kind is Kind.UNDETERMINED else None
+        return lead or chain.director
+
+    def _side(self, segments: Sequence[str]) -> str:
+        """Return the side that all segments share, or nothing."""
+        sides = {self.model.chain.segments[s].side for s in segments}
+        return sides.pop() if len(sides) == 1 else ""
+
+    def _services(self, keys: Iterable[str]) -> tuple[str, ...]:
+        hit = {self.model.probes[k].service for k in keys if k in self.model.probes}
+        return tuple(s for s in self.model.chain.services if s in hit)
+
+    def _bad_since(self, keys: Iterable[str]) -> float | None:
+        times = (self.memory.tracks[k].bad_since for k in keys if k in self.memory.tracks)
+        return min((t for t in times if t is not None), default=None)
+
+    def _faults(self, keys: Iterable[str]) -> dict[str, str]:
+        return {k: self.memory.tracks[k].fault for k in keys if k in self.memory.tracks}
+
+    # -- suspicion ------------------------------------------------------------------------------
+
+    def suspicions(self, now: float) -> tuple[Transition, ...]:
+        """Open a suspicion for failing probes that no incident holds; dismiss those that passed."""
+        made = []
+        for incident in tuple(self.open.values()):
+            if incident.state is State.SUSPECTED and self._bad_since(incident.faults) is None:
+                made.append(self._enter(Event.DISMISSED, incident, now, incident))
+        held = {k for i in self.open.values() for k in i.faults}
+        for key, track in self.memory.tracks.items():
+            if track.bad_since is not None and key not in held and not key.endswith(f">{SELF}"):
+                made += self._suspect(key, track.bad_since, now)
+        return tuple(made)
+
+    def _suspect(self, key: str, since: float, now: float) -> tuple[Transition, ...]:
+        """Add `key` to the suspicion that shares its segments, or open one."""
+        segments, owners = self._accusable(key)
+        for incident in self.open.values():
+            if incident.state is State.SUSPECTED and set(segments) & set(incident.segments):
+                faults = incident.faults | self._faults([key])
+                self.open[incident.id] = msgspec.structs.replace(
+                    incident,
+                    faults=faults,
+                    services=self._services(faults),
+                    support=Support(failing=tuple(faults)),
+                )
+                return ()
+        incident = Incident(
+            id=self._identify(since, segments),
+            state=State.SUSPECTED,
+            kind=Kind.UNDETERMINED,
+            candidates=owners,
+            segments=segments,
+            services=self._services([key]),
+            side=self._side(segments),
+            mover=self.model.chain.director,
+            support=Support(failing=(key,)),
+            faults=self._faults([key]),
+            opened=since,
+        )
+        return (self._enter(Event.SUSPECTED, incident, now),)
+
+    def _accusable(self, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the segments (without the vantage's own) and owners that `key` may accuse."""
+        probe, chain = self.model.probes[key], self.model.chain
+        resolving = self.memory.tracks[key].fault.startswith(Verdict.RESOLVE.value)
+        names = probe.resolve if resolving else (*probe.path, *probe.back)
+        home = self.model.home[probe.vantage]
+        segments = tuple(dict.fromkeys(s for s in names if s != home)) or (home,)
+        owners = {o for s in segments for o in chain.segments[s].owners}
+        return segments, tuple(p for p in (*chain.parties, *sorted(owners - set(chain.parties))) if p in owners)
+
+    # -- confirmation ---------------------------------------------------------------------------
+
+    def findings(self, found: Sequence[Finding], now: float) -> tuple[Transition, ...]:
+        """Enter what a window proved: strongest findings first, each into at most one incident."""
+        made: list[Transition] = []
+        claimed: set[str] = set()
+        for finding in sorted(found, key=lambda f: -_KIND_STRENGTH[f.kind]):
+            if finding.kind is not Kind.ATTRIBUTED and self._absorbed(finding):
+                continue
+            incident = self._match(finding, claimed)
+            made += self._confirm(incident, finding, now) if incident else self._new(finding, now)
+            name = made[-1].incident.id if incident is None else incident.id
+            claimed.add(name)
+            made += self._merge(name, finding, claimed, now)
+        return tuple(made)
+
+    def _absorbed(self, finding: Finding) -> bool:
+        """A weaker finding of probes that attributed incidents hold already says nothing new."""
+        held = {k for i in self.open.values() if i.kind is Kind.ATTRIBUTED for k in i.faults}
+        return set(finding.failing) <= held
+
+    def _match(self, finding: Finding, claimed: set[str]) -> Incident | None:
+        """Return the open incident that `finding` speaks of, if any."""
+        keys, segments = set(finding.failing), set(finding.segments)
+        for incident in self.ordered():
+            if incident.kind is Kind.MONITOR or incident.id in claimed:
+                continue
+            if incident.kind is Kind.ATTRIBUTED:
+                if incident.parties == finding.parties and segments & set(incident.segments):
+                    return incident
+            elif keys & set(incident.faults):
+                return incident
+        return None
+
+    def _new(self, finding: Finding, now: float) -> tuple[Transition, ...]:
+        opened = self._bad_since(finding.failing)
+        opened = now if opened is None else opened
+        incident = Incident(
+            id=self._identify(opened, finding.segments),
+            state=State.CONFIRMED,
+            kind=finding.kind,
+            mover="",
+            opened=opened,
+            confirmed=now,
+        )
+        return (self._enter(Event.CONFIRMED, self._told(incident, finding), now),)
+
+    def _told(self, incident: Incident, finding: Finding) -> Incident:
+        """Return `incident` with all that `finding` says; probes that it held before stay in it."""
+        faults = {**incident.faults, **self._faults(finding.failing)}
+        return msgspec.structs.replace(
+            incident,
+            kind=finding.kind,
+            parties=finding.parties,
+            candidates=finding.candidates,
+            segments=finding.segments,
+            side=self._side(finding.segments),
+            mover=self._mover(finding.kind, finding.parties, finding.segments),
+            standing=finding.standing,
+            rests_on=finding.rests_on,
+            margin=finding.margin,
+            decide_with=finding.decide_with,
+            simplest=finding.simplest,
+            support=finding.support,
+            faults=faults,
+            services=self._services(faults),
+        )
+
+    def _confirm(self, incident: Incident, finding: Finding, now: float) -> tuple[Transition, ...]:
+        """Confirm a suspicion, or let a stronger finding change a confirmed incident."""
+        if incident.state is State.SUSPECTED:
+            opened = self._bad_since(finding.failing)
+            fresh = msgspec.structs.replace(
+                incident,
+                state=State.CONFIRMED,
+                confirmed=now,
+                faults={},
+                opened=incident.opened if opened is None else opened,
+            )
+            return (self._enter(Event.CONFIRMED, self._told(fresh, finding), now, incident),)
+        if self._stronger(finding, incident):
+            changed = self._told(incident, finding)
+        else:
+            faults = {**incident.faults, **self._faults(finding.failing)}
+            changed = msgspec.structs.replace(incident, faults=faults, services=self._services(faults))
+        self.open[incident.id] = changed
+        if all(getattr(changed, name) == getattr(incident, name) for name in _TOLD):
+            return ()
+        return (self._enter(Event.CHANGED, changed, now, incident),)
+
+    def _stronger(self, finding: Finding, incident: Incident) -> bool:
+        """Return whether `finding` says more than the incident does."""
+        gain = _KIND_STRENGTH[finding.kind] - _KIND_STRENGTH[incident.kind]
+        if gain:
+            return gain > 0
+        new, old = set(finding.candidates), set(incident.candidates)
+        if finding.kind is not Kind.ATTRIBUTED:
+            return new < old or not new & old
+        standing = _STANDING_STRENGTH[finding.standing] - _STANDING_STRENGTH[incident.standing]
+        if standing:
+            return standing > 0
+        return (finding.margin or 0) > (incident.margin or 0)
+
+    def _merge(self, kept: str, finding: Finding, claimed: set[str], now: float) -> tuple[Transition, ...]:
+        """End incidents that turn out to be the one that `finding` told."""
+        made = []
+        for incident in self.ordered():
+            if incident.id in claimed or incident.kind in (Kind.ATTRIBUTED, Kind.MONITOR) or incident.id == kept:
+                continue
+            if set(incident.faults) <= set(finding.failing):
+                suspected = incident.state is State.SUSPECTED
+                made.append(self._enter(Event.DISMISSED if suspected else Event.MERGED, incident, now, incident))
+        return tuple(made)
+
+    # -- our own vantages -----------------------------------------------------------------------
+
+    def monitors(self, now: float) -> tuple[Transition, ...]:
+        """Open an incident for every vantage whose self-check failed: it cannot look."""
+        made = []
+        for vantage, home in self.model.home.items():
+            key = f"{vantage}>{SELF}"
+            track = self.memory.tracks.get(key)
+            held = any(i.vantage == vantage and i.kind is Kind.MONITOR for i in self.open.values())
+            if track is None or track.bad_since is None or held:
+                continue
+            incident = Incident(
+                id=self._identify(track.bad_since, [home]),
+                state=State.CONFIRMED,
+                kind=Kind.MONITOR,
+                segments=(home,),
+                side=self._side([home]),
+                mover=self.model.chain.director,
+                vantage=vantage,
+                support=Support(failing=(key,)),
+                faults=self._faults([key]),
+                opened=track.bad_since,
+                confirmed=now,
+            )
+            made.append(self._enter(Event.CONFIRMED, incident, now))
+        return tuple(made)
+
+    # -- recovery -------------------------------------------------------------------------------
+
+    def settle(self, now: float) -> tuple[Transition, ...]:
+        """Move confirmed incidents to recovering, back, or to their end."""
+        made = []
+        for incident in tuple(self.open.values()):
+            if incident.state is not State.SUSPECTED:
+                made += self._settle(incident, now)
+        return tuple(made)
+
+    def _settle(self, incident: Incident, now: float) -> tuple[Transition, ...]:
+        keys = [k for k in incident.faults if k in self.memory.tracks]
+        if not keys:  # every probe of it has left the chain file
+            return self._close(incident, now, now)
+        heard = [k for k in keys if not self.memory.stale(k, now)]
+        goods = [self.memory.tracks[k].good_since for k in heard]
+        since = [g for g in goods if g is not None]
+        if heard and len(since) == len(heard):
+            good_from = max(since)
+            good_until = min(self.memory.tracks[k].time + self.memory.holds(k) for k in heard)
+            made: tuple[Transition, ...] = ()
+            if incident.state is State.CONFIRMED:
+                recovering = msgspec.structs.replace(incident, state=State.RECOVERING)
+                made = (self._enter(Event.RECOVERING, recovering, now, incident),)
+                incident = recovering
+            if good_until - good_from >= GOOD_SECONDS:
+                made += self._close(incident, good_from, now)
+            return made
+        if incident.state is State.RECOVERING and self._bad_since(heard) is not None:
+            back = msgspec.structs.replace(incident, state=State.CONFIRMED)
+            return (self._enter(Event.RELAPSED, back, now, incident),)
+        return ()
+
+    def _close(self, incident: Incident, closed: float, now: float) -> tuple[Transition, ...]:
+        ended = msgspec.structs.replace(incident, state=State.CLOSED, closed=closed)
+        return (self._enter(Event.CLOSED, ended, now, incident),)

@@ -1,0 +1,84 @@
+"""What is remembered of every probe between evaluations; small, and saved with the incidents."""
+
+import msgspec
+
+
+from agent.diagnosis.evidence import STALE_SECONDS
+from agent.diagnosis.roles import Model
+from agent.observation import SELF, Observation
+from probes.kit.result import Outcome
+
+
+class Track(msgspec.Struct, kw_only=True):
+    """A probe's present run. Times are UTC epoch seconds of attempts.
+
+    `bad_since` is the first fail since the last pass, `good_since` the first pass since the last
+    fail or unknown; at most one of them is set. `time` is the newest attempt.
+    """
+
+    time: float
+    outcome: Outcome
+    fault: str = ""
+    bad_since: float | None = None
+    good_since: float | None = None
+
+
+def _fault(observation: Observation) -> str:
+    """Return `stage/fault` of a failed observation."""
+    return f"{observation.stage or 'connect'}/{observation.fault or 'failed'}"
+
+
+class Memory:
+    """The tracks of all probes and self-checks, and when each segment was last proven to work."""
+
+    def __init__(self, model: Model, tracks: dict[str, Track]) -> None:
+        selves = {f"{vantage}>{SELF}" for vantage in model.home}
+        self.model = model
+        self.tracks = {k: t for k, t in tracks.items() if k in model.probes or k in selves}
+        self.proven: dict[str, float] = {}
+        self._proves = {
+            key: tuple({model.segment_of[n] for n in model.passing(key).cleared}) for key in model.probes
+        }
+
+    def add(self, observation: Observation) -> None:
+        """Take in one observation; one older than the newest of its probe changes nothing."""
+        key, time = observation.key, observation.time
+        track = self.tracks.get(key)
+        if track is None:
+            track = self.tracks[key] = Track(time=time, outcome=Outcome.UNKNOWN)
+        elif time < track.time:
+            return
+        track.time, track.outcome = time, observation.outcome
+        match observation.outcome:
+            case Outcome.OK | Outcome.DEGRADED:
+                track.bad_since = None
+                track.good_since = time if track.good_since is None else track.good_since
+                self.proven.update(dict.fromkeys(self._proves.get(key, ()), time))
+            case Outcome.FAILED if self._counts(observation):
+                track.bad_since = time if track.bad_since is None else track.bad_since
+                track.good_since, track.fault = None, _fault(observation)
+            case _:
+                track.good_since = None
+
+    def _counts(self, observation: Observation) -> bool:
+        """A fail of an unverified probe, or one that accuses nobody, opens nothing."""
+        if observation.probe == SELF:
+            return True
+        return observation.verified and bool(self.model.effect(observation).accused)
+
+    def holds(self, key: str) -> float:
+        """Return for how many seconds a result of `key` holds: its interval (a round for `self`)."""
+        probe = self.model.probes.get(key)
+        return self.model.chain.confirm.spacing if probe is None else probe.interval
+
+    def stale(self, key: str, now: float) -> bool:
+        """Return whether nothing has been heard of `key` for longer than it may be silent."""
+        track = self.tracks.get(key)
+        if track is None:
+            return True
+        probe = self.model.probes.get(key)
+        timeout = 0.0 if probe is None else probe.timeout
+        return now - track.time > self.holds(key) + timeout + STALE_SECONDS
+
+
+__all__ = ["Memory", "Track"]

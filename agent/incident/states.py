@@ -1,0 +1,76 @@
+"""What a glance shows: the state of every segment and service at one moment."""
+
+from collections.abc import Sequence
+
+from agent.diagnosis.roles import Model
+from agent.incident.memory import Memory
+from agent.incident.value import Incident, Kind, State
+from agent.model import Chain
+from probes.kit.result import Outcome
+
+# Y.1563: unavailable after ten bad seconds; slower probes after two bad samples.
+BAD_SECONDS = 10.0
+
+
+def segment_states(
+    model: Model, memory: Memory, incidents: Sequence[Incident], now: float
+) -> dict[str, str]:
+    """Return every segment's state.
+
+    `failed`: proven broken. `suspected`: it may be the cause. `masked`: a failing measurement
+    passes through it and nothing proves it at present. `ok`: proven to work within the last
+    result's life. `unknown`: nobody looked.
+    """
+    states = {name: _proven(model, memory, name, now) for name in model.chain.segments}
+    for incident in incidents:
+        if incident.state is State.RECOVERING:
+            continue
+        for name in _touched(model, incident):
+            if states[name] == "unknown":
+                states[name] = "masked"
+    for incident in incidents:
+        if incident.state is not State.RECOVERING and incident.kind is not Kind.MONITOR:
+            proven = incident.kind is Kind.ATTRIBUTED or len(incident.segments) == 1
+            state = "failed" if proven and incident.state is State.CONFIRMED else "suspected"
+            for name in incident.segments:
+                if state == "failed" or states[name] not in ("failed", "ok"):
+                    states[name] = state
+    return states
+
+
+def _touched(model: Model, incident: Incident) -> set[str]:
+    """Return the segments on the paths of the incident's probes."""
+    probes = (model.probes[key] for key in incident.faults if key in model.probes)
+    return {name for probe in probes for name in (*probe.path, *probe.back)}
+
+
+def _proven(model: Model, memory: Memory, name: str, now: float) -> str:
+    """Return `ok` while some pass through or at the segment is fresh, else `unknown`."""
+    fresh = memory.proven.get(name)
+    if fresh is None:
+        return "unknown"
+    lives = (
+        memory.holds(key) + probe.timeout
+        for key, probe in model.probes.items()
+        if name in probe.path and not memory.stale(key, now)
+    )
+    return "ok" if now - fresh <= max(lives, default=0.0) + 1.0 else "unknown"
+
+
+def service_states(chain: Chain, memory: Memory, now: float) -> dict[str, str]:
+    """Return every service's state, the worst of its probes."""
+    order = ("up", "unobserved", "degraded", "down")
+    states = {}
+    for name in chain.services:
+        probes = [p for p in chain.probes.values() if p.service == name]
+        states[name] = max((_service(memory, p.key, now) for p in probes), key=order.index, default="unobserved")
+    return states
+
+
+def _service(memory: Memory, key: str, now: float) -> str:
+    track = memory.tracks.get(key)
+    if track is None or memory.stale(key, now) or track.outcome is Outcome.UNKNOWN:
+        return "unobserved"
+    if track.bad_since is not None:
+        return "down" if now - track.bad_since >= min(BAD_SECONDS, 2 * memory.holds(key)) else "degraded"
+    return "degraded" if track.outcome is Outcome.DEGRADED else "up"
