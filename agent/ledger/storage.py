@@ -1,0 +1,225 @@
+"""The ledger's file: opening it, and one entry in one transaction. Used by one thread at a time.
+
+What must stay true: a leaf, the nodes it completes, its details and the incident state go in one
+transaction (WAL with synchronous=FULL, so a commit that returned is on disk); a checkpoint is signed
+only for what is committed, and for one size there is one root. Anything that does not fit raises
+`StorageError`: the caller stops, it does not repair.
+"""
+
+import hashlib
+import os
+import secrets
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from agent.ledger import canonical, merkle, note, schema
+
+BUSY_SECONDS = 10.0
+"""How long an append waits for another process's lock (a backup); after that recording stops."""
+
+
+class StorageError(RuntimeError):
+    """The ledger's file cannot be used, or is not what it was."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry to append, its body encoded already; `state` replaces the saved incident state."""
+
+    kind: str
+    time: int
+    body: bytes
+    state: bytes | None = None
+    details: tuple[tuple[str, bytes, bytes], ...] = ()
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """A committed entry: its index and leaf hash (hex)."""
+
+    index: int
+    hash: str
+
+
+def commit_detail(data: bytes) -> tuple[bytes, str]:
+    """Return a fresh salt and the commitment (hex) that binds `data`: SHA-256(salt || data)."""
+    salt = secrets.token_bytes(32)
+    return salt, hashlib.sha256(salt + data).hexdigest()
+
+
+def load_key(path: Path, origin: str) -> note.Signer:
+    """Read the signing key, or make one (mode 0600, synced to disk) where there is none."""
+    try:
+        signer = note.parse_signer(path.read_text())
+    except FileNotFoundError:
+        signer = note.generate(origin)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(signer.secret_text() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    if signer.name != origin:
+        raise StorageError(f"the key {path.name} belongs to the log {signer.name!r}, not to {origin!r}")
+    return signer
+
+
+class Storage:
+    """An open ledger file. Made by `open_storage`; every method may raise sqlite3.Error or OSError."""
+
+    def __init__(self, connection: sqlite3.Connection, signer: note.Signer) -> None:
+        self._db = connection
+        self._signer = signer
+        self.size = 0
+        self.saved: bytes | None = None
+
+    def prepare(self) -> None:
+        """Create the tables in an empty file; otherwise check that the file is whole and ours."""
+        if self._one("SELECT count(*) FROM sqlite_master") == 0:
+            self._create()
+        if self._one("PRAGMA application_id") != schema.APPLICATION_ID:
+            raise StorageError("the file is a database, but not a ledger")
+        version = self._one("PRAGMA user_version")
+        if version != schema.USER_VERSION:
+            raise StorageError(f"the ledger has format {version}, this agent knows {schema.USER_VERSION}")
+        owner = self._db.execute("SELECT origin, key FROM log").fetchone()
+        if owner != (self._signer.name, str(self._signer.verifier)):
+            raise StorageError(f"the ledger is signed with another key: {owner}")
+        self._resume()
+
+    def append(self, job: Job) -> Receipt:
+        """Write one entry and return after it is on disk."""
+        leaf = merkle.leaf_hash(job.body)
+        index = self.size
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._check_alone(index)
+            self._db.execute("INSERT INTO leaf VALUES (?, ?, ?, ?, ?)", (index, job.kind, job.time, leaf, job.body))
+            nodes = merkle.completed(index, leaf, self.read)
+            self._db.executemany("INSERT INTO node VALUES (?, ?, ?)", nodes)
+            self._db.executemany("INSERT INTO detail VALUES (?, ?, ?, ?)", [(index, *one) for one in job.details])
+            if job.state is not None:
+                self._db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (index, job.state))
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        self.size = index + 1
+        return Receipt(index=index, hash=leaf.hex())
+
+    def sign(self) -> None:
+        """Sign the committed size, once; a no-op while nothing was added."""
+        if self.size == 0 or self._last_checkpoint_size() == self.size:
+            return
+        text = note.Checkpoint(self._signer.name, self.size, merkle.root(self.size, self.read)).text()
+        self._db.execute("INSERT INTO checkpoint VALUES (?, ?, ?)", (self.size, text, self._signer.sign(text)))
+
+    def read(self, level: int, index: int) -> bytes:
+        """Return the hash of a complete subtree (see `merkle.Reader`)."""
+        query = (
+            "SELECT hash FROM leaf WHERE idx = ?2 AND ?1 = 0"
+            if level == 0
+            else ("SELECT hash FROM node WHERE level = ?1 AND idx = ?2")
+        )
+        row = self._db.execute(query, (level, index)).fetchone()
+        if row is None or not isinstance(row[0], bytes):
+            raise StorageError(f"the subtree {level}/{index} is missing")
+        return row[0]
+
+    def close(self) -> None:
+        """Close the file; the last connection folds the WAL into it."""
+        self._db.close()
+
+    def _one(self, query: str) -> object:
+        row = self._db.execute(query).fetchone()
+        return row[0] if row else None
+
+    def _create(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        for statement in schema.STATEMENTS:
+            self._db.execute(statement)
+        self._db.execute("INSERT INTO log VALUES (1, ?, ?)", (self._signer.name, str(self._signer.verifier)))
+        self._db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        self._db.execute(f"PRAGMA user_version = {schema.USER_VERSION}")
+        self._db.execute("COMMIT")
+
+    def _check_alone(self, index: int) -> None:
+        if self._one("SELECT coalesce(max(idx) + 1, 0) FROM leaf") != index:
+            raise StorageError("another process has written to this ledger")
+
+    def _last_checkpoint_size(self) -> int:
+        size = self._one("SELECT max(size) FROM checkpoint")
+        return size if isinstance(size, int) else 0
+
+    def _resume(self) -> None:
+        """Take up where the file stands: last leaf, last checkpoint and saved state must agree with the tree."""
+        count, highest = self._db.execute("SELECT count(*), coalesce(max(idx) + 1, 0) FROM leaf").fetchone()
+        if count != highest:
+            raise StorageError(f"the ledger has {count} entries, numbered up to {highest}")
+        self.size = int(count)
+        self._check_last_leaf()
+        self._check_last_checkpoint()
+        row = self._db.execute("SELECT saved FROM state").fetchone()
+        self.saved = bytes(row[0]) if row else None
+        self.sign()
+
+    def _check_last_leaf(self) -> None:
+        row = self._db.execute("SELECT hash, body FROM leaf WHERE idx = ?", (self.size - 1,)).fetchone()
+        if row is not None and not (isinstance(row[1], bytes) and merkle.leaf_hash(row[1]) == row[0]):
+            raise StorageError(f"entry {self.size - 1} does not match its hash")
+
+    def _check_last_checkpoint(self) -> None:
+        row = self._db.execute("SELECT size, text FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
+        if row is None:
+            return
+        size, text = row
+        if size > self.size:
+            raise StorageError(f"the checkpoint over {size} entries is newer than the {self.size} entries here")
+        if text != note.Checkpoint(self._signer.name, size, merkle.root(size, self.read)).text():
+            raise StorageError(f"the checkpoint over {size} entries does not match them")
+
+
+def open_storage(path: Path, key: Path, origin: str, *, busy_seconds: float = BUSY_SECONDS) -> Storage:
+    """Open or create the ledger at `path`, signed with the key in the file `key`.
+
+    Raises StorageError, note.NoteError, sqlite3.Error or OSError; then nothing is left open.
+    """
+    note.valid_name(origin)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not key.exists():
+        raise StorageError(f"the ledger is here, but its key {key.name} is not")
+    signer = load_key(key, origin)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=busy_seconds)
+    try:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "cell_size_check=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        storage = Storage(connection, signer)
+        storage.prepare()
+    except BaseException:
+        connection.close()
+        raise
+    return storage
+
+
+def encode_job(kind: str, body: Mapping[str, object], state: bytes | None, details: Mapping[str, bytes]) -> Job:
+    """Return the job of one entry; CanonicalError or ValueError when the body cannot be recorded."""
+    time = body.get("time")
+    if not isinstance(time, int) or isinstance(time, bool):
+        raise canonical.CanonicalError("body.time: integer nanoseconds UTC are needed")
+    sealed = {name: commit_detail(data) for name, data in sorted(details.items())}
+    whole = dict(body) | {"kind": kind}
+    if sealed:
+        whole["details"] = {name: commitment for name, (_, commitment) in sealed.items()}
+    return Job(
+        kind=kind,
+        time=time,
+        body=canonical.encode(whole),
+        state=state,
+        details=tuple((name, salt, details[name]) for name, (salt, _) in sealed.items()),
+    )
