@@ -1,0 +1,112 @@
+"""Graph: the organisation with its last synchronisation, or the documented error.
+
+Sources: learn.microsoft.com, "organization resource type", "Microsoft Graph error responses and
+resource types", "Microsoft Graph throttling guidance". What must stay true: the time of password
+synchronisation is known to beta only, and a token is honoured only if this tenant issued it.
+"""
+
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+from lab.microsoft.exchange import Header, Reply, Request, Tenant, html_reply, json_reply, request_ids
+from lab.microsoft.state import State
+
+ODATA = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+# 00000003-… is Microsoft Graph's own application id.
+CHALLENGE: Header = (
+    "WWW-Authenticate",
+    (
+        'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id='
+        '"00000003-0000-0000-c000-000000000000"'
+    ),
+)
+
+# Errors that have nothing to do with the request: status, Graph's code, message.
+ERRORS = {
+    "401": (401, "InvalidAuthenticationToken", "Access token validation failure."),
+    "403": (403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
+    "429": (429, "TooManyRequests", "Please retry again later."),
+    "500": (500, "InternalServerError", "Internal server error."),
+    "502": (502, "BadGateway", "Bad gateway."),
+    "503": (503, "ServiceUnavailable", "The service is temporarily unavailable."),
+    "504": (504, "GatewayTimeout", "The gateway timed out."),
+}
+
+
+def broken(mode: str, state: State, request: Request, now: float) -> Reply | None:
+    """Return what every request gets in this mode, or None when the request decides."""
+    if mode == "html":
+        return html_reply()
+    known = ERRORS.get("503" if mode == "5xx" else mode)
+    if known is None:
+        return None
+    status, code, message = known
+    headers: tuple[Header, ...] = (CHALLENGE,) if status == 401 else ()
+    if state.retry_after is not None and status in (429, 503):
+        headers = (("Retry-After", state.retry_after),)
+    return refuse(status, code, message, request, now, *headers)
+
+
+def refuse(status: int, code: str, message: str, request: Request, now: float, *headers: Header) -> Reply:
+    """Return Graph's error object."""
+    own, client = request_ids(request)
+    date = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    inner = {"date": date, "request-id": own, "client-request-id": client}
+    body = {"error": {"code": code, "message": message, "innerError": inner}}
+    return json_reply(status, body, ("request-id", own), ("client-request-id", client), *headers)
+
+
+PROPERTIES = {
+    "v1.0": ("id", "displayName", "onPremisesSyncEnabled", "onPremisesLastSyncDateTime"),
+    "beta": (
+        "id",
+        "displayName",
+        "onPremisesSyncEnabled",
+        "onPremisesLastSyncDateTime",
+        "onPremisesLastPasswordSyncDateTime",
+    ),
+}
+
+
+def organisation(request: Request, state: State, tenant: Tenant, now: float) -> Reply:
+    """Return Graph's reply: the organisation to a bearer of ours, else the documented error."""
+    url = urlsplit(request.target)
+    version, _, resource = url.path.strip("/").partition("/")
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or tenant.tokens.get(bearer, 0.0) <= now:
+        text = "Access token validation failure." if bearer else "Access token is empty."
+        return refuse(401, "InvalidAuthenticationToken", text, request, now, CHALLENGE)
+    if request.method != "GET":
+        return refuse(405, "Request_BadRequest", "Specified HTTP method is not allowed.", request, now)
+    if resource != "organization":
+        text = f"Resource not found for the segment '{resource.partition('/')[0]}'."
+        return refuse(400, "BadRequest", text, request, now)
+    known = PROPERTIES[version]
+    selected = parse_qs(url.query).get("$select", [",".join(known)])[0].split(",")
+    for name in selected:
+        if name not in known:
+            text = f"Could not find a property named '{name}' on type 'microsoft.graph.organization'."
+            return refuse(400, "BadRequest", text, request, now)
+    body = {
+        "@odata.context": f"https://graph.microsoft.com/{version}/$metadata#organization({','.join(selected)})",
+        "value": [{name: value for name, value in _organisation(state, tenant, now).items() if name in selected}],
+    }
+    own, client = request_ids(request)
+    headers = (("request-id", own), ("client-request-id", client), ("OData-Version", "4.0"))
+    return json_reply(200, body, *headers, kind=ODATA)
+
+
+def _organisation(state: State, tenant: Tenant, now: float) -> dict[str, object]:
+    blind = state.mode == "null"
+    never = state.sync_enabled is None or blind
+    return {
+        "id": tenant.id,
+        "displayName": None if blind else tenant.name,
+        "onPremisesSyncEnabled": None if blind else state.sync_enabled,
+        "onPremisesLastSyncDateTime": None if never else _iso(state.synced(now)),
+        "onPremisesLastPasswordSyncDateTime": None if never else _iso(state.password_synced(now)),
+    }
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
