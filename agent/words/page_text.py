@@ -57,9 +57,8 @@ def _head(incident: Incident, chain: Chain, language: str) -> str:
             return words.head_undetermined.format(candidates=possible)
         case Kind.CONTRADICTION:
             return words.head_contradiction.format(about=_about(incident, language))
-        case Kind.MONITOR:
-            pass
-    return words.head_monitor.format(vantage=incident.vantage or segments)
+        case _:
+            return words.head_monitor.format(vantage=incident.vantage or segments)
 
 
 def page_text(
