@@ -1,0 +1,166 @@
+"""Feeds the engine and hands what it finds to the sinks.
+
+What must stay true: no sink can stop probing or diagnosing; what a sink raises is counted and logged,
+and a ledger that fails is shown as not recording. The ledger comes first, with the engine's state, so
+that nothing is told to anybody that a restart would forget.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from agent.clock import Clock
+from agent.daemon.attempts import Log
+from agent.daemon.picture import Picture
+from agent.daemon.recent import Recent
+from agent.incident.engine import Engine
+from agent.incident.value import State, Transition
+from agent.observation import Observation
+from agent.snapshot import Snapshot
+from probes.kit.result import Outcome, Result
+
+# Share of the loop that the diagnosis may take while a big chain fails: one part in five.
+REST_FACTOR = 4.0
+
+
+class Record(Protocol):
+    """The ledger as the daemon uses it: the transition and the engine's state in one transaction."""
+
+    def transition(self, transition: Transition, state: bytes) -> None:
+        """Record; does not block, raises when recording has stopped."""
+        ...
+
+
+TransitionSink = Callable[[Transition], None]
+ObservationSink = Callable[[Observation, Mapping[str, float]], None]
+
+
+class Diagnosing:
+    """The loop's side of the engine. All methods run in the loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        vantage: str,
+        clock: Clock,
+        picture: Picture,
+        log: Log,
+        record: Record | None,
+        transition_sinks: Mapping[str, TransitionSink],
+        observation_sinks: Mapping[str, ObservationSink],
+    ) -> None:
+        self.engine = engine
+        self.recent = Recent()
+        self.picture = picture
+        self._vantage = vantage
+        self._clock = clock
+        self._log = log
+        self._record = record
+        self._transition_sinks = dict(transition_sinks)
+        self._observation_sinks = dict(observation_sinks)
+        self._silenced: set[str] = set()
+        self._evaluating: asyncio.TimerHandle | None = None
+        self._busy_until = 0.0
+        self._suspected: frozenset[str] = frozenset()
+        self._open = False
+        self.sink_errors = 0
+        self.on_round: tuple[Callable[[int], None], ...] = ()
+
+    def publish(self, observation: Observation, result: Result) -> None:
+        """Take one observation of this vantage."""
+        self.engine.observe(observation)
+        self.recent.observation(observation)
+        self.picture.observation(observation, result.values)
+        for name, sink in self._observation_sinks.items():
+            try:
+                sink(observation, result.values)
+            except Exception as error:
+                self._complain(name, error)
+            else:
+                self._silenced.discard(name)
+        if self._open or observation.outcome is Outcome.FAILED:
+            self.evaluate_soon()
+
+    def take(self, observation: Observation) -> None:
+        """Take one observation of a peer's vantage."""
+        self.engine.observe(observation)
+        self.picture.observation(observation)
+        if self._open or observation.outcome is Outcome.FAILED:
+            self.evaluate_soon()
+
+    def suspected(self) -> frozenset[str]:
+        """Return the names of our failing probes in incidents that are only suspected."""
+        return self._suspected
+
+    def round(self, number: int) -> None:
+        """Evaluate at least once a round."""
+        self.evaluate_soon()
+        for callback in self.on_round:
+            callback(number)
+
+    def evaluate_soon(self) -> None:
+        """Evaluate in the next turn of the loop; later while the diagnosis itself is a burden."""
+        if self._evaluating is None:
+            delay = max(0.0, self._busy_until - self._clock.boot())
+            self._evaluating = asyncio.get_running_loop().call_later(delay, self.evaluate)
+
+    def evaluate(self) -> None:
+        """Evaluate now and hand every transition to the sinks."""
+        if self._evaluating is not None:
+            self._evaluating.cancel()
+            self._evaluating = None
+        begin = self._clock.boot()
+        transitions = self.engine.evaluate(self._clock.wall())
+        incidents = self.engine.incidents()
+        self._open = bool(incidents)
+        own = f"{self._vantage}>"
+        self._suspected = frozenset(
+            key.removeprefix(own)
+            for incident in incidents
+            if incident.state is State.SUSPECTED
+            for key in incident.support.failing
+            if key.startswith(own)
+        )
+        for transition in transitions:
+            self._hand_out(transition)
+        end = self._clock.boot()
+        self._busy_until = end + REST_FACTOR * (end - begin)
+
+    def snapshot(self) -> Snapshot:
+        """Return the present picture."""
+        now = self._clock.wall()
+        return self.picture.snapshot(
+            now,
+            incidents=self.engine.incidents(),
+            segments=self.engine.segment_states(now),
+            services=self.engine.service_states(now),
+        )
+
+    def stop(self) -> None:
+        """Evaluate no more."""
+        if self._evaluating is not None:
+            self._evaluating.cancel()
+
+    def _hand_out(self, transition: Transition) -> None:
+        self.picture.transition(transition)
+        if self._record is not None:
+            try:
+                self._record.transition(transition, self.engine.save())
+            except Exception as error:
+                self.picture.record(ledger=False, detail=str(error))
+                self._complain("ledger", error)
+        for name, sink in self._transition_sinks.items():
+            try:
+                sink(transition)
+            except Exception as error:
+                self._complain(name, error)
+            else:
+                self._silenced.discard(name)
+
+    def _complain(self, sink: str, error: Exception) -> None:
+        """Count every failure of a sink, log the first of a series."""
+        self.sink_errors += 1
+        if sink not in self._silenced:
+            self._silenced.add(sink)
+            self._log.error("sink-failed", sink=sink, exc_info=error)

@@ -1,0 +1,272 @@
+"""The shell that measures: one timer drives rounds, self-check, steady probes and confirmation.
+
+What must stay true: every attempt carries the number of the round in which it was due; the self-check of
+a round is published before anything else of that round; a result that was in flight while this process
+stood still, or in a round whose self-check failed, is `unknown` whatever the probe said.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from agent.clock import Clock
+from agent.daemon.attempts import Attempt, Attempts, Log, Spawn
+from agent.daemon.confirmation import Confirmations
+from agent.daemon.rounds import Rounds
+from agent.daemon.schedule import Schedule
+from agent.daemon.selfcheck import STALL_SECONDS, Heartbeat, Readings, evaluate
+from agent.model import Chain, Confirm, Probe
+from agent.observation import SELF, Observation, observe
+from probes.kit.result import Outcome, Result, unknown
+from probes.kit.spec import Pace, Runner
+
+# The loop runs at least this often, so that a gap of STALL_SECONDS shows.
+BEAT_SECONDS = 0.1
+# A self-check this old is looked at again before a failure is believed.
+FRESH_SECONDS = 0.05
+
+
+class HostReader(Protocol):
+    """Reads the host's state."""
+
+    def read(self) -> Readings:
+        """Look once."""
+        ...
+
+
+class Diagnosis(Protocol):
+    """What measuring needs of the diagnosis: where results go, and what needs confirmation."""
+
+    def publish(self, observation: Observation, result: Result) -> None:
+        """Take one observation of this vantage."""
+        ...
+
+    def suspected(self) -> frozenset[str]:
+        """Return the names of this vantage's failing probes in incidents that are only suspected."""
+        ...
+
+    def round(self, number: int) -> None:
+        """Hear that round `number` begins."""
+        ...
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """What the scheduler counts since the start; lags in seconds."""
+
+    missed: int = 0
+    confirmations: int = 0
+    self_failures: int = 0
+    lag: float = 0.0
+    worst_lag: float = 0.0
+
+
+ConfirmationSet = Callable[[Chain, str, Iterable[str], Mapping[str, float]], tuple[str, ...]]
+"""chain, vantage, failing probe ids, last pass (UTC epoch seconds) -> the probe ids of each round."""
+
+
+class Measurement:
+    """Measures one vantage of a chain. Needs a running loop; `start` it once, `configure` it as often as needed."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        spawn: Spawn,
+        reader: HostReader,
+        diagnosis: Diagnosis,
+        confirmation_set: ConfirmationSet,
+        runners: Callable[[str], tuple[Runner | None, str]],
+        log: Log,
+    ) -> None:
+        self._clock = clock
+        self._reader = reader
+        self._diagnosis = diagnosis
+        self._confirmation_set = confirmation_set
+        self._runners = runners
+        self._log = log
+        self.attempts = Attempts(clock=clock, spawn=spawn, deliver=self._deliver, log=log)
+        self.heartbeat = Heartbeat(clock.boot())
+        self.counts = Counts()
+        self.verified: dict[str, str] = {}
+        self._schedule = Schedule()
+        self._confirm_as = Confirm()
+        self._confirmations = Confirmations(self._confirm_as.rounds, self._confirm_as.spacing)
+        self._probes: dict[str, Probe] = {}
+        self._last_passed: dict[str, float] = {}
+        self._triggers: dict[str, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._readings: Readings | None = None
+        self._self_round = -1
+        self._self_fault = ""
+        # Rounds whose self-check failed; no attempt lasts longer than this many rounds.
+        self._blind: deque[int] = deque(maxlen=256)
+        self._gateway_known = False
+        self._stopped = False
+
+    def configure(self, chain: Chain, vantage: str, first_round: int) -> None:
+        """Take up a chain; unchanged probes keep their times. `first_round`: see `rounds.first_round`."""
+        now = self._clock.boot()
+        self._chain, self._vantage = chain, vantage
+        self._probes = {probe.id: probe for probe in chain.probes_of(vantage)}
+        self._rounds = Rounds(chain.confirm.spacing, now, first_round)
+        if chain.confirm != self._confirm_as:
+            self._confirm_as = chain.confirm
+            self._confirmations = Confirmations(chain.confirm.rounds, chain.confirm.spacing)
+        self._confirmations.keep(self._probes)
+        self._last_passed = {name: at for name, at in self._last_passed.items() if name in self._probes}
+        self._schedule.replace({probe.id: probe.interval for probe in self._probes.values()}, now)
+        self._off_host = any(not is_loopback(probe.flow.host) for probe in self._probes.values())
+
+    def start(self) -> None:
+        """Begin to measure."""
+        self.heartbeat.beat(self._clock.boot())
+        self.heartbeat.take_longest()
+        self._tick()
+
+    def stop(self) -> None:
+        """Stop; attempts in flight are given up."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.attempts.stop()
+
+    def round_now(self) -> int:
+        """Return the number of the present round."""
+        return self._rounds.at(self._clock.boot())
+
+    def wake_confirmations(self) -> None:
+        """Let probes that still fail be confirmed again at once: new evidence is at hand."""
+        self._confirmations.wake()
+
+    def _tick(self) -> None:
+        if self._stopped:
+            return
+        now = self._clock.boot()
+        self._check_self(now)
+        for due in self._schedule.due(now):
+            self.counts.missed += due.skipped
+            self.counts.lag = max(0.0, now - due.planned)
+            self.counts.worst_lag = max(self.counts.worst_lag, self.counts.lag)
+            self._launch(due.probe, due.planned, now, confirming=False)
+        self._confirm(now)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        now = self._clock.boot()
+        times = (self._schedule.next(), self._confirmations.next(), now + BEAT_SECONDS)
+        wake = min(at for at in times if at is not None)
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, wake - now), self._tick)
+
+    def _launch(self, name: str, planned: float, now: float, *, confirming: bool) -> None:
+        # What is a little late still belongs to the round in which it was due.
+        number = self._rounds.at(planned if now - planned < STALL_SECONDS else now)
+        attempt = Attempt(
+            probe=self._probes[name], round=number, started=now, time=self._clock.wall(), confirming=confirming
+        )
+        runner, why_not = self._runners(attempt.probe.type)
+        if not self.attempts.launch(attempt, runner, why_not):
+            self.counts.missed += 1
+
+    def _check_self(self, now: float, *, again: bool = False) -> None:
+        """Publish the self-check of the present round once, and once more when it fails after all."""
+        stalled = self.heartbeat.beat(now)
+        number = self._rounds.at(now)
+        if stalled:
+            self._log.warning("loop-stood-still", seconds=round(stalled, 3), round=number)
+        begins = number != self._self_round
+        if not (begins or stalled or again):
+            return
+        before, self._readings = self._readings, self._reader.read()
+        self._gateway_known |= self._readings.gateways > 0
+        result = evaluate(
+            self._readings,
+            before,
+            absent=self.heartbeat.take_longest(),
+            off_host=self._off_host,
+            off_link=self._gateway_known,
+        )
+        fault = result.fault or ""
+        if not begins and (self._self_fault or not fault):
+            return
+        self._self_round, self._self_fault = number, fault
+        if fault:
+            self.counts.self_failures += 1
+            self._blind.append(number)
+        self._diagnosis.publish(
+            observe(result, time=self._clock.wall(), round_number=number, vantage=self._vantage, probe=SELF), result
+        )
+        if begins:
+            self._diagnosis.round(number)
+
+    def _deliver(self, attempt: Attempt, result: Result) -> None:
+        now = self._clock.boot()
+        stale = self._readings is None or now - self._readings.boot > FRESH_SECONDS
+        self._check_self(now, again=result.outcome is Outcome.FAILED and stale)
+        if self._could_not_look(attempt, now):
+            result = unknown("self", "this host stood still or lost its own link while the attempt ran")
+        probe = attempt.probe
+        name = probe.id
+        passed = result.outcome in (Outcome.OK, Outcome.DEGRADED)
+        if passed:
+            self.verified[name] = probe.settings_hash
+            self._last_passed[name] = attempt.time
+            self._confirmations.passed(name)
+        verified = self.verified.get(name) == probe.settings_hash
+        self._diagnosis.publish(
+            observe(
+                result,
+                time=attempt.time,
+                round_number=attempt.round,
+                vantage=self._vantage,
+                probe=name,
+                verified=verified,
+            ),
+            result,
+        )
+        if result.outcome is Outcome.FAILED and verified and probe.pace is Pace.ROUND:
+            self._trigger(name, now)
+
+    def _could_not_look(self, attempt: Attempt, now: float) -> bool:
+        if self.heartbeat.stood_still(attempt.started, now):
+            return True
+        return any(attempt.round <= number <= self._self_round for number in self._blind)
+
+    def _trigger(self, name: str, now: float) -> None:
+        if self._probes.get(name) is None or not self._confirmations.wants(name, now):
+            return
+        if not self._triggers:
+            asyncio.get_running_loop().call_soon(self._begin_confirmation)
+        self._triggers[name] = None
+
+    def _begin_confirmation(self) -> None:
+        triggers, now = tuple(self._triggers), self._clock.boot()
+        self._triggers.clear()
+        wanted = tuple(name for name in triggers if name in self._probes and self._confirmations.wants(name, now))
+        if self._stopped or not wanted:
+            return
+        members = self._confirmation_set(self._chain, self._vantage, wanted, self._last_passed)
+        self.counts.confirmations += 1
+        self._confirmations.begin(wanted, members, now)
+        self._confirm(now)
+        self._arm()
+
+    def _confirm(self, now: float) -> None:
+        planned = self._confirmations.next()
+        if planned is None:
+            return
+        number = self._rounds.at(planned if 0 <= now - planned < STALL_SECONDS else now)
+        names = self._confirmations.due(
+            now, number, suspected=self._diagnosis.suspected(), paused=bool(self._self_fault)
+        )
+        for name in names:
+            self._launch(name, min(planned, now), now, confirming=True)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether `host` (an address or a name) never leaves this host."""
+    return host == "localhost" or host.endswith(".localhost") or host.startswith("127.") or host in ("::1", "[::1]")

@@ -1,0 +1,96 @@
+"""What the daemon knows at this moment, kept up to date observation by observation.
+
+One writer, the loop; `snapshot` gives a value that any thread may read.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+
+import msgspec
+
+from agent.incident.value import Event, Incident, Transition
+from agent.model import Chain
+from agent.observation import SELF, Observation
+from agent.snapshot import PeerNow, ProbeNow, Recording, Snapshot
+from probes.kit.result import Outcome
+
+# Ended incidents that the page and the API show; the ledger holds them all.
+CLOSED_SHOWN = 20
+
+
+class Picture:
+    """The last result of every probe, the peers and the incidents that ended lately."""
+
+    def __init__(self, chain: Chain, vantage: str, started: float) -> None:
+        self._chain = chain
+        self._vantage = vantage
+        self._started = started
+        self._probes: dict[str, ProbeNow] = {probe.key: ProbeNow() for probe in chain.probes.values()}
+        self._peers: dict[str, PeerNow] = {}
+        self._closed: deque[Incident] = deque(maxlen=CLOSED_SHOWN)
+        self.recording = Recording()
+
+    def configure(self, chain: Chain) -> None:
+        """Take up a chain: unchanged probes keep their last result."""
+        old = self._chain.probes
+        same = {p.key for p in chain.probes.values() if p.id in old and old[p.id].settings_hash == p.settings_hash}
+        self._probes = {
+            p.key: self._probes.get(p.key, ProbeNow()) if p.key in same else ProbeNow() for p in chain.probes.values()
+        }
+        self._chain = chain
+
+    def observation(self, observation: Observation, values: Mapping[str, float] | None = None) -> None:
+        """Enter a result of any vantage; the self-check and unknown probes have no place here."""
+        key = observation.key
+        before = self._probes.get(key)
+        if before is None or observation.probe == SELF:
+            return
+        same = before.outcome is observation.outcome
+        passed = observation.outcome in (Outcome.OK, Outcome.DEGRADED)
+        self._probes[key] = ProbeNow(
+            outcome=observation.outcome,
+            stage=observation.stage,
+            fault=observation.fault,
+            seconds=observation.seconds,
+            phases=observation.phases,
+            values=dict(values or {}),
+            detail=observation.detail,
+            time=observation.time,
+            since=before.since if same else observation.time,
+            verified=observation.verified or passed,
+        )
+
+    def transition(self, transition: Transition) -> None:
+        """Remember an incident that ended."""
+        if transition.event is Event.CLOSED:
+            self._closed.appendleft(transition.incident)
+
+    def peer(self, peer: PeerNow) -> None:
+        """Enter what we see of a peer."""
+        self._peers[peer.vantage] = peer
+
+    def keep_peers(self, vantages: frozenset[str]) -> None:
+        """Drop peers that are gone after a reload."""
+        self._peers = {name: peer for name, peer in self._peers.items() if name in vantages}
+
+    def record(self, **changes: bool | str) -> None:
+        """Change what is said about recording."""
+        self.recording = msgspec.structs.replace(self.recording, **changes)
+
+    def snapshot(
+        self, at: float, *, incidents: tuple[Incident, ...], segments: dict[str, str], services: dict[str, str]
+    ) -> Snapshot:
+        """Return the picture at `at` (UTC epoch seconds)."""
+        return Snapshot(
+            at=at,
+            vantage=self._vantage,
+            chain=self._chain,
+            incidents=incidents,
+            closed=tuple(self._closed),
+            segments=segments,
+            services=services,
+            probes=dict(self._probes),
+            peers=tuple(self._peers.values()),
+            recording=self.recording,
+            started=self._started,
+        )

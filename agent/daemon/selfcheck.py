@@ -1,0 +1,192 @@
+"""The self-check: only what lies inside the vantage's own segment, once a round.
+
+What must stay true: an attempt that was in flight while this process stood still never counts, in
+neither direction; a self-check that fails makes its whole round unknown. What blinds one probe only
+(no right to open a socket, no IPv6 route) is that probe's own `unknown` and not a matter of this module.
+
+`evaluate` and `Heartbeat` are pure; `Reader` asks the kernel. It asks through ioctl and /proc/self/net
+rather than /sys/class/net, which shows the network namespace it was mounted in, not the process's own.
+"""
+
+import fcntl
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from probes.kit.result import Outcome, Result, Stage, ok
+from probes.kit.spec import Clock
+
+# A loop that did not come round for longer than this stood still; the watchdog uses the same bound.
+STALL_SECONDS = 0.25
+# Beyond this the process was not late but absent (stopped, suspended, starved): the round is lost.
+ABSENT_SECONDS = 1.0
+# NTP slews at most 500 ppm, so half a second within a round is a step; half the guard band between vantages.
+STEP_SECONDS = 0.5
+FAULTS = {
+    "suspended": "the process did not run for more than a second (stopped, suspended or starved of CPU)",
+    "clock-stepped": "the wall clock was stepped",
+    "no-descriptors": "no file descriptor is left",
+    "no-link": "no network interface is up with a carrier",
+    "no-route": "no route leads away from this host's own links",
+}
+
+
+class Readings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one look at the host gave. `boot` and `wall` in seconds, read together."""
+
+    boot: float
+    wall: float
+    links: tuple[str, ...] = ()
+    routes: int = 0
+    gateways: int = 0
+    descriptors: bool = True
+
+
+def evaluate(now: Readings, before: Readings | None, *, absent: float, off_host: bool, off_link: bool) -> Result:
+    """Return the self-check's result: the first fault that holds, in the order of `FAULTS`.
+
+    `before` are the readings of the check before, None at the first one. `absent` is the longest time
+    in seconds that the process stood still since then. `off_host`: some probe leaves this host;
+    `off_link`: a gateway was known once, so that losing every gateway blinds the vantage.
+    """
+    stepped = 0.0 if before is None else abs((now.wall - before.wall) - (now.boot - before.boot))
+    found = {
+        "suspended": absent > ABSENT_SECONDS,
+        "clock-stepped": stepped > STEP_SECONDS,
+        "no-descriptors": not now.descriptors,
+        "no-link": now.descriptors and off_host and not now.links,
+        "no-route": now.descriptors and off_host and (not now.routes or (off_link and not now.gateways)),
+    }
+    fault = next((name for name in FAULTS if found[name]), None)
+    if fault is None:
+        return ok(0.0)
+    return Result(outcome=Outcome.FAILED, stage=Stage.ANSWER, fault=fault, detail=FAULTS[fault])
+
+
+class Heartbeat:
+    """Remembers when the loop stood still. Times are boot-time seconds; `beat` at least every 100 ms."""
+
+    def __init__(self, now: float) -> None:
+        self._last = now
+        # Enough for every stall of two minutes of the worst stutter; older ones concern no attempt in flight.
+        self._stalls: deque[tuple[float, float]] = deque(maxlen=512)
+        self._longest = 0.0
+        self.stalls = 0
+
+    @property
+    def last(self) -> float:
+        """Return when the loop last ran; read by the watchdog's thread."""
+        return self._last
+
+    def beat(self, now: float) -> float:
+        """Note that the loop runs at `now`; return how long it stood still, 0 when it did not."""
+        gap = now - self._last
+        self._last = max(now, self._last)
+        if gap <= STALL_SECONDS:
+            return 0.0
+        self._stalls.append((now - gap, now))
+        self._longest = max(self._longest, gap)
+        self.stalls += 1
+        return gap
+
+    def stood_still(self, begin: float, end: float) -> bool:
+        """Say whether the loop stood still at any time between `begin` and `end`."""
+        return any(start < end and begin < stop for start, stop in self._stalls)
+
+    def take_longest(self) -> float:
+        """Return the longest standstill since the last call."""
+        longest, self._longest = self._longest, 0.0
+        return longest
+
+
+# linux/if.h: IFF_UP, IFF_LOOPBACK, IFF_RUNNING (carrier present and operational).
+_UP, _LOOPBACK, _RUNNING = 0x1, 0x8, 0x40
+_SIOCGIFFLAGS = 0x8913  # linux/sockios.h
+_RTF_UP, _RTF_GATEWAY, _RTF_REJECT = 0x1, 0x2, 0x200  # linux/route.h
+
+
+def count_routes(ipv4: str, ipv6: str) -> tuple[int, int]:
+    """Return how many usable routes there are (none through `lo`), and how many lead to a gateway.
+
+    The arguments are the texts of /proc/net/route and ipv6_route; lines that make no sense do not count.
+    """
+    flags: list[int] = []
+    for line in ipv4.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) >= 4 and fields[0] != "lo":
+            flags.append(_hexadecimal(fields[3]))
+    for line in ipv6.splitlines():
+        fields = line.split()
+        # A link-local prefix and multicast exist on every interface: they lead nowhere.
+        if len(fields) == 10 and fields[9] != "lo" and not fields[0].startswith(("fe80", "ff")):
+            flags.append(_hexadecimal(fields[8]))
+    usable = [flag for flag in flags if flag & _RTF_UP and not flag & _RTF_REJECT]
+    return len(usable), sum(1 for flag in usable if flag & _RTF_GATEWAY)
+
+
+def _hexadecimal(text: str) -> int:
+    try:
+        return int(text, 16)
+    except ValueError:
+        return 0
+
+
+class Reader:
+    """Reads the host's state; cheap enough for once a round (about 150 us)."""
+
+    def __init__(self, clock: Clock, text_of: Callable[[Path], str] | None = None) -> None:
+        self._clock = clock
+        self._text_of = text_of or read_text
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def close(self) -> None:
+        """Release the socket."""
+        self._socket.close()
+
+    def read(self) -> Readings:
+        """Look once. Descriptors are gone when a file cannot be opened for want of one."""
+        boot, wall = self._clock.boot(), self._clock.wall()
+        try:
+            routes, gateways = count_routes(self._text("route"), self._text("ipv6_route"))
+            links = self._links()
+        except OSError as error:
+            return Readings(boot=boot, wall=wall, descriptors=False) if _is_exhausted(error) else _blind(boot, wall)
+        return Readings(boot=boot, wall=wall, links=links, routes=routes, gateways=gateways)
+
+    def _text(self, name: str) -> str:
+        try:
+            return self._text_of(Path("/proc/self/net") / name)
+        except FileNotFoundError:
+            return ""
+
+    def _links(self) -> tuple[str, ...]:
+        return tuple(name for _, name in socket.if_nameindex() if self._is_up(name))
+
+    def _is_up(self, name: str) -> bool:
+        # struct ifreq: 16 bytes of name, then a union of 24 bytes that starts with the flags.
+        request = struct.pack("16s24x", name.encode()[:15])
+        try:
+            (flags,) = struct.unpack_from("H", fcntl.ioctl(self._socket, _SIOCGIFFLAGS, request), 16)
+        except OSError:
+            return False
+        wanted = _UP | _RUNNING
+        return bool(flags & wanted == wanted and not flags & _LOOPBACK)
+
+
+def read_text(path: Path) -> str:
+    """Return what the kernel prints there."""
+    return path.read_text(encoding="ascii", errors="replace")
+
+
+def _is_exhausted(error: OSError) -> bool:
+    # errno.EMFILE 24, errno.ENFILE 23 (Linux).
+    return error.errno in (23, 24)
+
+
+def _blind(boot: float, wall: float) -> Readings:
+    """Return readings that claim nothing is wrong: not being able to look at /proc is no fault."""
+    return Readings(boot=boot, wall=wall, links=("?",), routes=1, gateways=1)

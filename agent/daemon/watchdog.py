@@ -1,0 +1,93 @@
+"""Notices a blocked event loop from a thread of its own, and tells systemd that the loop lives.
+
+What must stay true: the pings to systemd come from the loop, so that a loop that hangs stops them and
+systemd restarts the agent; the thread only looks, it never touches the loop's values.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+
+from agent.clock import Clock
+from agent.daemon.selfcheck import STALL_SECONDS
+
+# Twice within the bound, so that a block is seen while it lasts.
+LOOK_SECONDS = STALL_SECONDS / 2
+
+
+class Watchdog:
+    """Calls `blocked(seconds, stack)` from its own thread, once per block.
+
+    `last_beat` returns the boot time of the loop's last beat; it must be safe to call in any thread.
+    """
+
+    def __init__(
+        self, *, clock: Clock, last_beat: Callable[[], float], blocked: Callable[[float, str], None], watched: int
+    ) -> None:
+        self._clock = clock
+        self._last_beat = last_beat
+        self._blocked = blocked
+        self._watched = watched
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop within one look."""
+        self._stop.set()
+        self._thread.join(timeout=1.0)
+
+    def _watch(self) -> None:
+        reported = -1.0
+        while not self._stop.wait(LOOK_SECONDS):
+            beat = self._last_beat()
+            age = self._clock.boot() - beat
+            if age > STALL_SECONDS and beat != reported:
+                reported = beat
+                self._blocked(age, stack_of(self._watched))
+
+
+def stack_of(thread: int) -> str:
+    """Return the stack of a thread (`threading.get_ident()`), innermost call last; empty when it has gone."""
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - the only way to see another thread's stack
+    return "" if frame is None else "".join(traceback.format_stack(frame))
+
+
+class Systemd:
+    """sd_notify(3) by hand: datagrams to the socket that systemd names in NOTIFY_SOCKET.
+
+    Without the variable every method does nothing. Never raises: the notification is not our work.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        environment = os.environ if environment is None else environment
+        self._address = environment.get("NOTIFY_SOCKET", "")
+        microseconds = environment.get("WATCHDOG_USEC", "")
+        mine = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        # systemd recommends a ping every half of the interval.
+        self.ping_seconds = int(microseconds) / 2e6 if microseconds.isdigit() and mine else None
+        self._socket: socket.socket | None = None
+        if self._address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
+
+    def tell(self, *lines: str) -> None:
+        """Send assignments such as READY=1, one a line."""
+        if self._socket is None:
+            return
+        # An abstract socket is written with @ and starts with a zero byte.
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        with contextlib.suppress(OSError):
+            self._socket.sendto("\n".join(lines).encode(), address)
+
+    def close(self) -> None:
+        """Release the socket."""
+        if self._socket is not None:
+            self._socket.close()

@@ -1,0 +1,1 @@
+"""Tests of the daemon: pure parts and its shell under virtual time."""

@@ -1,0 +1,113 @@
+"""The schedule: stable phases, no drift, no bunching, missed runs skipped and counted."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.daemon.schedule import GRID_SECONDS, Due, Schedule, fraction, phase
+
+TOLERANCE = 1e-6
+
+
+def run(schedule: Schedule, now: float, until: float) -> list[tuple[float, Due]]:
+    """Drive the schedule as a timer that is always on time does."""
+    ran = []
+    while (following := schedule.next()) is not None and following <= until:
+        now = max(now, following)
+        ran += [(now, due) for due in schedule.due(now)]
+    return ran
+
+
+def test_empty_schedule_has_nothing_to_run() -> None:
+    """Without a probe there is no next run."""
+    schedule = Schedule()
+    assert schedule.next() is None
+    assert schedule.due(1e9) == ()
+
+
+@given(st.text(min_size=1), st.floats(min_value=0.1, max_value=3600))
+def test_phase_lies_on_the_grid_within_the_interval(name: str, interval: float) -> None:
+    """A phase is stable, on the grid and inside the interval."""
+    value = phase(name, interval)
+    assert value == phase(name, interval)
+    assert 0 <= value <= interval
+    assert value / GRID_SECONDS == pytest.approx(round(value / GRID_SECONDS), abs=1e-6)
+
+
+def test_names_spread_over_the_interval() -> None:
+    """A hundred names leave no tenth of the interval empty and none with more than a quarter of them."""
+    tenths = [int(fraction(f"probe-{n}") * 10) for n in range(100)]
+    counts = [tenths.count(tenth) for tenth in range(10)]
+    assert min(counts) > 0
+    assert max(counts) < 25
+
+
+@given(st.floats(min_value=0, max_value=1e7), st.sampled_from([0.2, 1.0, 1.5, 5.0, 60.0]))
+def test_runs_never_drift(start: float, interval: float) -> None:
+    """After the first run every run is due one interval after the one before it."""
+    schedule = Schedule()
+    schedule.replace({"erp": interval}, start)
+    planned = [due.planned for _, due in run(schedule, start, start + 20 * interval)]
+    steps = [later - earlier for earlier, later in pairwise(planned[1:])]
+    assert len(planned) >= 19
+    assert steps == pytest.approx([interval] * len(steps), abs=TOLERANCE)
+
+
+@given(st.floats(min_value=0, max_value=1e7), st.sampled_from([0.2, 1.0, 5.0, 60.0]))
+def test_first_run_comes_within_a_third_of_a_second(start: float, interval: float) -> None:
+    """A probe of any interval is tried at once after a start."""
+    schedule = Schedule()
+    schedule.replace({"erp": interval}, start)
+    first = schedule.next()
+    assert first is not None
+    assert start <= first <= start + 0.3
+
+
+def test_late_timer_skips_and_counts() -> None:
+    """Three missed runs give one run and a count, and the next run is on the old grid."""
+    schedule = Schedule()
+    schedule.replace({"erp": 1.0}, 0.0)
+    (_, first), *_ = run(schedule, 0.0, 0.9)
+    regular = phase("erp", 1.0)
+    late = regular + 4.5
+    (due,) = schedule.due(late)
+    assert first.skipped == 0
+    assert due.planned == pytest.approx(regular + 4)
+    assert due.skipped >= 3
+    assert schedule.next() == pytest.approx(regular + 5)
+
+
+def test_nothing_is_made_up_for() -> None:
+    """After a standstill of a minute a probe runs once, not sixty times."""
+    schedule = Schedule()
+    schedule.replace({f"probe-{n}": 1.0 for n in range(20)}, 0.0)
+    run(schedule, 0.0, 2.0)
+    ready = schedule.due(62.0)
+    assert len(ready) == 20
+    assert len({due.probe for due in ready}) == 20
+
+
+def test_reload_keeps_the_times_of_unchanged_probes() -> None:
+    """A reload moves nothing that it does not concern, takes up what is new and drops what is gone."""
+    schedule = Schedule()
+    schedule.replace({"stays": 5.0, "goes": 1.0, "changes": 1.0}, 0.0)
+    run(schedule, 0.0, 7.0)
+    expected = [due.planned for _, due in run(schedule, 7.0, 7.0 + 10) if due.probe == "stays"]
+    again = Schedule()
+    again.replace({"stays": 5.0, "goes": 1.0, "changes": 1.0}, 0.0)
+    run(again, 0.0, 7.0)
+    again.replace({"stays": 5.0, "changes": 2.0, "new": 1.0}, 7.0)
+    ran = [due for _, due in run(again, 7.0, 7.0 + 10)]
+    assert [due.planned for due in ran if due.probe == "stays"] == expected
+    assert {due.probe for due in ran} == {"stays", "changes", "new"}
+    assert all(due.skipped == 0 for due in ran)
+
+
+def test_big_chain_does_not_burst_at_start() -> None:
+    """Five thousand first attempts spread over ten seconds, or over their interval when it is shorter."""
+    schedule = Schedule()
+    schedule.replace({f"probe-{n}": 60.0 for n in range(5000)}, 0.0)
+    in_first_second = [due for at, due in run(schedule, 0.0, 1.0)]
+    assert len(in_first_second) < 800
