@@ -8,6 +8,7 @@ from it what a pass and a fail of that type prove. A probe module exports
     def open(kit) -> AsyncContextManager[Runner]
 """
 
+import builtins
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Any, Protocol
@@ -79,7 +80,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     summary: str
-    settings: type[msgspec.Struct]
+    settings: builtins.type[msgspec.Struct]
     key_help: dict[str, str]
     faults: tuple[Fault, ...]
     phases: tuple[str, ...] = ()

@@ -1,0 +1,87 @@
+"""Warnings: what the chain file may say and probably does not mean.
+
+They never stop anything; `demarc check` prints them. Every one says what to write instead.
+"""
+
+from collections import Counter
+
+from agent.config.problem import Report
+from agent.model import Chain, Probe
+from probes.kit.spec import Evidence, Pace
+
+
+def advise(chain: Chain, report: Report) -> None:
+    """Note everything that is probably not meant."""
+    for probe in chain.probes.values():
+        _probe(probe, report)
+    _timeouts(chain, report)
+    _unused(chain, report)
+    for name, service in chain.services.items():
+        if service.page.when == "hours" and not service.hours:
+            report.warn(("services", name, "page"), "pages in its hours, and has none: always; write `hours`")
+
+
+def _probe(probe: Probe, report: Report) -> None:
+    where = ("probes", probe.id)
+    if probe.flow.named and not probe.resolve:
+        report.warn(
+            where,
+            f"`{probe.flow.host}` is resolved by name, and a failure to resolve it accuses nobody; "
+            "write `resolve: [segments]` with what resolution needs",
+        )
+    if probe.resolve and not probe.flow.named:
+        report.warn((*where, "resolve"), "the target is an address, nothing is resolved; remove `resolve`")
+    if probe.interval < probe.timeout:
+        report.warn(
+            (*where, "interval"),
+            f"attempts start every {probe.interval:g} s and may last {probe.timeout:g} s, so they overlap; "
+            "write an interval of at least the timeout",
+        )
+
+
+def _timeouts(chain: Chain, report: Report) -> None:
+    """Warn of probes whose timeout differs from the others that can meet them in one conflict."""
+    for group in _meeting(chain):
+        usual = Counter(probe.timeout for probe in group).most_common(1)[0][0]
+        for probe in group:
+            if probe.timeout != usual:
+                report.warn(
+                    ("probes", probe.id, "timeout"),
+                    f"{probe.timeout:g} s, while the probes that share segments with it use {usual:g} s; "
+                    "write the same, or their results speak of different moments",
+                )
+
+
+def _meeting(chain: Chain) -> list[list[Probe]]:
+    """Return the groups of probes whose paths are connected by shared segments."""
+    parent: dict[str, str] = {name: name for name in chain.segments}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    rounds = [p for p in chain.probes.values() if p.evidence is Evidence.PATH and p.pace is Pace.ROUND]
+    for probe in rounds:
+        for segment in probe.path[1:]:
+            parent[root(segment)] = root(probe.path[0])
+    groups: dict[str, list[Probe]] = {}
+    for probe in rounds:
+        groups.setdefault(root(probe.path[0]), []).append(probe)
+    return list(groups.values())
+
+
+def _unused(chain: Chain, report: Report) -> None:
+    """Warn of what nothing measures."""
+    probes = chain.probes.values()
+    looked_at = {segment for p in probes for segment in (*p.path, *p.back, *p.resolve)}
+    looked_at |= {vantage.segment for vantage in chain.vantages.values()}
+    served = {p.service for p in probes}
+    looking = {p.vantage for p in probes}
+    for name in chain.segments.keys() - looked_at:
+        report.warn(("segments", name), "no probe crosses it; add it to the paths that do, or add a probe")
+    for name in chain.services.keys() - served:
+        report.warn(("services", name), f"no probe observes it; write `service: {name}` with the probe that does")
+    for name in chain.vantages.keys() - looking:
+        report.warn(("vantages", name), "no probe runs here; add probes with `from: " + name + "`")
