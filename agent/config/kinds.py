@@ -295,7 +295,8 @@ def object_schema(fields: Iterable[Field]) -> Schema:
 def fields_of(struct: type[msgspec.Struct]) -> Mapping[str, Field]:
     """Return the keys by their name in the file: the struct's own in its order, then inherited ones."""
     fields = {}
-    inherited = [name for parent in struct.__mro__[1:] for name in getattr(parent, "__struct_fields__", ())]
+    parents = [parent for parent in struct.__bases__ if parent is not msgspec.Struct]
+    inherited = {info.name for parent in parents for info in msgspec.structs.fields(parent)}
     for info in sorted(msgspec.structs.fields(struct), key=lambda info: info.name in inherited):
         notes = get_args(info.type)[1:] if get_origin(info.type) is Annotated else ()
         default = info.default
