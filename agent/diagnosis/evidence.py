@@ -59,17 +59,19 @@ def cell(observation: Observation, effect: Effect) -> Cell:
 class Round:
     """One round of one vantage. `clear_self` is None without a self-check, False when it failed."""
 
-    __slots__ = ("cells", "clear_self", "end", "number", "start")
+    __slots__ = ("cells", "clear_self", "end", "failed", "number", "start")
 
     def __init__(self, number: int, time: float) -> None:
         self.number = number
         self.start = self.end = time
         self.cells: dict[str, Cell] = {}
         self.clear_self: bool | None = None
+        self.failed = False
 
     def add(self, key: str, said: Cell, time: float) -> None:
         """Enter one attempt of probe `key` started at `time` (UTC epoch seconds)."""
         self.start, self.end = min(self.start, time), max(self.end, time)
+        self.failed |= said.says is Says.FAIL
         before = self.cells.get(key)
         self.cells[key] = said if before is None else before.joined(said)
 
@@ -125,9 +127,16 @@ class History:
             return
         said_cell = cell(observation, self.model.effect(observation))
         if probe.pace is Pace.OWN:
-            self._own.setdefault(probe.key, deque(maxlen=self.length)).append(said_cell)
+            self._remember_own(probe.key, said_cell)
         elif entry is not None:
             entry.add(probe.key, said_cell, observation.time)
+
+    def _remember_own(self, key: str, said: Cell) -> None:
+        """Keep a slow source's cells from its first fail on, until it passes or is unknown."""
+        if said.says is Says.FAIL:
+            self._own.setdefault(key, deque(maxlen=self.length)).append(said)
+        else:
+            self._own.pop(key, None)
 
     def _round(self, observation: Observation) -> Round | None:
         rounds = self.rounds[observation.vantage]
@@ -166,7 +175,13 @@ class History:
         return says, length
 
     def windows(self, now: float) -> tuple[Window, ...]:
-        """Return the newest window of every vantage that still reports at `now`."""
+        """Return the newest window of every vantage that still reports at `now`.
+
+        Nothing is gathered while no recent round of any vantage holds a fail.
+        """
+        recent = self.length + self.unfinished
+        if not self._own and not any(r.failed for rounds in self.rounds.values() for r in rounds[-recent:]):
+            return ()
         found = (self._window(vantage, now) for vantage in self.rounds)
         return tuple(window for window in found if window is not None)
 
@@ -212,9 +227,7 @@ class History:
         found = {}
         for key, cells in self._own.items():
             if self.model.probes[key].vantage == vantage and len(cells) == self.length:
-                whole = _joined(cells)
-                if whole.says is Says.FAIL:
-                    found[key] = whole.accused
+                found[key] = _joined(cells).accused
         return found
 
     def _gather(
@@ -245,12 +258,35 @@ class History:
             return {}
         first = bisect_left(rounds, start - skew, key=lambda r: r.end)
         last = bisect_right(rounds, end + skew, key=lambda r: r.start)
-        first = max(min(first, last - self.length), 0)
-        chosen = rounds[first:last]
+        finished = len(rounds) - self.unfinished
         found: dict[str, frozenset[int]] = {}
-        if len(chosen) >= self.length:
-            self._gather(vantage, chosen, {}, found)
+        for key in frozenset().union(*(r.cells for r in rounds[first:last])):
+            cells = (
+                (place, entry.says(key))
+                for place, entry in _backwards(rounds, last)
+                if place < finished or key in entry.cells
+            )
+            whole = self._agreed(cells, first)
+            if whole.says is not Says.NEITHER and whole.cleared:
+                found[key] = whole.cleared
+        checks = [e.clear_self for p, e in _backwards(rounds, last) if p < finished or e.clear_self is not None]
+        if len(checks) >= self.length and all(checks[: max(self.length, last - first)]):
+            found[f"{vantage}>{SELF}"] = frozenset(self.model.home_roles(vantage))
         return found
+
+    def _agreed(self, cells: Iterable[tuple[int, Cell]], first: int) -> Cell:
+        """Join cells, newest first, back to round `first` and to at least a window's length."""
+        chosen: list[Cell] = []
+        for place, said in cells:
+            if place < first and len(chosen) >= self.length:
+                break
+            chosen.append(said)
+        return _joined(chosen) if len(chosen) >= self.length else SILENT_CELL
+
+
+def _backwards(rounds: Sequence[Round], last: int) -> Iterable[tuple[int, Round]]:
+    """Yield places and rounds before `last`, newest first."""
+    return ((place, rounds[place]) for place in range(last - 1, -1, -1))
 
 
 def _joined(cells: Iterable[Cell]) -> Cell:

@@ -1,0 +1,64 @@
+# demarc's house commands. Everything runs in .venv, made from the lock files (pinned, with hashes).
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := PYTHONDONTWRITEBYTECODE=1 $(BIN)/python
+
+.PHONY: help venv system check lint types contracts unit rules test peers lab demo bench soak lock clean
+help: ## List these commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+venv: $(VENV)/.ready ## Make .venv from the lock files
+$(VENV)/.ready: requirements.lock requirements-dev.lock pyproject.toml
+	$(PYTHON) tools/python_is_new_enough.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+system: ## Install the Debian packages that lab, demo and tests use (asks for nothing when they are there)
+	@sh tools/install_system_packages.sh
+
+check: venv lint types contracts unit rules ## Lint, types, contracts, unit and property tests; no root
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+contracts:
+	$(BIN)/lint-imports
+
+unit:
+	$(RUN) -m coverage run -m pytest -q tests/agent tests/probes
+	$(BIN)/coverage report --include="$$(tr '\n' ',' < tests/pure_modules.txt)" --fail-under=100 --show-missing --skip-covered
+
+rules:
+	@sh tools/check_rules.sh
+
+test: system venv ## All of check, real servers, and each lab scenario once
+	@$(RUN) -m tools.run_tests
+
+peers: venv
+	$(RUN) -m pytest -q tests/peers
+
+lab: venv
+	$(RUN) -m pytest -q tests/lab
+
+demo: system venv ## Break a real VPN in front of your eyes and say whose segment it was
+	@$(RUN) -m lab.demo
+
+bench: system venv ## Measure detection time, cost and memory; medians of several runs
+	@$(RUN) -m tools.bench
+
+soak: system venv ## Full counts: kills, campaign, fuzz, endurance
+	DEMARC_SOAK=1 HYPOTHESIS_PROFILE=soak $(RUN) -m pytest -q tests
+
+lock: ## Renew the lock files
+	$(BIN)/pip-compile -q --upgrade --generate-hashes --allow-unsafe --no-annotate --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile -q --upgrade --generate-hashes --allow-unsafe --no-annotate --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-dev.lock requirements-dev.in
+
+clean: ## Remove what the other commands made
+	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build

@@ -1,0 +1,95 @@
+"""Recorded observations diagnosed offline, by the file's own clock: same input, same bytes."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from agent.incident.engine import Engine
+from agent.incident.value import Event, Incident, Kind, Standing, State
+from agent.model import Chain
+from agent.observation import Observation, decode
+
+
+class ReplaySupport(msgspec.Struct, frozen=True, kw_only=True):
+    """Failing probes, and per cleared segment the passing ones (`vantage>probe`)."""
+
+    failing: tuple[str, ...]
+    exonerating: dict[str, tuple[str, ...]]
+
+
+class ReplayIncident(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident as `demarc replay` prints it: every key always present."""
+
+    id: str
+    opened: float
+    closed: float | None
+    kind: Kind
+    parties: tuple[str, ...]
+    candidates: tuple[str, ...]
+    segments: tuple[str, ...]
+    services: tuple[str, ...]
+    standing: Standing | None
+    rests_on: tuple[str, ...]
+    margin: int | None
+    decide_with: tuple[str, ...]
+    support: ReplaySupport
+
+
+class BadLine(ValueError):
+    """A line of an observation file that cannot be read; names the line (from 1) and why."""
+
+    def __init__(self, line: int, why: str) -> None:
+        super().__init__(f"{line}: {why}")
+        self.line = line
+
+
+def read(lines: Iterable[bytes]) -> list[Observation]:
+    """Read JSON Lines into observations by time; blank lines are skipped; raises BadLine."""
+    found = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                found.append(decode(line))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise BadLine(number, f"not an observation: {error}") from error
+    found.sort(key=lambda o: o.time)
+    return found
+
+
+def replay(chain: Chain, observations: Sequence[Observation]) -> tuple[Incident, ...]:
+    """Return every incident that the observations (in time order) confirm, in order of opening.
+
+    Evaluated whenever a vantage begins a new round, so that each round is judged whole.
+    """
+    engine = Engine(chain, settle=False)
+    told: dict[str, Incident] = {}
+    current: dict[str, int] = {}
+
+    def evaluate(now: float) -> None:
+        for change in engine.evaluate(now):
+            if change.event is Event.MERGED:
+                told.pop(change.incident.id, None)
+            elif change.incident.state is not State.SUSPECTED:
+                told[change.incident.id] = change.incident
+        told.update((i.id, i) for i in engine.incidents() if i.state is not State.SUSPECTED)
+
+    for observation in observations:
+        if current.get(observation.vantage, observation.round) != observation.round:
+            evaluate(observation.time)
+        current[observation.vantage] = observation.round
+        engine.observe(observation)
+    if observations:
+        evaluate(observations[-1].time)
+    return tuple(sorted(told.values(), key=lambda i: (i.opened, i.id)))
+
+
+def shown(incident: Incident) -> ReplayIncident:
+    """Return the contract's form of an incident."""
+    support = ReplaySupport(failing=incident.support.failing, exonerating=incident.support.exonerating)
+    names = [n for n in ReplayIncident.__struct_fields__ if n != "support"]
+    return ReplayIncident(support=support, **{n: getattr(incident, n) for n in names})
+
+
+def document(incidents: Iterable[Incident]) -> bytes:
+    """Return the JSON document of `demarc replay --format json`, without a line feed."""
+    return msgspec.json.encode({"incidents": [shown(i) for i in incidents]})

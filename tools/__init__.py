@@ -1,0 +1,1 @@
+"""House tools: what `make` runs; not part of the product."""
