@@ -42,6 +42,10 @@ class Attempt(msgspec.Struct, kw_only=True, eq=False):
 class Log(Protocol):
     """The part of a structured logger that is used here."""
 
+    def info(self, event: str, **fields: Any) -> Any:
+        """Log what is good to know."""
+        ...
+
     def warning(self, event: str, **fields: Any) -> Any:
         """Log what needs attention."""
         ...
@@ -62,15 +66,22 @@ class Spawn(Protocol):
 class Attempts:
     """Launches attempts and delivers their results; counts what went wrong."""
 
-    def __init__(self, *, clock: Clock, spawn: Spawn, deliver: Callable[[Attempt, Result], None], log: Log) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        spawn: Spawn,
+        deliver: Callable[[Attempt, Result], None],
+        bug: Callable[[str], None],
+        log: Log,
+    ) -> None:
         self._clock = clock
         self._spawn = spawn
         self._deliver = deliver
+        self._bug = bug
         self._log = log
         self._flying: set[Attempt] = set()
         self._stuck: dict[str, asyncio.Task[None]] = {}
-        self.errors = 0
-        self.hung = 0
         self.refused = 0
 
     def launch(self, attempt: Attempt, runner: Runner | None, why_not: str = "") -> bool:
@@ -103,7 +114,7 @@ class Attempts:
         try:
             result = await runner.attempt(attempt.probe.settings, deadline, fresh=attempt.confirming)
         except Exception as error:
-            self.errors += 1
+            self._bug(attempt.probe.id)
             self._log.error("probe-error", probe=attempt.probe.id, exc_info=error)
             result = unknown(ERROR, f"{type(error).__name__} in the probe, see the log")
         finally:
@@ -119,7 +130,7 @@ class Attempts:
     def _hang(self, attempt: Attempt) -> None:
         if attempt.done or attempt.task is None:
             return
-        self.hung += 1
+        self._bug(attempt.probe.id)
         self._stuck[attempt.probe.id] = attempt.task
         attempt.task.cancel()
         self._log.warning("probe-hung", probe=attempt.probe.id, timeout_seconds=attempt.probe.timeout)

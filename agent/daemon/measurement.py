@@ -15,7 +15,7 @@ import msgspec
 from agent.clock import Clock
 from agent.daemon.attempts import Attempt, Attempts, Log, Spawn
 from agent.daemon.confirmation import Confirmations
-from agent.daemon.rounds import Rounds
+from agent.daemon.rounds import Rounds, continued
 from agent.daemon.schedule import Schedule
 from agent.daemon.selfcheck import STALL_SECONDS, Heartbeat, Readings, evaluate
 from agent.model import Chain, Confirm, Probe
@@ -53,14 +53,24 @@ class Diagnosis(Protocol):
         ...
 
 
+class Instruments(Protocol):
+    """Where the cost and the faults of measuring itself are counted."""
+
+    def lag(self, seconds: float) -> None:
+        """Count how late a steady probe started."""
+        ...
+
+    def bug(self, probe: str) -> None:
+        """Count an exception or a hang in a probe's runner."""
+        ...
+
+
 class Counts(msgspec.Struct, kw_only=True):
-    """What the scheduler counts since the start; lags in seconds."""
+    """What the scheduler counts since the start."""
 
     missed: int = 0
     confirmations: int = 0
     self_failures: int = 0
-    lag: float = 0.0
-    worst_lag: float = 0.0
 
 
 ConfirmationSet = Callable[[Chain, str, Iterable[str], Mapping[str, float]], tuple[str, ...]]
@@ -79,15 +89,21 @@ class Measurement:
         diagnosis: Diagnosis,
         confirmation_set: ConfirmationSet,
         runners: Callable[[str], tuple[Runner | None, str]],
+        instruments: Instruments,
         log: Log,
+        first_round: int,
     ) -> None:
+        """`first_round`: see `rounds.first_round`."""
         self._clock = clock
+        self._instruments = instruments
+        self._first_round = first_round
+        self._rounds: Rounds | None = None
         self._reader = reader
         self._diagnosis = diagnosis
         self._confirmation_set = confirmation_set
         self._runners = runners
         self._log = log
-        self.attempts = Attempts(clock=clock, spawn=spawn, deliver=self._deliver, log=log)
+        self.attempts = Attempts(clock=clock, spawn=spawn, deliver=self._deliver, bug=instruments.bug, log=log)
         self.heartbeat = Heartbeat(clock.boot())
         self.counts = Counts()
         self.verified: dict[str, str] = {}
@@ -106,12 +122,12 @@ class Measurement:
         self._gateway_known = False
         self._stopped = False
 
-    def configure(self, chain: Chain, vantage: str, first_round: int) -> None:
-        """Take up a chain; unchanged probes keep their times. `first_round`: see `rounds.first_round`."""
+    def configure(self, chain: Chain, vantage: str) -> None:
+        """Take up a chain; unchanged probes keep their times and rounds go on."""
         now = self._clock.boot()
         self._chain, self._vantage = chain, vantage
         self._probes = {probe.id: probe for probe in chain.probes_of(vantage)}
-        self._rounds = Rounds(chain.confirm.spacing, now, first_round)
+        self._rounds = continued(self._rounds, chain.confirm.spacing, now, self._first_round)
         if chain.confirm != self._confirm_as:
             self._confirm_as = chain.confirm
             self._confirmations = Confirmations(chain.confirm.rounds, chain.confirm.spacing)
@@ -135,7 +151,7 @@ class Measurement:
 
     def round_now(self) -> int:
         """Return the number of the present round."""
-        return self._rounds.at(self._clock.boot())
+        return self._round_at(self._clock.boot())
 
     def wake_confirmations(self) -> None:
         """Let probes that still fail be confirmed again at once: new evidence is at hand."""
@@ -148,8 +164,7 @@ class Measurement:
         self._check_self(now)
         for due in self._schedule.due(now):
             self.counts.missed += due.skipped
-            self.counts.lag = max(0.0, now - due.planned)
-            self.counts.worst_lag = max(self.counts.worst_lag, self.counts.lag)
+            self._instruments.lag(max(0.0, now - due.planned))
             self._launch(due.probe, due.planned, now, confirming=False)
         self._confirm(now)
         self._arm()
@@ -164,7 +179,7 @@ class Measurement:
 
     def _launch(self, name: str, planned: float, now: float, *, confirming: bool) -> None:
         # What is a little late still belongs to the round in which it was due.
-        number = self._rounds.at(planned if now - planned < STALL_SECONDS else now)
+        number = self._round_at(planned if now - planned < STALL_SECONDS else now)
         attempt = Attempt(
             probe=self._probes[name], round=number, started=now, time=self._clock.wall(), confirming=confirming
         )
@@ -175,7 +190,7 @@ class Measurement:
     def _check_self(self, now: float, *, again: bool = False) -> None:
         """Publish the self-check of the present round once, and once more when it fails after all."""
         stalled = self.heartbeat.beat(now)
-        number = self._rounds.at(now)
+        number = self._round_at(now)
         if stalled:
             self._log.warning("loop-stood-still", seconds=round(stalled, 3), round=number)
         begins = number != self._self_round
@@ -231,6 +246,9 @@ class Measurement:
         if result.outcome is Outcome.FAILED and verified and probe.pace is Pace.ROUND:
             self._trigger(name, now)
 
+    def _round_at(self, boot: float) -> int:
+        return self._first_round if self._rounds is None else self._rounds.at(boot)
+
     def _could_not_look(self, attempt: Attempt, now: float) -> bool:
         if self.heartbeat.stood_still(attempt.started, now):
             return True
@@ -259,7 +277,7 @@ class Measurement:
         planned = self._confirmations.next()
         if planned is None:
             return
-        number = self._rounds.at(planned if 0 <= now - planned < STALL_SECONDS else now)
+        number = self._round_at(planned if 0 <= now - planned < STALL_SECONDS else now)
         names = self._confirmations.due(
             now, number, suspected=self._diagnosis.suspected(), paused=bool(self._self_fault)
         )

@@ -29,6 +29,7 @@ class Picture:
         self._peers: dict[str, PeerNow] = {}
         self._closed: deque[Incident] = deque(maxlen=CLOSED_SHOWN)
         self.recording = Recording()
+        self.has_observation = False
 
     def configure(self, chain: Chain) -> None:
         """Take up a chain: unchanged probes keep their last result."""
@@ -45,6 +46,7 @@ class Picture:
         before = self._probes.get(key)
         if before is None or observation.probe == SELF:
             return
+        self.has_observation |= observation.vantage == self._vantage
         same = before.outcome is observation.outcome
         passed = observation.outcome in (Outcome.OK, Outcome.DEGRADED)
         self._probes[key] = ProbeNow(

@@ -37,3 +37,10 @@ class Rounds:
     def start(self, number: int) -> float:
         """Return the boot time at which round `number` starts."""
         return self._epoch + (number - self._first) * self.spacing
+
+
+def continued(before: Rounds | None, spacing: float, now: float, first: int) -> Rounds:
+    """Return the rounds after a (re)load at boot time `now`: `first` is the very first number."""
+    if before is None:
+        return Rounds(spacing, now, first)
+    return before if before.spacing == spacing else Rounds(spacing, now, before.at(now) + 1)

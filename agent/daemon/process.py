@@ -1,0 +1,317 @@
+"""The agent as one process: builds the parts, owns every task, stops in order.
+
+What must stay true: one TaskGroup owns all tasks; whatever fails in a sink, a peer or the web server,
+probing goes on; a stop ends within `STOP_SECONDS` and leaves an `agent-stop` in the ledger.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from agent import __version__
+from agent.clock import Clock
+from agent.config import ConfigError, load_host_and_chain
+from agent.daemon.attempts import Log
+from agent.daemon.diagnosing import Diagnosing
+from agent.daemon.errors import EX_SOFTWARE, EX_UNAVAILABLE, StartError
+from agent.daemon.measurement import Measurement
+from agent.daemon.memory import Memory
+from agent.daemon.options import Options
+from agent.daemon.picture import Picture
+from agent.daemon.place import CONTROL, open_data
+from agent.daemon.recording import Recorder
+from agent.daemon.runners import Runners, SharedKit, load_module
+from agent.daemon.selfcheck import Reader
+from agent.daemon.watchdog import Systemd, Watchdog
+from agent.diagnosis.confirm import confirmation_set
+from agent.incident.engine import Engine
+from agent.journal import Journal
+from agent.metrics import Metrics
+from agent.model import Chain, Host
+from probes.kit.resolver import SystemResolver
+
+# House rule: a shutdown has 5 s; the ledger gets what the web server leaves.
+STOP_SECONDS = 5.0
+LEDGER_STOP_SECONDS = 2.0
+# Runners open within milliseconds; one that waits for something else must not hold up the others.
+OPEN_SECONDS = 0.3
+
+
+class Agent:
+    """One running agent. Make it, then `run` it once."""
+
+    def __init__(
+        self, options: Options, host: Host, chain: Chain, *, clock: Clock, log: Log, write_line: Callable[[str], object]
+    ) -> None:
+        self._options, self._host, self._chain = options, host, chain
+        self._clock, self._log = clock, log
+        self._journal = Journal(write_line, chain_hash=chain.hash, vantage=host.vantage)
+        self._stop_wanted = asyncio.Event()
+        self._stop_reason = ""
+        self._reloading = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._systemd = Systemd()
+        self._folder = Path(host.data)
+        self._metrics = Metrics(
+            chain,
+            host.vantage,
+            chain.vantages[host.vantage].operator,
+            __version__,
+            type_metrics=type_metrics(chain, host.vantage),
+            clock=clock,
+        )
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; raises StartError when it cannot begin."""
+        lock = open_data(self._folder)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                await self._run(stack)
+        finally:
+            os.close(lock)
+
+    def stop(self, reason: str) -> None:
+        """Ask for an orderly stop."""
+        if not self._stop_wanted.is_set():
+            self._stop_reason = reason
+            self._stop_wanted.set()
+
+    async def reload(self) -> tuple[str, ...]:
+        """Load the files again; return what is wrong with them when the running configuration stays."""
+        async with self._reloading:
+            try:
+                host, chain = await asyncio.to_thread(load_host_and_chain, self._options.config_file)
+            except ConfigError as error:
+                problems = tuple(str(problem) for problem in error.problems)
+            else:
+                problems = needs_restart(self._host, host)
+                if not problems:
+                    await self._take_up(host, chain)
+                    return ()
+            self._metrics.reloaded(successful=False)
+            for problem in problems:
+                self._log.error("reload-refused", problem=problem, remedy="the running configuration stays in force")
+            self._recorder.refused_configuration("; ".join(problems), self._clock.wall())
+            return problems
+
+    async def _run(self, stack: contextlib.AsyncExitStack) -> None:
+        self._build()
+        await self._serve(stack)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
+                loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+                await self._start()
+                await self._stop_wanted.wait()
+                self._end(stack)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+    def _build(self) -> None:
+        """Make every part; nothing runs yet."""
+        chain, vantage, clock = self._chain, self._host.vantage, self._clock
+        loop = asyncio.get_running_loop()
+        self._picture = Picture(chain, vantage, clock.wall())
+        self._memory = Memory(self._folder, clock, self._log, self._spawn)
+
+        def from_thread(act: Callable[[str], None]) -> Callable[[str], None]:
+            return lambda reason: void(loop.call_soon_threadsafe(act, reason))
+
+        self._recorder = Recorder(
+            self._folder,
+            chain,
+            vantage,
+            stopped=from_thread(self._recording_stopped),
+            refused=from_thread(self._entry_refused),
+        )
+        if self._recorder.trouble:
+            self._picture.record(ledger=False, detail=self._recorder.trouble)
+        self._diagnosing = Diagnosing(
+            engine=self._first_engine(chain),
+            vantage=vantage,
+            clock=clock,
+            picture=self._picture,
+            log=self._log,
+            record=self._recorder,
+            transition_sinks={"journal": self._journal.transition, "metrics": self._metrics.transition},
+            observation_sinks={"metrics": lambda o, values: self._metrics.result(o.probe, o, values)},
+        )
+        self._runners = Runners(SharedKit(clock, SystemResolver(clock)), self._spawn, self._log)
+        self._reader = Reader(clock)
+        self._measurement = Measurement(
+            clock=clock,
+            spawn=self._spawn,
+            reader=self._reader,
+            diagnosis=self._diagnosing,
+            confirmation_set=confirmation_set,
+            runners=self._runners.get,
+            instruments=self._metrics,
+            log=self._log,
+            first_round=self._memory.first_round(chain.confirm.spacing),
+        )
+        self._measurement.verified.update(self._memory.verified)
+        self._diagnosing.on_round = (self._each_round,)
+        self._watchdog = Watchdog(
+            clock=clock,
+            last_beat=lambda: self._measurement.heartbeat.last,
+            blocked=lambda seconds, stack: void(loop.call_soon_threadsafe(self._blocked, seconds, stack)),
+            watched=threading.get_ident(),
+        )
+
+    def _first_engine(self, chain: Chain) -> Engine:
+        saved = self._recorder.saved_state
+        try:
+            return Engine(chain, saved)
+        except ValueError as error:
+            self._log.error("saved-incidents-unreadable", problem=str(error), remedy="starting without open incidents")
+            return Engine(chain)
+
+    async def _serve(self, stack: contextlib.AsyncExitStack) -> None:
+        # Loaded here: the web server is a third of the start's imports, a check of a file needs none of it.
+        from agent.web.app import build  # noqa: PLC0415
+        from agent.web.server import serve  # noqa: PLC0415
+
+        app = build(metrics=self._metrics, ready=self._is_ready, reload=self.reload, clock=self._clock)
+        try:
+            served = await stack.enter_async_context(
+                serve(app, self._options.listen, self._options.web_config, self._folder / CONTROL)
+            )
+        except ValueError as error:
+            raise StartError(str(error), "see demarc run --help", EX_UNAVAILABLE) from error
+        except OSError as error:
+            raise StartError(
+                f"cannot listen on {self._options.listen}: {error.strerror or error}",
+                "see who listens with `ss -ltnp`, or choose another --web.listen-address",
+                EX_UNAVAILABLE,
+            ) from error
+        self._log.info("listening", address=served.host, port=served.port, tls=served.tls)
+
+    async def _start(self) -> None:
+        self._recorder.started(self._clock.wall())
+        self._measurement.configure(self._chain, self._host.vantage)
+        await self._runners.configure(self._types(), OPEN_SECONDS)
+        self._watchdog.start()
+        self._measurement.start()
+        self._metrics.reloaded(successful=True)
+        self._systemd.tell("READY=1", f"STATUS=measuring from {self._host.vantage}")
+        if self._systemd.ping_seconds is not None:
+            self._spawn(self._ping(self._systemd.ping_seconds))
+        self._log.info(
+            "started",
+            version=__version__,
+            vantage=self._host.vantage,
+            probes=len(self._chain.probes_of(self._host.vantage)),
+            chain=self._chain.hash,
+        )
+
+    def _end(self, stack: contextlib.AsyncExitStack) -> None:
+        """Stop in order: measure no more, record the stop, then let go of every task."""
+        self._systemd.tell("STOPPING=1")
+        self._log.info("stopping", reason=self._stop_reason)
+        # A task that ignores its cancellation would hold up the group for ever.
+        overdue = threading.Timer(STOP_SECONDS, os._exit, (EX_SOFTWARE,))
+        overdue.daemon = True
+        overdue.start()
+        stack.callback(overdue.cancel)
+        self._measurement.stop()
+        self._diagnosing.stop()
+        self._watchdog.stop()
+        self._runners.stop()
+        self._memory.save(self._measurement.round_now(), self._measurement.verified)
+        if not self._recorder.stop(self._clock.wall(), self._stop_reason, LEDGER_STOP_SECONDS):
+            self._log.error("ledger-not-closed", within_seconds=LEDGER_STOP_SECONDS)
+        self._reader.close()
+        self._systemd.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._group.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _types(self) -> frozenset[str]:
+        return frozenset(probe.type for probe in self._chain.probes_of(self._host.vantage))
+
+    def _is_ready(self) -> bool:
+        return self._picture.has_observation
+
+    def _each_round(self, number: int) -> None:
+        self._memory.round(number, self._measurement.verified)
+        self._metrics.update(self._diagnosing.snapshot())
+        self._metrics.ledger(entries=self._recorder.size)
+
+    def _reload_soon(self) -> None:
+        self._spawn(self._reload_and_log())
+
+    async def _reload_and_log(self) -> None:
+        try:
+            await self.reload()
+        except Exception as error:
+            self._metrics.reloaded(successful=False)
+            self._log.error("reload-failed", exc_info=error)
+
+    async def _take_up(self, host: Host, chain: Chain) -> None:
+        """Put a new configuration in force; what did not change goes on undisturbed."""
+        self._systemd.tell("RELOADING=1", f"MONOTONIC_USEC={round(self._clock.boot() * 1e6)}")
+        changed = chain.hash != self._chain.hash
+        self._host, self._chain = host, chain
+        if changed:
+            self._diagnosing.engine = Engine(chain, self._diagnosing.engine.save())
+        self._picture.configure(chain)
+        self._picture.keep_peers(frozenset(peer.vantage for peer in host.peers))
+        self._metrics.configure(chain, type_metrics(chain, host.vantage))
+        self._journal.reloaded(chain.hash)
+        await self._runners.configure(self._types(), OPEN_SECONDS)
+        self._measurement.configure(chain, host.vantage)
+        self._recorder.loaded(chain, self._clock.wall())
+        self._metrics.reloaded(successful=True)
+        self._systemd.tell("READY=1")
+        self._log.info("reloaded", chain=chain.hash, changed=changed)
+
+    async def _ping(self, every_seconds: float) -> None:
+        while True:
+            self._systemd.tell("WATCHDOG=1")
+            await asyncio.sleep(every_seconds)
+
+    def _blocked(self, seconds: float, stack: str) -> None:
+        self._metrics.stalled()
+        self._log.error("loop-blocked", seconds=round(seconds, 3), stack=stack)
+
+    def _recording_stopped(self, reason: str) -> None:
+        self._picture.record(ledger=False, detail=reason)
+        self._log.error("recording-stopped", reason=reason, remedy="repair the cause, then restart the agent")
+
+    def _entry_refused(self, reason: str) -> None:
+        self._metrics.dropped("ledger")
+        self._log.warning("ledger-entry-refused", reason=reason)
+
+
+def type_metrics(chain: Chain, vantage: str) -> dict[str, Any]:
+    """Return the metrics that the configured probe types of a vantage declare."""
+    return {name: load_module(name).SPEC.metrics for name in {probe.type for probe in chain.probes_of(vantage)}}
+
+
+def needs_restart(before: Host, after: Host) -> tuple[str, ...]:
+    """Return what a reload cannot change."""
+    fixed = (("vantage", before.vantage, after.vantage), ("data", before.data, after.data))
+    return tuple(
+        f"`{key}` changed from {old} to {new}: restart the agent for that" for key, old, new in fixed if old != new
+    )
+
+
+def void(_: object) -> None:
+    """Make a callback of an expression."""
+
+
+Reload = Callable[[], Awaitable[tuple[str, ...]]]

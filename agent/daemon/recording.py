@@ -1,0 +1,101 @@
+"""The ledger's side of the daemon: what is recorded, and how a stop of recording becomes known.
+
+What must stay true: recording never blocks or stops probing; when it stops, the picture, the log and
+the metrics say so.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+from agent import __version__
+from agent.incident.value import Transition
+from agent.ledger import DATABASE, KEY, Ledger, Receipt, body
+from agent.model import Chain
+
+
+class Recorder:
+    """Writes what the daemon does into the ledger of its data directory.
+
+    `stopped` is called with the reason, in any thread, at most once per start; `refused` likewise for
+    a single entry that did not fit.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        chain: Chain,
+        vantage: str,
+        *,
+        stopped: Callable[[str], None],
+        refused: Callable[[str], None],
+    ) -> None:
+        # The log's name for ever: one log per data directory, named after its vantage.
+        origin = f"demarc/{vantage}"
+        self._ledger = Ledger.open(folder / DATABASE, folder / KEY, origin, alarm=stopped)
+        self._vantage = vantage
+        self._chain = chain
+        self._refused = refused
+
+    @property
+    def saved_state(self) -> bytes | None:
+        """Return the engine's state that was saved before this start."""
+        return self._ledger.saved_state()
+
+    @property
+    def size(self) -> int:
+        """Return the number of entries."""
+        return self._ledger.health.size
+
+    @property
+    def trouble(self) -> str:
+        """Return why nothing is recorded, empty while it is."""
+        health = self._ledger.health
+        return "" if health.recording else health.reason
+
+    def started(self, now: float) -> None:
+        """Record that the agent began, and under which chain (`now`: UTC epoch seconds)."""
+        at = body.nanoseconds(now)
+        self._append(body.AgentStart(time=at, agent=__version__, vantage=self._vantage))
+        self._chain_in_force(at)
+
+    def loaded(self, chain: Chain, now: float) -> None:
+        """Record that a configuration was taken up."""
+        at, changed = body.nanoseconds(now), chain.hash != self._chain.hash
+        self._chain = chain
+        self._append(body.Configuration(time=at, hash=chain.hash, vantage=self._vantage, result="loaded"))
+        if changed:
+            self._chain_in_force(at)
+
+    def refused_configuration(self, reason: str, now: float) -> None:
+        """Record that a configuration was refused and the running one kept."""
+        at = body.nanoseconds(now)
+        self._append(
+            body.Configuration(
+                time=at, hash=self._chain.hash, vantage=self._vantage, result="refused", reason=reason[:1000]
+            )
+        )
+
+    def transition(self, transition: Transition, state: bytes) -> None:
+        """Record a transition with the engine's state, in one transaction."""
+        entry = body.from_transition(transition, chain=self._chain.hash, vantage=self._vantage)
+        self._append(entry, state)
+
+    def stop(self, now: float, reason: str, within_seconds: float) -> bool:
+        """Record an orderly stop and close; return whether everything was written in time."""
+        self._append(body.AgentStop(time=body.nanoseconds(now), vantage=self._vantage, reason=reason))
+        return self._ledger.close(within_seconds)
+
+    def _chain_in_force(self, at: int) -> None:
+        chain = self._chain
+        entry = body.ChainEntry(time=at, hash=chain.hash, effective=chain.effective, vantage=self._vantage)
+        self._append(entry, details={"source": chain.source} if chain.source else None)
+
+    def _append(self, entry: body.Entry, state: bytes | None = None, details: dict[str, bytes] | None = None) -> None:
+        kind, fields = body.write(entry)
+        self._ledger.append(kind, fields, state, details).add_done_callback(self._settled)
+
+    def _settled(self, future: Future[Receipt]) -> None:
+        error = future.exception()
+        if error is not None:
+            self._refused(str(error))
