@@ -1,0 +1,267 @@
+"""What the store does with its file: write a batch, forget what is old, read. One connection, one thread.
+
+What must stay true: a batch is one transaction, so raw results, minutes and spans agree; spans are
+derived and are written once a minute with the fold they came from, and on opening the raw results
+since then are folded again, so that a crash costs no seconds.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from agent.availability.fold import Availability, Cadence, Span, State, fold, merged
+from agent.observation import Observation, encode
+from agent.store.minute import Minute, add, minute_of
+from agent.store.schema import migrate
+
+_MICRO = 1_000_000
+_REST_OF = ("time", "round", "vantage", "probe")
+_FIRST_FOLD_MICRO = 3600 * _MICRO  # a probe that gains a cadence is folded from an hour back
+_DELETE_STEP = 2000  # rows a step: under 10 ms on a slow disk
+
+
+class StoreGap(msgspec.Struct, frozen=True, kw_only=True):
+    """Results were lost between `opened` and `closed` (UTC epoch seconds)."""
+
+    opened: float
+    closed: float
+    dropped: int
+    reason: str
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open or create the store for writing."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    try:
+        migrate(connection)
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "journal_size_limit=16777216", "cell_size_check=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reading(path: Path) -> sqlite3.Connection:
+    """Open the store for reading beside a running agent, or on a medium that cannot be written."""
+    if not path.exists():
+        raise FileNotFoundError(f"no observation store at {path}")
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    return connection
+
+
+class Tables:
+    """The store's file with what is remembered beside it; after an exception make a new one."""
+
+    def __init__(self, connection: sqlite3.Connection, cadences: Mapping[str, Cadence]) -> None:
+        self._db = connection
+        self._cadences = cadences
+        self._sources: dict[tuple[str, str], int] = {
+            (vantage, probe): number for number, vantage, probe in connection.execute("SELECT * FROM source")
+        }
+        self._folds: dict[str, Availability] = {}
+        self._spans: dict[str, list[Span]] = {}
+        self._catch_up()
+
+    def write(self, batch: Iterable[Observation], gap: StoreGap | None = None) -> int:
+        """Write a batch in one transaction; return how many results were new."""
+        new: list[Observation] = []
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for observation in batch:
+                row = (
+                    round(observation.time * _MICRO),
+                    self._source(observation),
+                    observation.round,
+                    _rest(observation),
+                )
+                if self._db.execute("INSERT OR IGNORE INTO observation VALUES (?, ?, ?, ?)", row).rowcount:
+                    new.append(observation)
+            self._add_minutes(new)
+            if gap is not None:
+                times = (round(gap.opened * _MICRO), round(gap.closed * _MICRO))
+                self._db.execute("INSERT INTO gap VALUES (?, ?, ?, ?)", (*times, gap.dropped, gap.reason))
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        for observation in new:
+            self._fold(observation)
+        return len(new)
+
+    def write_spans(self) -> None:
+        """Write the spans that were settled since the last time, with the folds that they came from."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for key, value in self._folds.items():
+                source = self._sources[_pair(key)]
+                self._db.execute(
+                    "INSERT OR REPLACE INTO fold VALUES (?, ?)", (source, msgspec.json.encode(value).decode())
+                )
+                for span in merged(self._spans.get(key, [])):
+                    self._extend(source, span)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        self._spans = {}
+
+    def forget(self, *, before: float, minutes_before: float, most_bytes: int) -> bool:
+        """Delete one small step of what is too old or too much; return whether there is more to do."""
+        deleted = self._delete_raw("WHERE time < ?", round(before * _MICRO))
+        if not deleted and self.used_bytes() > most_bytes:
+            deleted = self._delete_raw("WHERE ? = 0", 0)
+        self._db.execute("DELETE FROM minute WHERE minute < ?", (int(minutes_before) // 60,))
+        self._db.execute("DELETE FROM span WHERE stop < ?", (int(minutes_before),))
+        self._db.execute("PRAGMA incremental_vacuum(200)").fetchall()
+        return deleted >= _DELETE_STEP
+
+    def used_bytes(self) -> int:
+        """Return the bytes in use, free pages left out."""
+        pages, free, size = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        used: int = (pages - free) * size
+        return used
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _delete_raw(self, where: str, value: int) -> int:
+        query = f"DELETE FROM observation WHERE (time, source) IN (SELECT time, source FROM observation {where} ORDER BY time LIMIT ?)"  # noqa: S608, E501 - constants of this module
+        return self._db.execute(query, (value, _DELETE_STEP)).rowcount
+
+    def _source(self, observation: Observation) -> int:
+        pair = (observation.vantage, observation.probe)
+        if pair not in self._sources:
+            self._db.execute("INSERT OR IGNORE INTO source (vantage, probe) VALUES (?, ?)", pair)
+            query = "SELECT id FROM source WHERE vantage = ? AND probe = ?"
+            self._sources[pair] = self._db.execute(query, pair).fetchone()[0]
+        return self._sources[pair]
+
+    def _add_minutes(self, observations: Iterable[Observation]) -> None:
+        changed: dict[tuple[int, int], Minute] = {}
+        for observation in observations:
+            key = (int(observation.time // 60), self._source(observation))
+            changed[key] = add(changed.get(key) or self._minute(*key), minute_of(observation))
+        for key, value in changed.items():
+            row = msgspec.structs.astuple(value)
+            self._db.execute(
+                "INSERT OR REPLACE INTO minute VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*key, *row[:-1], msgspec.json.encode(value.buckets).decode()),
+            )
+
+    def _minute(self, minute: int, source: int) -> Minute:
+        query = (
+            "SELECT ok, degraded, failed, unknown, timed, sum, min, max, buckets FROM minute"
+            " WHERE minute = ? AND source = ?"
+        )
+        row = self._db.execute(query, (minute, source)).fetchone()
+        return Minute() if row is None else _to_minute(row)
+
+    def _fold(self, observation: Observation) -> None:
+        cadence = self._cadences.get(observation.key)
+        if cadence is not None:
+            value, spans = fold(self._folds.get(observation.key, Availability()), observation, cadence)
+            self._folds[observation.key] = value
+            self._spans.setdefault(observation.key, []).extend(spans)
+
+    def _extend(self, source: int, span: Span) -> None:
+        """Write a span, joined to the one before it where they touch and agree."""
+        query = "UPDATE span SET stop = ? WHERE source = ? AND stop = ? AND state = ?"
+        if not self._db.execute(query, (span.stop, source, span.start, span.state)).rowcount:
+            self._db.execute("INSERT OR REPLACE INTO span VALUES (?, ?, ?, ?)", (source, *span))
+
+    def _catch_up(self) -> None:
+        """Load the folds and fold the raw results that came after them."""
+        saved = dict(self._db.execute("SELECT source, value FROM fold").fetchall())
+        newest = self._db.execute("SELECT coalesce(max(time), 0) FROM observation").fetchone()[0]
+        start = newest
+        for (vantage, probe), source in self._sources.items():
+            key = f"{vantage}>{probe}"
+            if key not in self._cadences:
+                continue
+            if source in saved:
+                self._folds[key] = msgspec.json.decode(saved[source], type=Availability)
+                start = min(start, self._folds[key].held_micro)
+            else:
+                self._folds[key] = Availability()
+                start = min(start, newest - _FIRST_FOLD_MICRO)
+        for observation in read_observations(self._db, start, None) if self._folds else ():
+            known = self._folds.get(observation.key)
+            if known is not None and round(observation.time * _MICRO) > known.held_micro:
+                self._fold(observation)
+
+
+def read_observations(connection: sqlite3.Connection, start: int, stop: int | None) -> Iterator[Observation]:
+    """Yield the results of [start, stop) in microseconds UTC, in order of time."""
+    query = (
+        "SELECT time, round, vantage, probe, rest FROM observation JOIN source ON source.id = source"
+        " WHERE time >= ? AND time < ? ORDER BY time, source"
+    )
+    for row in connection.execute(query, (start, 2**62 if stop is None else stop)):
+        yield to_observation(*row)
+
+
+def read_recent(
+    connection: sqlite3.Connection, vantage: str, since_round: int | None, since: float | None, limit: int
+) -> tuple[Observation, ...]:
+    """Return the newest results of one vantage, oldest first: rounds after `since_round`, times from `since`."""
+    query = (
+        "SELECT time, round, vantage, probe, rest FROM observation JOIN source ON source.id = source"
+        " WHERE vantage = ? AND time >= ? ORDER BY time DESC, source DESC"
+    )
+    found: list[Observation] = []
+    for row in connection.execute(query, (vantage, round((since or 0.0) * _MICRO))):
+        if len(found) == limit or (since_round is not None and row[1] <= since_round):
+            break
+        found.append(to_observation(*row))
+    return tuple(reversed(found))
+
+
+def read_spans(connection: sqlite3.Connection, start: int, stop: int) -> dict[str, tuple[Span, ...]]:
+    """Return the settled spans that touch [start, stop) in seconds UTC, by probe key."""
+    query = (
+        "SELECT vantage, probe, start, stop, state FROM span JOIN source ON source.id = source"
+        " WHERE start < ? AND stop > ? ORDER BY source, start"
+    )
+    found: dict[str, list[Span]] = {}
+    for vantage, probe, first, last, state in connection.execute(query, (stop, start)):
+        found.setdefault(f"{vantage}>{probe}", []).append(Span(first, last, State(state)))
+    return {key: tuple(spans) for key, spans in found.items()}
+
+
+def to_observation(time: int, round_number: int, vantage: str, probe: str, rest: bytes) -> Observation:
+    """Put an observation together again."""
+    fields = msgspec.json.decode(rest)
+    whole = fields | {"time": time / _MICRO, "round": round_number, "vantage": vantage, "probe": probe}
+    return msgspec.convert(whole, Observation)
+
+
+def _rest(observation: Observation) -> bytes:
+    fields = msgspec.json.decode(encode(observation))
+    return msgspec.json.encode({name: value for name, value in fields.items() if name not in _REST_OF})
+
+
+def _to_minute(row: tuple[object, ...]) -> Minute:
+    names = Minute.__struct_fields__
+    whole = dict(zip(names, row, strict=True))
+    whole["buckets"] = msgspec.json.decode(str(row[-1]))
+    return msgspec.convert(whole, Minute)
+
+
+def _pair(key: str) -> tuple[str, str]:
+    vantage, _, probe = key.partition(">")
+    return vantage, probe
