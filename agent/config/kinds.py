@@ -142,7 +142,7 @@ class MapKind(msgspec.Struct, frozen=True):
     @property
     def word(self) -> str:
         """Return what it maps to."""
-        return f"mapping of {'name' if self.names else 'text'} to {self.item.word}"
+        return f"mapping: {'name' if self.names else 'text'} to {self.item.word}"
 
     def read(self, node: Node, where: Where, report: Report) -> Any:
         """Return a dict in the file's order; an entry with a bad value holds UNSET."""
@@ -183,8 +183,8 @@ class StructKind(msgspec.Struct, frozen=True):
 
     @property
     def word(self) -> str:
-        """Return its plain name."""
-        return "mapping"
+        """Name what it holds."""
+        return "mapping with its keys"
 
     def read(self, node: Node, where: Where, report: Report) -> Any:
         """Return the struct, or UNSET when the node is no mapping."""
@@ -276,7 +276,7 @@ def read_fields(node: document.Mapping, fields: Mapping[str, Field], where: Wher
         values[field.attribute] = field.kind.read(entry.node, (*where, key), report)
     for field in fields.values():
         if field.required and field.key not in node.entries:
-            report.problem(where, f"the key `{field.key}` is missing; write `{field.key}:` with a {field.kind.word}")
+            report.problem(where, f"the key `{field.key}` is missing; write `{field.key}:` and {field.kind.word}")
             values[field.attribute] = UNSET
     return values
 

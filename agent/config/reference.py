@@ -28,10 +28,10 @@ from agent.config.forms import (
     ServiceForm,
     VantageForm,
 )
-from agent.config.kinds import Field, fields_of
+from agent.config.kinds import DURATION, Field, fields_of
 from agent.config.registry import InstalledTypes
 from agent.config.schema import specs
-from probes.kit.spec import Duration, Evidence, Pace, Spec
+from probes.kit.spec import Evidence, Pace, Spec
 
 _CHAIN_SECTIONS: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("Top level", ChainForm),
@@ -119,7 +119,7 @@ def key_rows(fields: Iterable[Field], key_help: dict[str, str] | None = None) ->
         KeyRow(
             key=field.key,
             type=field.kind.word,
-            default="required" if field.required else _default(field.default),
+            default="required" if field.required else _default(field),
             help=given.get(field.key, field.help),
         )
         for field in fields
@@ -222,20 +222,23 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _default(value: Any) -> str:
+def _default(field: Field) -> str:
     """Return a default as it would be written in the file; nothing when absence is the default."""
+    value = field.default
+    return _seconds(value) if field.kind is DURATION and isinstance(value, float) else _written(value)
+
+
+def _written(value: Any) -> str:
     if value is UNSET or value is None or value in ("", (), {}, []):
         return ""
     if isinstance(value, msgspec.Struct):
         return ""
-    if isinstance(value, Duration):
-        return _seconds(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, tuple | list):
-        return f"[{', '.join(_default(item) for item in value)}]"
+        return f"[{', '.join(_written(item) for item in value)}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -243,7 +246,7 @@ def _seconds(value: float) -> str:
     for unit, length in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
         if value >= length and value % length == 0:
             return f"{value / length:g}{unit}"
-    return f"{value * 1000:g}ms"
+    return f"{value * 1000:g}ms" if value else "0s"
 
 
 def _sentence(text: str) -> str:

@@ -1,0 +1,133 @@
+"""`demarc check`: everything that is wrong with a chain file or an agent file, and what it can prove."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from agent.config import Examined, InstalledTypes, examine
+from agent.config.flows import FlowRow, flows
+
+BAD_CONFIG = 78  # EX_CONFIG of sysexits.h
+
+
+@click.command("check")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--flows", "with_flows", is_flag=True, help="List what the probes send: the firewall request.")
+@click.option("--schema", "with_schema", is_flag=True, help="Print the JSON Schema of both files, for editors.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(file: Path | None, with_flows: bool, with_schema: bool, style: str) -> None:
+    """Check a chain file or an agent file (with its chain file).
+
+    Prints every problem at once as FILE:LINE: KEY: TEXT and exits 78; or a summary, warnings and the
+    roles that no other probe proves, and exits 0.
+    """
+    if with_schema:
+        _print_schema()
+        return
+    if file is None:
+        raise click.UsageError("Missing argument 'FILE'.")
+    examined = examine(file)
+    rows = flows(examined.chain, examined.host) if with_flows and examined.chain and not examined.problems else ()
+    unproven = _unproven(examined)
+    if style == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(_plain(file, examined, unproven, rows, with_flows))))
+    else:
+        _print(file, examined, unproven, rows)
+    if examined.problems:
+        sys.exit(BAD_CONFIG)
+
+
+def _print_schema() -> None:
+    from agent.config.schema import schema  # noqa: PLC0415 - imports every probe type, only for this option
+
+    click.echo(msgspec.json.format(msgspec.json.encode(schema(InstalledTypes()))))
+
+
+def _unproven(examined: Examined) -> tuple[tuple[str, str], ...]:
+    """Return (segment, sentence) of the roles that some probe accuses and no other clears."""
+    if examined.chain is None or examined.problems:
+        return ()
+    from agent.diagnosis.roles import unproven_roles  # noqa: PLC0415 - not needed to refuse a file
+
+    named = dict.fromkeys((role.segment, str(role)) for role in unproven_roles(examined.chain))
+    return tuple(named)
+
+
+def _plain(
+    file: Path, examined: Examined, unproven: tuple[tuple[str, str], ...], rows: tuple[FlowRow, ...], with_flows: bool
+) -> dict[str, Any]:
+    chain = examined.chain
+    plain: dict[str, Any] = {
+        "file": str(file),
+        "ok": not examined.problems,
+        "hash": chain.hash if chain else None,
+        "vantage": examined.host.vantage if examined.host else None,
+        "counts": _counts(examined),
+        "problems": examined.problems,
+        "warnings": examined.warnings,
+        "unproven": [{"segment": segment, "role": role} for segment, role in unproven],
+    }
+    return plain | ({"flows": rows} if with_flows else {})
+
+
+def _counts(examined: Examined) -> dict[str, int]:
+    names = ("parties", "segments", "vantages", "services", "probes")
+    return {name: len(getattr(examined.chain, name)) for name in names} if examined.chain else {}
+
+
+def _print(file: Path, examined: Examined, unproven: tuple[tuple[str, str], ...], rows: tuple[FlowRow, ...]) -> None:
+    for problem in examined.problems:
+        click.echo(str(problem), err=True)
+    for warning in examined.warnings:
+        click.echo(f"{warning} (warning)", err=True)
+    chain = examined.chain
+    if examined.problems or chain is None:
+        count = len(examined.problems)
+        click.echo(f"{file}: {count} problem{'s' if count > 1 else ''}", err=True)
+        return
+    click.echo(f"{file}: ok")
+    if examined.host is not None:
+        click.echo(f"  this host is vantage {examined.host.vantage} of {examined.host.chain_file}")
+    click.echo(f"  {', '.join(f'{name}: {count}' for name, count in _counts(examined).items())}")
+    click.echo(f"  in force from {chain.effective} {chain.timezone}, chain hash {chain.hash}")
+    _print_unproven(unproven)
+    if rows:
+        click.echo("")
+        _print_rows(rows)
+
+
+def _print_unproven(unproven: tuple[tuple[str, str], ...]) -> None:
+    """Print the roles by segment; one that another only makes more precise is left out."""
+    texts = [role for _, role in unproven]
+    precise = [(segment, role) for segment, role in unproven if not any(t.startswith(role + " (") for t in texts)]
+    if not precise:
+        return
+    click.echo("roles that no other probe proves; a fault in one may stay undetermined:")
+    for segment in dict.fromkeys(segment for segment, _ in precise):
+        click.echo(f"  {segment}")
+        for role in (role for at, role in precise if at == segment):
+            click.echo(f"    {role.removeprefix(segment).strip()}")
+
+
+def _print_rows(rows: tuple[FlowRow, ...]) -> None:
+    """Print the firewall request as a table."""
+    head = ("probe", "source", "target", "protocol", "port", "packets/h", "at most", "purpose")
+    cells = [
+        (
+            row.probe or "-",
+            row.source,
+            row.target,
+            row.protocol,
+            str(row.port or "-"),
+            str(row.packets_per_hour),
+            str(row.packets_per_hour_most),
+            row.purpose,
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[at]) for line in [head, *cells]) for at in range(len(head))]
+    for line in [head, *cells]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

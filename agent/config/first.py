@@ -1,0 +1,158 @@
+"""A first chain file and agent file for a host, from what the host itself knows of its network.
+
+Pure: takes the text of /proc/net/route and resolv.conf, returns the text of two files. The result
+names nobody who has not been named: segments other than the host are `unassigned`.
+"""
+
+import ipaddress
+import re
+import struct
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+_UP, _GATEWAY = 0x1, 0x2  # RTF_UP, RTF_GATEWAY of linux/route.h
+_HOST_BITS = 32
+
+
+class Neighbourhood(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host sees of its network: default gateway, directly attached networks, resolvers."""
+
+    gateway: str | None = None
+    attached: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
+
+    def is_attached(self, address: str) -> bool:
+        """Tell whether `address` is reached without the gateway."""
+        found = ipaddress.ip_address(address)
+        return any(found in ipaddress.ip_network(network) for network in self.attached)
+
+
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """What the person who installs says: who operates this host, where, and in which timezone."""
+
+    operator: str
+    vantage: str
+    timezone: str
+    effective: datetime
+    data: str
+
+
+def neighbourhood(route: str, resolv: str) -> Neighbourhood:
+    """Read /proc/net/route (addresses as little-endian hex, see proc_net_route(5)) and resolv.conf."""
+    gateways: list[tuple[int, str]] = []
+    attached: list[str] = []
+    for line in route.splitlines()[1:]:
+        cells = line.split()
+        if len(cells) < 8 or not int(cells[3], 16) & _UP:
+            continue
+        destination, mask = _address(cells[1]), int.from_bytes(bytes.fromhex(cells[7])[::-1])
+        if int(cells[3], 16) & _GATEWAY:
+            if mask == 0:
+                gateways.append((int(cells[6]), _address(cells[2])))
+        elif mask:
+            attached.append(f"{destination}/{mask.bit_count()}")
+    return Neighbourhood(
+        gateway=min(gateways)[1] if gateways else None,
+        attached=tuple(dict.fromkeys(attached)),
+        resolvers=resolvers(resolv),
+    )
+
+
+def resolvers(resolv: str) -> tuple[str, ...]:
+    """Return the IPv4 name servers of resolv.conf, without those on the host itself."""
+    found = re.findall(r"^\s*nameserver\s+(\S+)", resolv, re.MULTILINE)
+    addresses = []
+    for written in found:
+        try:
+            address = ipaddress.IPv4Address(written)
+        except ValueError:
+            continue
+        if not address.is_loopback and not address.is_unspecified:
+            addresses.append(str(address))
+    return tuple(dict.fromkeys(addresses))
+
+
+def _address(cell: str) -> str:
+    return str(ipaddress.IPv4Address(struct.unpack("<I", bytes.fromhex(cell))[0]))
+
+
+def slug(name: str) -> str:
+    """Return a name that a chain file accepts, made from a name that people use."""
+    made = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
+    return made if made and made != "self" else "operator"
+
+
+def chain_file(near: Neighbourhood, said: Answers) -> str:
+    """Return the chain file's text; ValueError when there is nothing to measure."""
+    if near.gateway is None and not near.resolvers:
+        raise ValueError("this host has no default gateway and no resolver; name one with --gateway ADDRESS")
+    operator, host = slug(said.operator), f"{said.vantage}-host"
+    segments = {host: f"{{owner: {operator}, side: cloud}}"}
+    probes: dict[str, str] = {}
+    if near.gateway is not None:
+        segments["gateway"] = "{owner: unassigned, side: cloud}"
+        probes["gw"] = _probe("icmp", said.vantage, near.gateway, [host, "gateway"])
+    for number, address in enumerate(near.resolvers[:2], start=1):
+        if address == near.gateway:
+            continue
+        name = f"resolver-{number}"
+        segments[name] = "{owner: unassigned, side: cloud}"
+        between = [] if near.gateway is None or near.is_attached(address) else ["gateway"]
+        asks = 'dns, name: ".", record: NS'  # every resolver can answer it
+        probes[name] = _probe(asks, said.vantage, address, [host, *between, name])
+    return _CHAIN.format(
+        effective=said.effective.strftime("%Y-%m-%dT%H:%M"),
+        timezone=said.timezone,
+        operator=operator,
+        name=said.operator.replace("\\", "\\\\").replace('"', '\\"'),
+        segments=_block(segments),
+        vantage=said.vantage,
+        host=host,
+        probes=_block(probes),
+    )
+
+
+def agent_file(said: Answers) -> str:
+    """Return the agent file's text."""
+    return _AGENT.format(vantage=said.vantage, data=said.data)
+
+
+def _probe(sort: str, vantage: str, target: str, path: list[str]) -> str:
+    return f"{{type: {sort}, from: {vantage}, target: {target}, interval: 1s, path: [{', '.join(path)}]}}"
+
+
+def _block(entries: Mapping[str, str]) -> str:
+    width = max(map(len, entries)) + 1
+    return "\n".join(f"  {(name + ':').ljust(width)} {text}" for name, text in entries.items())
+
+
+_CHAIN = """\
+# What the parties agree on; the reference of every key is docs/chain-file.md. Check it: demarc check chain.yml
+version: 1
+effective: {effective}
+timezone: {timezone}
+director: {operator}              # who coordinates when nobody owns the cause alone
+
+parties:                        # add everybody who owns a segment
+  {operator}: {{name: "{name}"}}
+
+segments:                       # one thing that must work, and who owns it; `unassigned` until somebody accepts it
+{segments}
+
+vantages:                       # the hosts that run demarc
+  {vantage}: {{segment: {host}, operator: {operator}}}
+
+probes:                         # a path is every segment crossed, this host first, the one that answers last
+{probes}
+"""
+
+_AGENT = """\
+# What is local to this host. Start it: demarc run --config.file agent.yml
+vantage: {vantage}
+chain: chain.yml
+data: {data}
+# peers: [{{vantage: onprem, url: "https://10.20.0.30:10199"}}]
+# alertmanagers: ["http://127.0.0.1:9093"]
+"""
