@@ -1,0 +1,132 @@
+"""The order of a chain on screen: columns from the cloud to the on-premise end, and the branches. Pure.
+
+The chain file has no picture of itself; its probes' paths do. Paths of a vantage on the cloud's
+side run left to right, those of one on the on-premise side right to left. A demarcation line stands
+wherever two neighbours on any path have different owners, and none of them may be left out.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from agent.model import Chain, Probe, Segment
+
+SAAS: Final = "saas"
+# Where a column stands when its segments differ in side; line and transit are both between the ends.
+_PLACE: Final = {"cloud": 0, "transit": 1, "line": 1, "onprem": 2, SAAS: 3}
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """Segments that stand side by side at one place of the chain; `sides` that they belong to.
+
+    `lines` are the pairs of segments whose owner changes at this column's left edge.
+    """
+
+    segments: tuple[str, ...]
+    sides: tuple[str, ...]
+    lines: tuple[tuple[str, str], ...] = ()
+
+
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment off the chain (an online service), what leads to it, and its demarcation lines."""
+
+    segment: str
+    after: tuple[str, ...] = ()
+    lines: tuple[tuple[str, str], ...] = ()
+
+
+class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole picture; `lines` are all demarcation lines, also those that no edge can show."""
+
+    columns: tuple[Column, ...]
+    branches: tuple[Branch, ...]
+    lines: tuple[tuple[str, str], ...]
+
+
+Edge = tuple[str, str]
+
+
+def arrange(chain: Chain) -> Arrangement:
+    """Return the picture of `chain`. Every segment appears once."""
+    edges = _edges(chain)
+    spine = [s for s in chain.segments if chain.segments[s].side != SAAS]
+    members = frozenset(spine)
+    ranks = _ranks(spine, [e for e in edges if e[0] in members and e[1] in members])
+    keys = sorted({_place(chain.segments[s], ranks[s]) for s in spine})
+    index = {s: keys.index(_place(chain.segments[s], ranks[s])) for s in spine}
+    changes = [e for e in edges if chain.segments[e[0]].owners != chain.segments[e[1]].owners]
+    columns = []
+    for number in range(len(keys)):
+        here = tuple(s for s in spine if index[s] == number)
+        columns.append(
+            Column(
+                segments=here,
+                sides=tuple(dict.fromkeys(chain.segments[s].side for s in here)),
+                lines=tuple(e for e in changes if _edge_column(e, index) == number),
+            )
+        )
+    branches = tuple(_branch(s, edges, changes) for s in chain.segments if chain.segments[s].side == SAAS)
+    return Arrangement(columns=tuple(columns), branches=branches, lines=tuple(changes))
+
+
+def _edges(chain: Chain) -> tuple[Edge, ...]:
+    """Return all neighbouring pairs of all paths, left to right, in the order met."""
+    found: dict[Edge, None] = {}
+    for probe in chain.probes.values():
+        for left, right in _steps(probe, chain):
+            if (right, left) not in found:
+                found[left, right] = None
+    return tuple(found)
+
+
+def _steps(probe: Probe, chain: Chain) -> list[Edge]:
+    """Return one path's neighbouring pairs, left to right; a branch stands on the right of its trunk."""
+    vantage = chain.segments[chain.vantages[probe.vantage].segment]
+    steps = list(zip(probe.path, probe.path[1:], strict=False))
+    steps += list(zip(probe.back, probe.back[1:], strict=False))
+    if vantage.side != "onprem":
+        return steps
+    return [(a, b) if chain.segments[b].side == SAAS else (b, a) for a, b in steps]
+
+
+def _ranks(spine: Iterable[str], edges: Iterable[Edge]) -> dict[str, int]:
+    """Return for each segment the length of the longest way to it (Kahn's algorithm).
+
+    Paths that disagree on the order make a cycle; the first segment in the file's order then goes
+    first, so that the picture is always the same one.
+    """
+    waiting = {s: {a for a, b in edges if b == s} for s in spine}
+    ranks: dict[str, int] = {}
+    depth = dict.fromkeys(waiting, 0)
+    while waiting:
+        ready = [s for s, before in waiting.items() if not before] or [next(iter(waiting))]
+        for segment in ready:
+            del waiting[segment]
+            ranks[segment] = depth[segment]
+        for segment, before in waiting.items():
+            if before.intersection(ready):
+                depth[segment] = max(depth[segment], *(ranks[r] + 1 for r in ready if r in before))
+                before.difference_update(ready)
+    return ranks
+
+
+def _place(segment: Segment, rank: int) -> tuple[int, int]:
+    """Return the sort key of a segment's column: the side first, then how far along."""
+    return _PLACE[segment.side], rank
+
+
+def _edge_column(edge: Edge, index: dict[str, int]) -> int | None:
+    """Return the column at whose left edge `edge` crosses; None within a column or for a branch."""
+    left, right = (index.get(s) for s in edge)
+    if left is None or right is None or left == right:
+        return None
+    return max(left, right)
+
+
+def _branch(segment: str, edges: Iterable[Edge], changes: Iterable[Edge]) -> Branch:
+    return Branch(
+        segment=segment,
+        after=tuple(a for a, b in edges if b == segment),
+        lines=tuple(e for e in changes if e[1] == segment),
+    )

@@ -1,0 +1,235 @@
+"""Every fixed text of the page in both languages; a language that misses one does not type-check."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+
+class Labels(msgspec.Struct, frozen=True, kw_only=True):
+    """One language's texts. Braces are filled by the caller."""
+
+    title: str
+    skip: str
+    seen_from: str
+    live: str
+    connecting: str
+    lost: str
+    other_language: str
+    all_works: str
+    no_trouble: str
+    not_measured: str
+    suspicion: str
+    one_incident: str
+    many_incidents: str
+    services_down: str
+    old_picture: str
+    old_picture_text: str
+    ledger_stopped: str
+    store_stopped: str
+    goes_on: str
+    other_chain: str
+    other_chain_text: str
+    blind: str
+    incidents: str
+    chain: str
+    services: str
+    probes: str
+    peers: str
+    closed: str
+    closed_none: str
+    line: str
+    line_legend: str
+    lines: str
+    lines_from: str
+    branch: str
+    measuring_point: str
+    joint: str
+    kind: str
+    party: str
+    candidates: str
+    standing: str
+    since: str
+    mover: str
+    segments: str
+    incident: str
+    ended: str
+    lasted: str
+    norm: str
+    hours: str
+    always: str
+    probe: str
+    result: str
+    duration: str
+    last: str
+    verified: str
+    unverified: str
+    unverified_help: str
+    no_result: str
+    late: str
+    more_probes: str
+    from_vantage: str
+    phase: str
+    no_peers: str
+    reachable: str
+    unreachable: str
+    same_chain: str
+    another_chain: str
+    chain_unknown: str
+    last_heard: str
+    running_since: str
+    chain_file: str
+    limits: str
+    none: str
+
+
+LABELS: Final[Mapping[str, Labels]] = {
+    "en": Labels(
+        title="Chain status",
+        skip="Skip to the findings",
+        seen_from="Seen from measuring point {vantage}, operated by {operator}",
+        live="Live, as of",
+        connecting="As of",
+        lost="Connection to the agent lost since",
+        other_language="Nederlands",
+        all_works="The whole chain works",
+        no_trouble="No disturbance found",
+        not_measured="not measured yet: {segments}",
+        suspicion="A suspected disturbance is being confirmed",
+        one_incident="1 open incident",
+        many_incidents="{count} open incidents",
+        services_down="{services} down",
+        old_picture="This picture is old",
+        old_picture_text="The agent has not renewed it since {since}. What is below was true then.",
+        ledger_stopped="The ledger has stopped recording",
+        store_stopped="Measurements are no longer being stored",
+        goes_on="Measuring and paging go on; what happens now is missing from the record.",
+        other_chain="Measuring point {vantage} works with another chain file",
+        other_chain_text="Its measurements are not used here until both work with the same file.",
+        blind="A measuring point cannot measure",
+        incidents="Open incidents",
+        chain="The chain",
+        services="Services",
+        probes="Measurements",
+        peers="Other measuring points",
+        closed="Recently closed",
+        closed_none="No incident has been closed recently.",
+        line="demarcation line",
+        line_legend="demarcation line: the owner changes here",
+        lines="All demarcation lines ({count})",
+        lines_from="{left} ({left_owner}) | {right} ({right_owner})",
+        branch="reached from {segments}",
+        measuring_point="measuring point",
+        joint="together",
+        kind="Finding",
+        party="Traced to",
+        candidates="Still possible",
+        standing="Standing",
+        since="Since",
+        mover="To act",
+        segments="Segments",
+        incident="Incident",
+        ended="Ended",
+        lasted="Lasted",
+        norm="norm {percent} %",
+        hours="Hours",
+        always="always",
+        probe="Measurement",
+        result="Last result",
+        duration="Took",
+        last="At",
+        verified="verified",
+        unverified="unverified",
+        unverified_help="has not passed yet with its present settings; accuses nobody",
+        no_result="no result yet",
+        late="late",
+        more_probes="{count} more measurements: see /api/v1/probes",
+        from_vantage="From {vantage}",
+        phase="phases",
+        no_peers="None is configured: this measuring point diagnoses alone.",
+        reachable="reachable",
+        unreachable="not reachable",
+        same_chain="same chain file",
+        another_chain="another chain file",
+        chain_unknown="chain file unknown",
+        last_heard="last heard",
+        running_since="Agent running since {since}",
+        chain_file="chain file {hash}, in force from {effective}",
+        limits="This page locates technical causes; it is not a legal judgement.",
+        none="none",
+    ),
+    "nl": Labels(
+        title="Status van de keten",
+        skip="Naar de bevindingen",
+        seen_from="Gezien vanaf meetpunt {vantage}, beheerd door {operator}",
+        live="Actueel, stand van",
+        connecting="Stand van",
+        lost="Geen verbinding met de agent sinds",
+        other_language="English",
+        all_works="De hele keten werkt",
+        no_trouble="Geen storing gevonden",
+        not_measured="nog niet gemeten: {segments}",
+        suspicion="Een vermoedelijke storing wordt bevestigd",
+        one_incident="1 open incident",
+        many_incidents="{count} open incidenten",
+        services_down="{services} werkt niet",
+        old_picture="Dit beeld is oud",
+        old_picture_text="De agent heeft het sinds {since} niet vernieuwd. Wat hieronder staat, was toen zo.",
+        ledger_stopped="Het logboek legt niets meer vast",
+        store_stopped="Metingen worden niet meer opgeslagen",
+        goes_on="Meten en waarschuwen gaan door; wat nu gebeurt, ontbreekt in de vastlegging.",
+        other_chain="Meetpunt {vantage} werkt met een ander ketenbestand",
+        other_chain_text="Zijn metingen tellen hier niet mee totdat beide hetzelfde bestand gebruiken.",
+        blind="Een meetpunt kan niet meten",
+        incidents="Open incidenten",
+        chain="De keten",
+        services="Diensten",
+        probes="Metingen",
+        peers="Andere meetpunten",
+        closed="Onlangs gesloten",
+        closed_none="Er is onlangs geen incident gesloten.",
+        line="demarcatielijn",
+        line_legend="demarcatielijn: hier wisselt de eigenaar",
+        lines="Alle demarcatielijnen ({count})",
+        lines_from="{left} ({left_owner}) | {right} ({right_owner})",
+        branch="bereikt vanaf {segments}",
+        measuring_point="meetpunt",
+        joint="samen",
+        kind="Bevinding",
+        party="Herleid tot",
+        candidates="Nog mogelijk",
+        standing="Zekerheid",
+        since="Sinds",
+        mover="Aan zet",
+        segments="Schakels",
+        incident="Incident",
+        ended="Voorbij",
+        lasted="Duurde",
+        norm="norm {percent} %",
+        hours="Tijden",
+        always="altijd",
+        probe="Meting",
+        result="Laatste uitkomst",
+        duration="Duurde",
+        last="Om",
+        verified="geverifieerd",
+        unverified="niet geverifieerd",
+        unverified_help="is met deze instellingen nog niet geslaagd; wijst niemand aan",
+        no_result="nog geen uitkomst",
+        late="te laat",
+        more_probes="nog {count} metingen: zie /api/v1/probes",
+        from_vantage="Vanaf {vantage}",
+        phase="fasen",
+        no_peers="Er is er geen ingesteld: dit meetpunt oordeelt alleen.",
+        reachable="bereikbaar",
+        unreachable="niet bereikbaar",
+        same_chain="zelfde ketenbestand",
+        another_chain="ander ketenbestand",
+        chain_unknown="ketenbestand onbekend",
+        last_heard="laatst gehoord",
+        running_since="Agent draait sinds {since}",
+        chain_file="ketenbestand {hash}, geldig vanaf {effective}",
+        limits="Deze pagina wijst technische oorzaken aan en is geen juridisch oordeel.",
+        none="geen",
+    ),
+}
