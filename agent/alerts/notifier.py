@@ -1,0 +1,242 @@
+"""Keeps every Alertmanager told of what fires: sends at once, repeats, retries, survives a restart.
+
+What must stay true: `transition` returns at once; each Alertmanager is served by a task of its
+own, so one that hangs delays no other; an ended alert is repeated until every Alertmanager took
+it; what fires is saved before a crash can lose it, under the labels that it has.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from agent.alerts import message
+from agent.alerts.plan import CONFIRMED, End, Ended, Key, plan
+from agent.alerts.push import PushError, push
+from agent.clock import Clock, SystemClock
+from agent.incident.value import Incident, Transition
+from agent.model import Chain
+
+# Seconds. Far below Alertmanager's default resolve_timeout of 5 min and below message.HOLDS.
+RESEND = 60.0
+FIRST_RETRY, LAST_RETRY = 1.0, 30.0
+# Seconds between looks at pages that become due by time.
+STEP = 1.0
+# An end that an Alertmanager has not taken by then is forgotten: its alert has ended by HOLDS.
+END_KEPT = 2 * message.HOLDS
+STATE_VERSION = 1
+
+Send = Callable[[str, bytes], Awaitable[None]]
+
+
+class Fires(msgspec.Struct, frozen=True, kw_only=True):
+    """A saved alert."""
+
+    key: Key
+    starts: float
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """The state file: what fires, what ended lately, and the incidents as last known."""
+
+    version: int
+    firing: tuple[Fires, ...] = ()
+    ended: tuple[Ended, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+
+
+class _Endpoint:
+    """One Alertmanager: whether it takes alerts, and which ends it has yet to take."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.up = False
+        self.complained = False
+        self.wake = asyncio.Event()
+        self.owed: dict[Key, Ended] = {}
+
+
+class Notifier:
+    """The sink for incidents that leave the agent. `run` must be running for anything to be sent.
+
+    `urls` are Alertmanagers' base URLs; without any the plan is kept all the same, so that
+    `firing` can be exposed. `page_url` is this agent's own address for people. `send` raises
+    PushError.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        urls: Iterable[str],
+        *,
+        page_url: str = "",
+        state_file: Path | None = None,
+        clock: Clock | None = None,
+        send: Send = push,
+    ) -> None:
+        self._chain = chain
+        self._page_url = page_url
+        self._state_file = state_file
+        self._clock = clock or SystemClock()
+        self._send = send
+        self._endpoints = [_Endpoint(url) for url in dict.fromkeys(urls)]
+        self._incidents: dict[str, Incident] = {}
+        self._gone: dict[str, tuple[End, Incident]] = {}
+        self._firing: dict[Key, float] = {}
+        self._changed = asyncio.Event()
+        self._saving = asyncio.Event()
+        self._load()
+
+    @property
+    def up(self) -> bool | None:
+        """Tell whether an Alertmanager takes our alerts; None: none is configured."""
+        return any(endpoint.up for endpoint in self._endpoints) if self._endpoints else None
+
+    def firing(self) -> tuple[tuple[str, str, str], ...]:
+        """Return (incident id, addressed party, severity) of every alert that fires."""
+        return tuple((key.incident, key.to, key.severity.value) for key in self._firing)
+
+    def configure(self, chain: Chain) -> None:
+        """Take a reloaded chain: another director is a handing over."""
+        self._chain = chain
+        self._step()
+
+    def restore(self, incidents: Iterable[Incident]) -> None:
+        """After a start, take the incidents that the engine restored; others that fired are untracked."""
+        known = {i.id: i for i in incidents if i.state in CONFIRMED}
+        self._gone = {k: (End.UNTRACKED, i) for k, i in self._incidents.items() if k not in known}
+        self._incidents = known
+        self._step()
+
+    def transition(self, transition: Transition) -> None:
+        """Take one transition; only confirmed incidents leave the agent."""
+        incident = transition.incident
+        if incident.state in CONFIRMED:
+            self._incidents[incident.id] = incident
+        elif self._incidents.pop(incident.id, None) is not None:
+            self._gone[incident.id] = (End.RECOVERED, incident)
+        self._step()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch())
+            tasks.create_task(self._save())
+            for endpoint in self._endpoints:
+                tasks.create_task(self._tell(endpoint))
+
+    def _step(self) -> None:
+        """Bring what fires in line with what is known; no I/O."""
+        now = self._clock.wall()
+        after = plan(self._chain, self._incidents, self._firing, self._gone, now)
+        self._gone = {}
+        if after.firing != self._firing or after.ended:
+            self._saving.set()
+        self._firing = after.firing
+        for endpoint in self._endpoints:
+            kept = {k: e for k, e in endpoint.owed.items() if k not in after.firing and now - e.ends < END_KEPT}
+            endpoint.owed = kept | {end.key: end for end in after.ended}
+            endpoint.wake.set()
+        self._changed.set()
+
+    async def _watch(self) -> None:
+        """Look every second for a page that has become due, while there is an incident."""
+        while True:
+            await self._changed.wait()
+            if not self._incidents:
+                self._changed.clear()
+                continue
+            await asyncio.sleep(STEP)
+            now = self._clock.wall()
+            if plan(self._chain, self._incidents, self._firing, self._gone, now).firing != self._firing:
+                self._step()
+
+    async def _tell(self, endpoint: _Endpoint) -> None:
+        retry = FIRST_RETRY
+        while True:
+            endpoint.wake.clear()
+            if await self._push(endpoint):
+                retry = FIRST_RETRY
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(RESEND):
+                        await endpoint.wake.wait()
+            else:
+                await asyncio.sleep(retry)
+                retry = min(2 * retry, LAST_RETRY)
+
+    async def _push(self, endpoint: _Endpoint) -> bool:
+        """Send everything that this Alertmanager should know; an empty list shows that it listens."""
+        owed = dict(endpoint.owed)
+        try:
+            await self._send(endpoint.url, self._body(owed))
+        except PushError as error:
+            if not endpoint.complained:
+                structlog.get_logger().warning("Alertmanager does not take alerts", url=endpoint.url, error=str(error))
+            endpoint.up, endpoint.complained = False, True
+            return False
+        if endpoint.complained:
+            structlog.get_logger().info("Alertmanager takes alerts again", url=endpoint.url)
+        endpoint.up, endpoint.complained = True, False
+        endpoint.owed = {k: e for k, e in endpoint.owed.items() if owed.get(k) is not e}
+        self._saving.set()
+        return True
+
+    def _body(self, owed: dict[Key, Ended]) -> bytes:
+        now = self._clock.wall()
+        alerts = [
+            message.firing(key, starts, self._incidents[key.incident], self._chain, url=self._page_url, now=now)
+            for key, starts in self._firing.items()
+        ]
+        alerts += [message.ended(end, self._chain, url=self._page_url) for end in owed.values()]
+        return msgspec.json.encode(alerts)
+
+    def _state(self) -> Saved:
+        owed = {end.key: end for endpoint in self._endpoints for end in endpoint.owed.values()}
+        return Saved(
+            version=STATE_VERSION,
+            firing=tuple(Fires(key=key, starts=starts) for key, starts in self._firing.items()),
+            ended=tuple(owed.values()),
+            incidents=tuple(self._incidents.values()),
+        )
+
+    async def _save(self) -> None:
+        last = b""
+        while True:
+            await self._saving.wait()
+            self._saving.clear()
+            data = msgspec.json.encode(self._state())
+            if self._state_file is None or data == last:
+                continue
+            try:
+                await asyncio.to_thread(_replace, self._state_file, data)
+                last = data
+            except OSError as error:
+                structlog.get_logger().error("alert state is not saved", error=str(error))
+
+    def _load(self) -> None:
+        """Take up the state file; one that cannot be read costs at most a second notification."""
+        if self._state_file is None or not self._state_file.exists():
+            return
+        try:
+            saved = msgspec.json.decode(self._state_file.read_bytes(), type=Saved)
+        except (OSError, msgspec.MsgspecError) as error:
+            structlog.get_logger().warning("alert state cannot be read", error=str(error))
+            return
+        self._incidents = {incident.id: incident for incident in saved.incidents}
+        self._firing = {f.key: f.starts for f in saved.firing if f.key.incident in self._incidents}
+        for endpoint in self._endpoints:
+            endpoint.owed = {end.key: end for end in saved.ended}
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file so that a crash leaves either the old or the new one."""
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

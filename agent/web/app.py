@@ -1,0 +1,112 @@
+"""The agent's HTTP surface: metrics, health, readiness, reload, and the routes of page and API.
+
+There is no `?target=`: nobody makes an agent probe anything by a URL. A scrape is rendered in a
+thread from a copy of the values, at most once per REUSE_SECONDS however many ask.
+"""
+
+import asyncio
+import gzip
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from agent.clock import Clock, SystemClock
+from agent.metrics import Metrics, render
+
+# Two Prometheus servers of a pair scrape independently; a flood of scrapes costs four renderings a second.
+REUSE_SECONDS = 0.25
+# Level 1 costs a fifth of the default for a few per cent of size (facts/performance.md, Metrics).
+GZIP_LEVEL = 1
+
+Reload = Callable[[], Awaitable[Sequence[str]]]
+
+
+def build(
+    *,
+    metrics: Metrics,
+    ready: Callable[[], bool],
+    reload: Reload,
+    routes: Iterable[BaseRoute] = (),
+    clock: Clock | None = None,
+) -> Starlette:
+    """Return the application.
+
+    `ready` is true once there is an observation. `reload` loads the files again and returns the
+    errors that kept the old configuration in force, none when it was taken. `routes` are those of
+    the page and the API.
+    """
+    scrapes = Scrapes(metrics, clock or SystemClock())
+
+    async def healthy(_: Request) -> Response:
+        return PlainTextResponse("demarc is healthy.\n")
+
+    async def is_ready(_: Request) -> Response:
+        if ready():
+            return PlainTextResponse("demarc is ready.\n")
+        return PlainTextResponse("demarc has no observation yet.\n", 503)
+
+    async def do_reload(_: Request) -> Response:
+        errors = await reload()
+        if errors:
+            return PlainTextResponse("".join(f"{error}\n" for error in errors), 500)
+        return PlainTextResponse("reloaded\n")
+
+    own = [
+        Route("/metrics", scrapes.answer, methods=["GET"]),
+        Route("/-/healthy", healthy, methods=["GET"]),
+        Route("/-/ready", is_ready, methods=["GET"]),
+        Route("/-/reload", do_reload, methods=["POST"]),
+    ]
+    return Starlette(routes=[*own, *routes])
+
+
+class Scrapes:
+    """Renders scrapes one at a time, in a thread, and reuses what is fresh."""
+
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="scrape")
+        self._turn = asyncio.Lock()
+        self._fresh: dict[tuple[str, bool], tuple[float, bytes, str]] = {}
+
+    async def answer(self, request: Request) -> Response:
+        """Answer GET /metrics in the format that the client asks for."""
+        accept, packed = request.headers.get("accept", ""), takes_gzip(request.headers.get("accept-encoding", ""))
+        async with self._turn:
+            body, kind = await self._render(_form(accept), packed=packed)
+        headers = {"content-type": kind, "vary": "accept, accept-encoding"}
+        return Response(body, headers=headers | ({"content-encoding": "gzip"} if packed else {}))
+
+    async def _render(self, accept: str, *, packed: bool) -> tuple[bytes, str]:
+        now = self._clock.boot()
+        at, body, kind = self._fresh.get((accept, packed), (0.0, b"", ""))
+        if not kind or now - at > REUSE_SECONDS:
+            view = self._metrics.view()
+            body, kind = await asyncio.get_running_loop().run_in_executor(
+                self._pool, lambda: _written(*render(view, accept), packed=packed)
+            )
+            self._fresh[accept, packed] = now, body, kind
+        return body, kind
+
+
+def _written(body: bytes, kind: str, *, packed: bool) -> tuple[bytes, str]:
+    return (gzip.compress(body, GZIP_LEVEL, mtime=0) if packed else body), kind
+
+
+def _form(accept: str) -> str:
+    """Return the Accept header reduced to one of two, so that clients cannot fill the cache."""
+    return "application/openmetrics-text;version=1.0.0" if "application/openmetrics-text" in accept else ""
+
+
+def takes_gzip(header: str) -> bool:
+    """Tell whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3)."""
+    for part in header.lower().split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip() == "gzip":
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
