@@ -87,14 +87,16 @@ class Confirmations:
             self._round, self._ran = round_number, set()
         if self._next is None:
             return ()
-        if now >= self._next:
+        shared = now >= self._next
+        if shared:
             self._end_finished(now, suspected)
             self._next = self._next + self._spacing if self._running else None
             if self._next is not None and self._next <= now:
                 self._next = now + self._spacing
         if paused:
             return ()
-        return self._start_round(round_number)
+        # Between two shared rounds only a confirmation that has just begun may run.
+        return self._start_round(round_number, [r for r in self._running.values() if shared or r.last is None])
 
     def _end_finished(self, now: float, suspected: Collection[str]) -> None:
         for trigger, running in list(self._running.items()):
@@ -103,9 +105,9 @@ class Confirmations:
                 del self._running[trigger]
                 self._rested[trigger] = now + REST_SECONDS
 
-    def _start_round(self, round_number: int) -> tuple[str, ...]:
+    def _start_round(self, round_number: int, takers: Iterable[Running]) -> tuple[str, ...]:
         start: dict[str, None] = {}
-        for running in self._running.values():
+        for running in takers:
             if running.last == round_number:
                 continue
             running.last = round_number

@@ -29,6 +29,16 @@ def test_failure_runs_all_rounds_spaced_from_now() -> None:
     assert confirmations.next() is None
 
 
+def test_wakes_between_rounds_run_nothing() -> None:
+    """The timer also wakes for other things, and rounds change their number in between."""
+    confirmations = Confirmations(5, 1.0)
+    confirmations.begin(("erp",), ("erp", "gw"), 10.9)
+    assert confirmations.due(10.9, 10, suspected=()) == ("erp", "gw")
+    assert confirmations.due(10.95, 10, suspected=()) == ()
+    assert confirmations.due(11.1, 11, suspected=()) == ()
+    assert confirmations.due(11.9, 11, suspected=()) == ("erp", "gw")
+
+
 def test_trigger_takes_part_even_when_the_set_forgot_it() -> None:
     """The failing probe itself is always confirmed."""
     confirmations = Confirmations(2, 1.0)
