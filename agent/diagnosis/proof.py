@@ -7,15 +7,16 @@ based diagnosis). Everything else is said as it is: undetermined with candidates
 contradiction when nothing is left to accuse. No probabilities.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import chain as joined
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 
 from agent.diagnosis.evidence import Window
-from agent.diagnosis.roles import Model
+from agent.diagnosis.roles import Model, Remains
 from agent.incident.value import Kind, Standing, Support
 from agent.model import UNASSIGNED
 
@@ -33,9 +34,18 @@ class Conflict(NamedTuple):
     probe: str
     vantage: str
     accused: frozenset[int]
-    roles: tuple[int, ...]
-    segments: frozenset[str]
-    owners: frozenset[str]
+    roles: frozenset[int]
+    remains: Remains
+
+    @property
+    def segments(self) -> frozenset[str]:
+        """Return the segments of the roles that remain."""
+        return self.remains.segments
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """Return every owner of the roles that remain, as this vantage may name them."""
+        return self.remains.owners
 
     @property
     def party(self) -> str | None:
@@ -83,34 +93,28 @@ def conflicts(model: Model, windows: Iterable[Window], without: str | None = Non
         for key, roles in window.clearing.items():
             if without is None or model.operator[key.partition(">")[0]] != without:
                 cleared.update(roles)
-        home = model.home[window.vantage]
         for probe, accused in window.failing.items():
-            roles = tuple(n for n in accused if n not in cleared)
-            segments = frozenset(model.segment_of[n] for n in roles)
-            owners: frozenset[str] = frozenset().union(*(model.owners_of[n] for n in roles))
-            if home in segments:
-                owners |= {model.operator[window.vantage]}
-            found.append(Conflict(probe, window.vantage, accused, roles, segments, owners))
+            roles = accused if cleared.isdisjoint(accused) else accused - cleared
+            found.append(Conflict(probe, window.vantage, accused, roles, model.remains(window.vantage, roles)))
     return found
 
 
 def _components(conflicts_: Sequence[Conflict]) -> list[list[Conflict]]:
-    """Split conflicts into sets that share no segment (union-find over segments)."""
-    parent: dict[str, str] = {}
-
-    def root(segment: str) -> str:
-        while parent.setdefault(segment, segment) != segment:
-            parent[segment] = segment = parent[parent[segment]]
-        return segment
-
+    """Split conflicts into sets that share no segment."""
+    sets: list[tuple[int, list[Conflict]]] = []
     for conflict in conflicts_:
-        first, *rest = conflict.segments
-        for other in rest:
-            parent[root(other)] = root(first)
-    sets: dict[str, list[Conflict]] = defaultdict(list)
-    for conflict in conflicts_:
-        sets[root(next(iter(conflict.segments)))].append(conflict)
-    return list(sets.values())
+        mask, members, apart = conflict.remains.mask, [conflict], []
+        for other, theirs in sets:
+            if other & mask:
+                # The larger list grows in place: joining stays linear over all conflicts.
+                if len(theirs) > len(members):
+                    members, theirs = theirs, members
+                members.extend(theirs)
+                mask |= other
+            else:
+                apart.append((other, theirs))
+        sets = [*apart, (mask, members)]
+    return [members for _, members in sets]
 
 
 def _groups(found: Sequence[Conflict]) -> tuple[list[Group], list[Group]]:
@@ -147,15 +151,30 @@ def simplest(conflicts_: Sequence[Conflict]) -> tuple[str, ...]:
 
     An explanation, not a proof: it names nobody.
     """
-    left, chosen = list(conflicts_), []
+    left, chosen = [c.segments for c in conflicts_], []
     while left:
-        count: dict[str, int] = defaultdict(int)
-        for segment in joined.from_iterable(sorted(c.segments) for c in left):
-            count[segment] += 1
-        best = max(sorted(count), key=count.__getitem__)
+        count = Counter(joined.from_iterable(left))
+        most = max(count.values())
+        best = min(segment for segment, times in count.items() if times == most)
         chosen.append(best)
-        left = [c for c in left if best not in c.segments]
+        left = [segments for segments in left if best not in segments]
     return tuple(sorted(chosen))
+
+
+class Clearers:
+    """Which passing probes clear a role, looked up once and at most so many as anyone counts."""
+
+    def __init__(self, windows: Iterable[Window]) -> None:
+        self._clearing = {w.vantage: tuple(w.clearing.items()) for w in windows}
+        self._known: dict[tuple[str, int], tuple[str, ...]] = {}
+
+    def of(self, vantage: str, role: int) -> tuple[str, ...]:
+        """Return up to MARGIN_CAP probes that clear `role` for failing probes of `vantage`."""
+        found = self._known.get((vantage, role))
+        if found is None:
+            keys = (key for key, roles in self._clearing[vantage] if role in roles)
+            found = self._known[vantage, role] = tuple(islice(keys, MARGIN_CAP))
+        return found
 
 
 class Prover:
@@ -191,10 +210,11 @@ class Prover:
 
     def _proven(self, group: Group, windows: Sequence[Window]) -> Finding:
         """Return the finding of a proven group: one party, or one jointly owned segment."""
+        clearers = Clearers(windows)
         party = group.proving[0].party
         segments = _common(group.proving)
         failing = tuple(dict.fromkeys(c.probe for c in group.conflicts))
-        support = Support(failing=failing, exonerating=self._witnesses(group.conflicts, windows))
+        support = Support(failing=failing, exonerating=self._witnesses(group.conflicts, clearers))
         if party is None:
             owners = frozenset().union(*(c.owners for c in group.proving))
             return Finding(
@@ -214,7 +234,7 @@ class Prover:
             failing=failing,
             standing=standing,
             rests_on=rests_on,
-            margin=self._margin(party, group.proving, windows),
+            margin=self._margin(party, group.proving, clearers),
             simplest=simplest(group.proving),
             support=support,
         )
@@ -224,6 +244,7 @@ class Prover:
         segments = frozenset().union(*(c.segments for c in group.proving))
         owners = frozenset().union(*(c.owners for c in group.proving))
         failing = tuple(c.probe for c in group.proving)
+        clearers = Clearers(windows)
         return Finding(
             kind=Kind.UNDETERMINED,
             candidates=self._owners(owners),
@@ -231,7 +252,7 @@ class Prover:
             failing=failing,
             decide_with=self._deciders(group.proving, windows, {c.probe for c in found}),
             simplest=simplest(group.proving),
-            support=Support(failing=failing, exonerating=self._witnesses(group.proving, windows)),
+            support=Support(failing=failing, exonerating=self._witnesses(group.proving, clearers)),
         )
 
     def _contradiction(self, conflict: Conflict) -> Finding:
@@ -280,32 +301,22 @@ class Prover:
             return Standing.SELF_MEASURED, ()
         return Standing.CORROBORATED, ()
 
-    def _margin(self, party: str, proving: Sequence[Conflict], windows: Sequence[Window]) -> int:
+    def _margin(self, party: str, proving: Sequence[Conflict], clearers: Clearers) -> int:
         """Return r: at least r failing probes, each with every foreign role cleared r times over."""
-        by_vantage = {w.vantage: w for w in windows}
         strengths = []
         for conflict in proving:
-            clearing = by_vantage[conflict.vantage].clearing.values()
             foreign = [n for n in conflict.accused if self.model.owners_of[n] != {party}]
-            counts = (sum(n in roles for roles in clearing) for n in foreign)
-            strengths.append(min([*counts, MARGIN_CAP]))
+            counts = (len(clearers.of(conflict.vantage, n)) for n in foreign)
+            strengths.append(min(counts, default=MARGIN_CAP))
         strengths.sort(reverse=True)
         return max(min(place, strength) for place, strength in enumerate(strengths, 1))
 
-    def _witnesses(self, found: Sequence[Conflict], windows: Sequence[Window]) -> dict[str, tuple[str, ...]]:
-        """Return per cleared segment the passing probes that clear all of its accused roles."""
-        by_vantage = {w.vantage: w for w in windows}
-        wanted: dict[tuple[str, str], set[int]] = defaultdict(set)
-        for conflict in found:
-            for number in conflict.accused.difference(conflict.roles):
-                wanted[self.model.segment_of[number], conflict.vantage].add(number)
-        names: dict[str, list[str]] = defaultdict(list)
-        for (segment, vantage), numbers in wanted.items():
-            mine = names[segment]
-            for key, roles in by_vantage[vantage].clearing.items():
-                if len(mine) < NAMED_WITNESSES and key not in mine and not numbers.isdisjoint(roles):
-                    mine.append(key)
-        return {s: tuple(sorted(names[s])) for s in self._segments(names)}
+    def _witnesses(self, found: Sequence[Conflict], clearers: Clearers) -> dict[str, tuple[str, ...]]:
+        """Return per cleared segment some of the passing probes that clear its accused roles."""
+        names: dict[str, dict[str, None]] = defaultdict(dict)
+        for vantage, number in {(c.vantage, n) for c in found for n in c.accused - c.roles}:
+            names[self.model.segment_of[number]].update(dict.fromkeys(clearers.of(vantage, number)))
+        return {s: tuple(sorted(names[s])[:NAMED_WITNESSES]) for s in self._segments(names)}
 
     def _deciders(
         self, found: Sequence[Conflict], windows: Sequence[Window], failing: set[str]
@@ -317,20 +328,17 @@ class Prover:
         for key, probe in self.model.probes.items():
             if key in decided:
                 continue
-            proves = set(self.model.passing(key).cleared)
-            passing = any(self._single(set(c.roles) - proves, c.vantage) for c in found if proves & set(c.roles))
-            left = set(self.model.failing(key).accused) - cleared.get(probe.vantage, set())
-            left -= set(self.model.home_roles(probe.vantage))
-            touched = any({self.model.segment_of[n] for n in left} & c.segments for c in found)
+            proves = frozenset(self.model.passing(key).cleared)
+            passing = any(self._single(c.roles - proves, c.vantage) for c in found if proves & c.roles)
+            left = frozenset(self.model.failing(key).accused) - cleared.get(probe.vantage, set())
+            left -= frozenset(self.model.home_roles(probe.vantage))
+            touched = any(self.model.remains(probe.vantage, left).mask & c.remains.mask for c in found)
             score = passing + (touched and self._single(left, probe.vantage))
             if score:
                 scores[key] = score
         return tuple(sorted(scores, key=lambda k: (-scores[k], k))[:DECIDERS])
 
-    def _single(self, roles: set[int], vantage: str) -> bool:
+    def _single(self, roles: frozenset[int], vantage: str) -> bool:
         """Return whether `roles` are all one assigned party's alone, seen from `vantage`."""
-        owners = frozenset().union(*(self.model.owners_seen_from(vantage, n) for n in roles))
+        owners = self.model.remains(vantage, roles).owners
         return len(owners) == 1 and UNASSIGNED not in owners
-
-
-__all__ = ["Conflict", "Finding", "Prover", "conflicts", "simplest"]

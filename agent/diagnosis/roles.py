@@ -18,6 +18,8 @@ from probes.kit.result import Outcome, Stage
 from probes.kit.spec import Evidence
 
 REFUSED = "refused"
+# Accusations whose remains are kept: several moments of the largest chain that we measure.
+REMEMBERED = 50_000
 
 
 class Crossed(NamedTuple):
@@ -114,6 +116,14 @@ class Effect(NamedTuple):
 NOTHING = Effect((), ())
 
 
+class Remains(NamedTuple):
+    """What is left of an accusation: its segments, their owners, and the segments as a bit mask."""
+
+    segments: frozenset[str]
+    owners: frozenset[str]
+    mask: int
+
+
 class Model:
     """A chain compiled to numbered roles; immutable after construction.
 
@@ -133,6 +143,8 @@ class Model:
         self.segment_of: tuple[str, ...] = tuple(role.segment for role in self.roles)
         self.owners_of = tuple(frozenset(chain.segments[s].owners) for s in self.segment_of)
         self._hosts = self._addresses()
+        self._place = {name: place for place, name in enumerate(chain.segments)}
+        self._remains: dict[tuple[str, frozenset[int]], Remains] = {}
         self._effects: dict[tuple[str, Verdict, str | None, int | None], Effect] = {}
 
     def _accusations(self, probe: Probe) -> dict[Verdict, tuple[int, ...]]:
@@ -266,16 +278,25 @@ class Model:
         home = self.home[vantage]
         return tuple(n for n, segment in enumerate(self.segment_of) if segment == home)
 
-    def owners_seen_from(self, vantage: str, role: int) -> frozenset[str]:
-        """Return the owners of `role` as evidence of `vantage` may name them.
+    def remains(self, vantage: str, roles: frozenset[int]) -> Remains:
+        """Return segments and owners of `roles` as evidence of `vantage` may name them.
 
         A vantage's own segment is never laid at its owner's door on the operator's word alone:
         seen from itself it counts as held by both, so only an owner who operates it is named.
         """
-        owners = self.owners_of[role]
-        if self.segment_of[role] == self.home[vantage]:
-            return owners | {self.operator[vantage]}
-        return owners
+        key = (vantage, roles)
+        found = self._remains.get(key)
+        if found is None:
+            segments = frozenset([self.segment_of[n] for n in roles])
+            owners = {owner for n in roles for owner in self.owners_of[n]}
+            if self.home[vantage] in segments:
+                owners.add(self.operator[vantage])
+            mask = sum(1 << self._place[s] for s in segments)
+            found = Remains(segments, frozenset(owners), mask)
+            if len(self._remains) >= REMEMBERED:
+                self._remains.clear()
+            self._remains[key] = found
+        return found
 
 
 def unproven_roles(chain: Chain) -> tuple[Role, ...]:

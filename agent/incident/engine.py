@@ -5,7 +5,7 @@ root cause, however many probes and services see it. Suspected incidents are sho
 leave the agent; only a window of unanimous rounds confirms one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -40,7 +40,7 @@ class Engine:
         self.prover = Prover(self.model)
         self.settle = settle
         state = Saved() if saved is None else _decode(saved)
-        self.memory = Memory(self.model, state.tracks)
+        self.memory = Memory(self.model, state.tracks, state.availability)
         self.book = Book(self.model, self.memory, state.incidents)
         self._dirty = False
 
@@ -70,39 +70,29 @@ class Engine:
         """Leave out failing probes whose evidence is still growing; see `settle`."""
         if not self.settle:
             return windows
+        growing = [found for vantage in self.model.home for found in self._growing(vantage)]
         kept = []
         for window in windows:
-            growing = self._growing(window.vantage)
-            failing = {
-                key: accused for key, accused in window.failing.items() if self._ripe(key, window, growing)
-            }
+            failing = {k: accused for k, accused in window.failing.items() if self._ripe(k, window, growing)}
             kept.append(window._replace(failing=failing))
         return tuple(kept)
 
-    def _growing(self, vantage: str) -> dict[str, frozenset[int]]:
-        """Return the probes on their way to a unanimous window, with the roles that they concern."""
-        found = {}
+    def _growing(self, vantage: str) -> Iterator[frozenset[str]]:
+        """Yield the paths, without their home, of probes on their way to a unanimous window."""
         for probe in self.chain.probes_of(vantage):
             says, length = self.history.run(probe.key, vantage)
-            if says is Says.NEITHER or not 2 <= length < self.history.length:
-                continue
-            effect = self.model.passing if says is Says.PASS else self.model.failing
-            made = effect(probe.key)
-            found[probe.key] = frozenset((*made.cleared, *made.accused))
-        return found
+            if says is not Says.NEITHER and 2 <= length < self.history.length:
+                yield frozenset(probe.path[1:])
 
-    def _ripe(self, key: str, window: Window, growing: Mapping[str, frozenset[int]]) -> bool:
+    def _ripe(self, key: str, window: Window, growing: Sequence[frozenset[str]]) -> bool:
+        """Return whether nothing that would sharpen this probe's conflict is on its way."""
         if key in self.book.confirmed_probes or self.model.probes[key].pace is Pace.OWN:
             return True
         _, length = self.history.run(key, window.vantage)
         if length >= self.history.length + PATIENCE_ROUNDS:
             return True
-        accused = window.failing[key]
-        segments = {self.model.segment_of[n] for n in accused}
-        return not any(
-            other != key and segments.intersection(self.model.segment_of[n] for n in roles)
-            for other, roles in growing.items()
-        )
+        segments = {self.model.segment_of[n] for n in window.failing[key]}
+        return all(segments.isdisjoint(others) for others in growing)
 
     def incidents(self) -> tuple[Incident, ...]:
         """Return the open incidents, suspected ones included, oldest first."""
@@ -118,7 +108,9 @@ class Engine:
 
     def save(self) -> bytes:
         """Return the state that survives a restart, as JSON."""
-        return msgspec.json.encode(Saved(incidents=self.book.ordered(), tracks=self.memory.tracks))
+        memory = self.memory
+        saved = Saved(incidents=self.book.ordered(), tracks=memory.tracks, availability=memory.availability)
+        return msgspec.json.encode(saved)
 
 
 def _decode(saved: bytes) -> Saved:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from agent.availability.fold import Availability
 from agent.diagnosis.proof import Finding
 from agent.diagnosis.roles import Model, Verdict
 from agent.incident.memory import Memory, Track
@@ -30,6 +31,7 @@ class Saved(msgspec.Struct, kw_only=True):
 
     incidents: tuple[Incident, ...] = ()
     tracks: dict[str, Track] = {}
+    availability: dict[str, Availability] = {}
 
 
 class Book:
@@ -106,8 +108,14 @@ class Book:
         return tuple(made)
 
     def _suspect(self, key: str, since: float, now: float) -> tuple[Transition, ...]:
-        """Add `key` to the suspicion that shares its segments, or open one."""
+        """Add `key` to the suspicion that shares its segments, or open one.
+
+        What a confirmed incident explains is no suspicion of its own.
+        """
         segments, owners = self._accusable(key)
+        told = [i for i in self.open.values() if i.state is not State.SUSPECTED and i.kind is not Kind.MONITOR]
+        if any(set(segments) & set(i.segments) for i in told):
+            return ()
         for incident in self.open.values():
             if incident.state is State.SUSPECTED and set(segments) & set(incident.segments):
                 faults = incident.faults | self._faults([key])
@@ -167,7 +175,7 @@ class Book:
     def _match(self, finding: Finding, claimed: set[str]) -> Incident | None:
         """Return the open incident that `finding` speaks of, if any."""
         keys, segments = set(finding.failing), set(finding.segments)
-        for incident in self.ordered():
+        for incident in sorted(self.ordered(), key=lambda i: i.state is State.SUSPECTED):
             if incident.kind is Kind.MONITOR or incident.id in claimed:
                 continue
             if incident.kind is Kind.ATTRIBUTED:

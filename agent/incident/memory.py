@@ -3,6 +3,7 @@
 import msgspec
 
 
+from agent.availability.fold import Availability, Cadence, State, advance, fold, state_at
 from agent.diagnosis.evidence import STALE_SECONDS
 from agent.diagnosis.roles import Model
 from agent.observation import SELF, Observation
@@ -31,11 +32,15 @@ def _fault(observation: Observation) -> str:
 class Memory:
     """The tracks of all probes and self-checks, and when each segment was last proven to work."""
 
-    def __init__(self, model: Model, tracks: dict[str, Track]) -> None:
+    def __init__(self, model: Model, tracks: dict[str, Track], availability: dict[str, Availability]) -> None:
         selves = {f"{vantage}>{SELF}" for vantage in model.home}
         self.model = model
         self.tracks = {k: t for k, t in tracks.items() if k in model.probes or k in selves}
         self.proven: dict[str, float] = {}
+        self.cadence = {
+            p.key: Cadence(interval=p.interval, timeout=p.timeout) for p in model.probes.values() if p.service
+        }
+        self.availability = {k: availability.get(k, Availability()) for k in self.cadence}
         self._proves = {
             key: tuple({model.segment_of[n] for n in model.passing(key).cleared}) for key in model.probes
         }
@@ -43,6 +48,8 @@ class Memory:
     def add(self, observation: Observation) -> None:
         """Take in one observation; one older than the newest of its probe changes nothing."""
         key, time = observation.key, observation.time
+        if key in self.cadence:
+            self.availability[key], _ = fold(self.availability[key], observation, self.cadence[key])
         track = self.tracks.get(key)
         if track is None:
             track = self.tracks[key] = Track(time=time, outcome=Outcome.UNKNOWN)
@@ -65,6 +72,12 @@ class Memory:
         if observation.probe == SELF:
             return True
         return observation.verified and bool(self.model.effect(observation).accused)
+
+    def availability_state(self, key: str, now: float) -> State:
+        """Return the contract's state of a service's probe at `now`."""
+        cadence = self.cadence[key]
+        value, _ = advance(self.availability[key], int(now - cadence.timeout), cadence)
+        return state_at(value, now, cadence)
 
     def holds(self, key: str) -> float:
         """Return for how many seconds a result of `key` holds: its interval (a round for `self`)."""

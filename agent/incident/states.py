@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 
+from agent.availability.fold import State as Availability
 from agent.diagnosis.roles import Model
 from agent.incident.memory import Memory
 from agent.incident.value import Incident, Kind, State
 from agent.model import Chain
-from probes.kit.result import Outcome
-
-# Y.1563: unavailable after ten bad seconds; slower probes after two bad samples.
-BAD_SECONDS = 10.0
 
 
 def segment_states(
@@ -57,20 +54,21 @@ def _proven(model: Model, memory: Memory, name: str, now: float) -> str:
     return "ok" if now - fresh <= max(lives, default=0.0) + 1.0 else "unknown"
 
 
+# What a service's probe counts as, from best to worst; bad seconds that are not yet `down` are shown.
+_SERVICE = {
+    Availability.UP: "up",
+    Availability.UNMEASURED: "unobserved",
+    Availability.DEGRADED: "degraded",
+    Availability.ERRORED: "degraded",
+    Availability.DOWN: "down",
+}
+_WORST_LAST = tuple(_SERVICE)
+
+
 def service_states(chain: Chain, memory: Memory, now: float) -> dict[str, str]:
-    """Return every service's state, the worst of its probes."""
-    order = ("up", "unobserved", "degraded", "down")
+    """Return every service's state (Y.1563), the worst of its probes; `unobserved` without any."""
     states = {}
     for name in chain.services:
-        probes = [p for p in chain.probes.values() if p.service == name]
-        states[name] = max((_service(memory, p.key, now) for p in probes), key=order.index, default="unobserved")
+        found = (memory.availability_state(p.key, now) for p in chain.probes.values() if p.service == name)
+        states[name] = _SERVICE[max(found, key=_WORST_LAST.index, default=Availability.UNMEASURED)]
     return states
-
-
-def _service(memory: Memory, key: str, now: float) -> str:
-    track = memory.tracks.get(key)
-    if track is None or memory.stale(key, now) or track.outcome is Outcome.UNKNOWN:
-        return "unobserved"
-    if track.bad_since is not None:
-        return "down" if now - track.bad_since >= min(BAD_SECONDS, 2 * memory.holds(key)) else "degraded"
-    return "degraded" if track.outcome is Outcome.DEGRADED else "up"

@@ -1,0 +1,177 @@
+"""The engine's life of an incident: suspicion, confirmation, recovery, restart, several faults."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from agent.incident.engine import Engine
+from agent.incident.value import Event, Incident, Kind, State, Transition
+from agent.observation import Observation
+from tests.agent.diagnosis.world import START, lab_chain, observation, record
+
+CUT = dict.fromkeys(("carrier-edge", "underlay", "anchor", "erp", "hr", "tunnel", "o-underlay"), "s")
+
+
+def run(engine: Engine, observations: Iterable[Observation]) -> list[Transition]:
+    """Feed observations, evaluating after each, as a live agent does."""
+    made: list[Transition] = []
+    for one in observations:
+        engine.observe(one)
+        made += engine.evaluate(one.time)
+    return made
+
+
+def events(made: Iterable[Transition]) -> list[str]:
+    """Return event names."""
+    return [t.event.value for t in made]
+
+
+def test_a_life() -> None:
+    """Suspected at the first fail, confirmed after five rounds, recovering, closed with the first good second."""
+    chain = lab_chain()
+    made = run(Engine(chain), record(chain, [(6, {}), (8, CUT), (14, {})]))
+    assert events(made) == ["suspected", "confirmed", "recovering", "closed"]
+    confirmed, closed = made[1].incident, made[3].incident
+    assert confirmed.parties == ("carrier",)
+    assert confirmed.opened < START + 7
+    assert closed.closed is not None
+    assert START + 14 <= closed.closed < START + 15
+    assert closed.id == confirmed.id == made[0].incident.id
+
+
+def test_told_once() -> None:
+    """While evidence is still growing unanimous nobody is told a weaker finding first."""
+    chain = lab_chain()
+    slow = {"saas": "-", "erp": "-", "hr": "-", "dns": "-", "erp-local": "-"}
+    first = {k: v for k, v in CUT.items() if k not in slow}
+    made = run(Engine(chain), record(chain, [(6, slow), (1, {**slow, **first}), (8, CUT)]))
+    told = [t.incident for t in made if t.incident.state is not State.SUSPECTED]
+    assert {(i.id, i.parties) for i in told} == {(made[0].incident.id, ("carrier",))}
+
+
+def test_a_blip_is_dismissed() -> None:
+    """Four bad rounds are shown as a suspicion and dismissed; nothing is confirmed."""
+    chain = lab_chain()
+    made = run(Engine(chain), record(chain, [(6, {}), (4, CUT), (6, {})], ["cloud"]))
+    assert set(events(made)) == {"suspected", "dismissed"}
+
+
+def test_restart_in_the_middle() -> None:
+    """A saved engine goes on with the same incident and closes it."""
+    chain = lab_chain()
+    observations = record(chain, [(6, {}), (8, CUT), (14, {})])
+    half = [o for o in observations if o.time < START + 13]
+    rest = [o for o in observations if o.time >= START + 13]
+    engine = Engine(chain)
+    first = run(engine, half)
+    later = run(Engine(chain, engine.save()), rest)
+    assert events(later) == ["recovering", "closed"]
+    assert later[-1].incident.id == first[-1].incident.id
+
+
+def test_bad_saved_state() -> None:
+    """A saved state that is none is refused with a ValueError."""
+    with pytest.raises(ValueError, match="not a saved engine state"):
+        Engine(lab_chain(), b"{]")
+
+
+def test_a_relapse_stays_one_incident() -> None:
+    """A fault that comes back before ten good seconds is the same incident."""
+    chain = lab_chain()
+    made = run(Engine(chain), record(chain, [(6, {}), (8, CUT), (3, {}), (8, CUT), (14, {})]))
+    kept = [t.event for t in made if t.incident.state is not State.SUSPECTED and t.event is not Event.DISMISSED]
+    assert kept == [Event.CONFIRMED, Event.RECOVERING, Event.RELAPSED, Event.RECOVERING, Event.CLOSED]
+    assert len({t.incident.id for t in made if t.incident.confirmed}) == 1
+
+
+def test_two_proven_faults_are_two_incidents() -> None:
+    """A cut near cable and a stopped application that the other vantage sees are told apart."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    run(engine, record(chain, [(6, {}), (9, {**CUT, "erp-local": "r"})]))
+    found = {(i.kind, i.parties, i.segments) for i in engine.incidents()}
+    assert found == {
+        (Kind.ATTRIBUTED, ("carrier",), ("carrier",)),
+        (Kind.ATTRIBUTED, ("incumbent",), ("erp-app",)),
+    }
+
+
+def test_services_of_an_incident() -> None:
+    """The incident names every service that its probes measure; Y.1563 says when they are down."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    run(engine, record(chain, [(6, {}), (12, CUT)]))
+    (incident,) = engine.incidents()
+    assert incident.services == ("erp", "hr")
+    assert engine.service_states(START + 18) == {"erp": "down", "hr": "down"}
+
+
+def test_segment_states() -> None:
+    """The proven segment is failed, what works is ok, what lies behind is masked."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    run(engine, record(chain, [(6, {}), (12, CUT)], ["cloud"]))
+    states = engine.segment_states(START + 18)
+    assert states["carrier"] == "failed"
+    assert states["cloud-gw"] == states["m365"] == states["dns"] == "ok"
+    assert states["vpn"] == states["erp-app"] == "masked"
+    assert states["onprem-host"] == "unknown"
+
+
+def the(engine: Engine) -> Incident:
+    """Return the only open incident."""
+    (incident,) = engine.incidents()
+    return incident
+
+
+def test_a_silent_vantage_goes_stale() -> None:
+    """A peer that falls silent neither accuses nor clears; the finding of before stays."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    last_mile = {k: v for k, v in CUT.items() if k != "carrier-edge"}
+    both = record(chain, [(6, {}), (8, last_mile)])
+    alone = record(chain, [(20, last_mile)], ["cloud"], start=START + 14, first_round=7326)
+    run(engine, both + alone)
+    assert the(engine).parties == ("carrier",)
+
+
+def test_a_peer_that_comes_late() -> None:
+    """Evidence of the second vantage turns an undetermined finding into an attributed one."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    last_mile = {k: v for k, v in CUT.items() if k != "carrier-edge"}
+    run(engine, record(chain, [(6, {}), (8, last_mile)], ["cloud"]))
+    assert the(engine).kind is Kind.UNDETERMINED
+    assert "onprem>o-gw-outer" in the(engine).decide_with
+    made = run(engine, record(chain, [(8, last_mile)], start=START + 14, first_round=7326))
+    assert [t.event for t in made if t.incident.confirmed] == [Event.CHANGED]
+    assert the(engine).parties == ("carrier",)
+
+
+def test_unverified_probes_accuse_nobody() -> None:
+    """A probe that never passed opens nothing, not even a suspicion."""
+    chain = lab_chain()
+    observations = [
+        type(o)(**{**{f: getattr(o, f) for f in o.__struct_fields__}, "verified": False})
+        for o in record(chain, [(12, CUT)], ["cloud"])
+        if o.probe in CUT
+    ]
+    assert run(Engine(chain), observations) == []
+
+
+def test_a_suspended_vantage_is_a_monitor_incident() -> None:
+    """One failing self-check is enough to say that this vantage could not look."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    made = run(engine, record(chain, [(6, {}), (1, {"cloud>self": "s"}), (14, {})], ["cloud"]))
+    assert events(made) == ["confirmed", "recovering", "closed"]
+    assert made[0].incident.kind is Kind.MONITOR
+    assert made[0].incident.vantage == "cloud"
+
+
+def test_strangers_are_ignored() -> None:
+    """Observations of unknown probes and vantages change nothing."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    strange = [observation("nobody", "cloud", "s", START, 1), observation("self", "mars", "s", START, 1)]
+    assert run(engine, strange) == []
