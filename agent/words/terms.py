@@ -9,6 +9,7 @@ from typing import Final
 
 from agent.words.dutch import DUTCH
 from agent.words.english import ENGLISH
+from agent.words.faults import FAULTS
 from agent.words.phrases import Phrases
 
 LANGUAGES: Final = ("en", "nl")
@@ -75,27 +76,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "secure": ("the connection was not secured", "de verbinding werd niet beveiligd"),
         "answer": ("no proper answer came", "er kwam geen goed antwoord"),
     },
-    "fault": {
-        "timeout": ("no answer came in time", "er kwam niet op tijd antwoord"),
-        "resolve/timeout": (
-            "the name service did not answer in time",
-            "de naamdienst antwoordde niet op tijd",
-        ),
-        "nxdomain": ("the name does not exist", "de naam bestaat niet"),
-        "servfail": ("the name service reported an error", "de naamdienst meldde een fout"),
-        "refused": ("the connection was refused", "de verbinding werd geweigerd"),
-        "resolve/refused": ("the name service refused to answer", "de naamdienst weigerde te antwoorden"),
-        "reset": ("the connection was broken off", "de verbinding werd afgebroken"),
-        "unreachable": (
-            "a device on the way reported that there is no way through",
-            "een apparaat onderweg meldde dat er geen doorgang is",
-        ),
-        "certificate": ("the certificate is not valid", "het certificaat is niet geldig"),
-        "status": ("the answer was an error", "het antwoord was een foutmelding"),
-        "slow": ("the answer came too late", "het antwoord kwam te laat"),
-        "stale": ("the last synchronisation is too long ago", "de laatste synchronisatie is te lang geleden"),
-        "": ("it does not work as agreed", "het werkt niet zoals afgesproken"),
-    },
+    "fault": FAULTS,
     "contact": {"phone": ("phone", "telefoon"), "email": ("e-mail", "e-mail")},
     "self": {"": ("its self-check failed", "de zelfcontrole mislukte")},
 }
@@ -123,9 +104,8 @@ def fault_words(fault: str, language: str) -> str:
     An unknown fault name follows its stage's words in brackets, so that nothing measured is hidden.
     """
     stage, _, name = fault.rpartition("/")
-    known = TERMS["fault"]
     for key in (fault, name):
-        if key in known:
+        if key in FAULTS:
             return term("fault", key, language)
     words = term("stage", stage, language) if stage in TERMS["stage"] else term("fault", "", language)
     return f"{words} ({name})"

@@ -1,19 +1,24 @@
 """The sentences: their number, their words, and what they must never say."""
 
+import pkgutil
 import re
 import string
+from importlib import import_module
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import probes
+from agent.daemon.selfcheck import FAULTS as SELF_CHECK_FAULTS
 from agent.incident.value import Incident, Kind, Standing, State, Support
 from agent.model import UNASSIGNED, Chain
 from agent.snapshot import ProbeNow
 from agent.words import LANGUAGES, language_of, page_text, sentences, summary, term
 from agent.words.dutch import DUTCH
 from agent.words.english import ENGLISH
+from agent.words.faults import FAULTS as FAULTS_IN_WORDS
 from agent.words.names import lasting, listed, moment, segment_names
 from agent.words.phrases import Phrases
 from agent.words.terms import TERMS, fault_words
@@ -183,7 +188,7 @@ def test_the_last_result_helps_where_the_incident_holds_no_fault() -> None:
     assert "it does not work as agreed" in sentences(incident, CHAIN, {"cloud>underlay": ProbeNow()})[0]
     monitor = msgspec.structs.replace(samples.MONITOR, faults={})
     blind = ProbeNow(outcome=Outcome.UNKNOWN, fault="no-route")
-    assert "no-route" in sentences(monitor, CHAIN, {"cloud>self": blind})[0]
+    assert "knows no way out" in sentences(monitor, CHAIN, {"cloud>self": blind})[0]
 
 
 HEADLINES = {
@@ -269,7 +274,7 @@ def test_lists() -> None:
 
 FAULTS = {
     "connect/timeout": "no answer came in time",
-    "resolve/timeout": "the name service did not answer in time",
+    "resolve/resolve-timeout": "the name service did not answer in time",
     "secure/weird": "the connection was not secured (weird)",
     "weird": "it does not work as agreed (weird)",
     "": "it does not work as agreed",
@@ -307,3 +312,21 @@ def placeholders(pattern: str | tuple[str, ...]) -> set[str | None]:
 def test_terms_hold_no_forbidden_word() -> None:
     """Neither do the fixed words."""
     assert not FORBIDDEN.search(" ".join(w for topic in TERMS.values() for pair in topic.values() for w in pair))
+
+
+def accusing_faults() -> list[str]:
+    """Return `stage/fault` of every fault with a stage that an installed probe type declares."""
+    names = [m.name for m in pkgutil.iter_modules(probes.__path__) if not m.ispkg]
+    specs = [import_module(f"probes.{name}").SPEC for name in names]
+    return sorted({f"{f.stage}/{f.name}" for spec in specs for f in spec.faults if f.stage is not None})
+
+
+@pytest.mark.parametrize("fault", accusing_faults())
+def test_every_fault_that_accuses_has_words(fault: str) -> None:
+    """A new fault of a probe type needs a row in agent/words/faults.py."""
+    assert not fault_words(fault, "nl").endswith(")")
+
+
+def test_every_fault_of_the_self_check_has_words() -> None:
+    """So does a new fault of the self-check."""
+    assert all(name in FAULTS_IN_WORDS for name in SELF_CHECK_FAULTS)

@@ -1,0 +1,103 @@
+"""What each fault of the probe types means for a reader who is not an engineer.
+
+Keys are `stage/fault` where the stage makes a difference, else the fault's name; values English and
+Dutch, to stand after a colon. A fault without a row is told by its stage and its name.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+FAULTS: Final[Mapping[str, tuple[str, str]]] = {
+    "": ("it does not work as agreed", "het werkt niet zoals afgesproken"),
+    # making a connection
+    "timeout": ("no answer came in time", "er kwam niet op tijd antwoord"),
+    "refused": ("the connection was refused", "de verbinding werd geweigerd"),
+    "reset": ("the connection was broken off", "de verbinding werd afgebroken"),
+    "network-unreachable": (
+        "a device on the way knows no way there",
+        "een apparaat onderweg kent geen weg erheen",
+    ),
+    "host-unreachable": (
+        "a device on the way cannot reach the target",
+        "een apparaat onderweg kan het doel niet bereiken",
+    ),
+    "prohibited": ("a device on the way forbids it", "een apparaat onderweg staat het niet toe"),
+    "protocol-unreachable": ("the target does not know this kind of traffic", "het doel kent dit soort verkeer niet"),
+    "ttl-exceeded": ("the traffic goes round in circles", "het verkeer draait in een kring rond"),
+    "too-big": (
+        "a device on the way cannot pass on messages this large",
+        "een apparaat onderweg laat zulke grote berichten niet door",
+    ),
+    "icmp-error": ("a device on the way reported an error", "een apparaat onderweg meldde een fout"),
+    "neighbour-silent": ("the first device on the way does not answer", "het eerste apparaat onderweg antwoordt niet"),
+    "payload-changed": ("the answer is not what was sent", "het antwoord is niet wat is verstuurd"),
+    # finding the address of a name
+    "resolve-timeout": ("the name service did not answer in time", "de naamdienst antwoordde niet op tijd"),
+    "resolve-refused": ("the name service refused to answer", "de naamdienst weigerde te antwoorden"),
+    "resolve-nxdomain": ("the name does not exist", "de naam bestaat niet"),
+    "resolve-servfail": ("the name service reported an error", "de naamdienst meldde een fout"),
+    "resolve-no-address": ("the name has no address", "de naam heeft geen adres"),
+    "resolve-malformed": (
+        "the answer of the name service is not readable",
+        "het antwoord van de naamdienst is onleesbaar",
+    ),
+    "resolve-unreachable": ("the name service cannot be reached", "de naamdienst is niet te bereiken"),
+    "rcode-nxdomain": ("the name does not exist", "de naam bestaat niet"),
+    "rcode-servfail": ("the name service reported an error", "de naamdienst meldde een fout"),
+    "rcode-refused": ("the name service refused to answer", "de naamdienst weigerde te antwoorden"),
+    "rcode-other": ("the name service reported an error", "de naamdienst meldde een fout"),
+    "no-answer": ("the name has no address", "de naam heeft geen adres"),
+    "mismatch": ("the address is not the agreed one", "het adres is niet het afgesproken adres"),
+    # securing it
+    "secure/timeout": ("securing the connection took too long", "het beveiligen van de verbinding duurde te lang"),
+    "secure/reset": (
+        "the connection was broken off while being secured",
+        "de verbinding werd tijdens het beveiligen afgebroken",
+    ),
+    "secure/closed": (
+        "the connection was closed while being secured",
+        "de verbinding werd tijdens het beveiligen gesloten",
+    ),
+    "certificate-expired": ("the certificate has expired", "het certificaat is verlopen"),
+    "certificate-not-yet-valid": ("the certificate is not valid yet", "het certificaat is nog niet geldig"),
+    "certificate-untrusted": ("the certificate is not trusted", "het certificaat wordt niet vertrouwd"),
+    "certificate-hostname": ("the certificate is for another name", "het certificaat is voor een andere naam"),
+    "tls-alert": ("the other end refused the secured connection", "de overkant weigerde de beveiligde verbinding"),
+    "tls-protocol": (
+        "the other end does not secure the connection as agreed",
+        "de overkant beveiligt de verbinding niet zoals afgesproken",
+    ),
+    # answering
+    "answer/timeout": (
+        "the connection was made, but no answer came in time",
+        "er was verbinding, maar er kwam niet op tijd antwoord",
+    ),
+    "answer/reset": (
+        "the connection was broken off before the answer",
+        "de verbinding werd vóór het antwoord afgebroken",
+    ),
+    "closed": ("the connection was closed before the answer", "de verbinding werd vóór het antwoord gesloten"),
+    "truncated": ("the answer broke off", "het antwoord brak af"),
+    "malformed": ("the answer is not readable", "het antwoord is onleesbaar"),
+    "status": ("the answer was an error message", "het antwoord was een foutmelding"),
+    "body-mismatch": ("the answer lacks the agreed text", "in het antwoord ontbreekt de afgesproken tekst"),
+    # the tunnel
+    "ike-missing": ("the tunnel is not up", "de tunnel staat er niet"),
+    "ike-connecting": ("the tunnel is being set up without success", "de tunnel wordt opgezet, zonder succes"),
+    "child-missing": (
+        "the tunnel is up, but carries no traffic for this network",
+        "de tunnel staat er, maar draagt geen verkeer voor dit netwerk",
+    ),
+    "not-configured": ("the gateway does not know this tunnel", "de gateway kent deze tunnel niet"),
+    # the directory
+    "sync-late": ("the last synchronisation is late", "de laatste synchronisatie is te laat"),
+    "sync-stale": ("the last synchronisation is too long ago", "de laatste synchronisatie is te lang geleden"),
+    "sync-disabled": ("synchronisation has been switched off", "de synchronisatie is uitgezet"),
+    # our own host cannot look
+    "no-link": ("it has no working network connection", "het heeft geen werkende netwerkverbinding"),
+    "no-route": ("it knows no way out of its own network", "het kent geen weg uit zijn eigen netwerk"),
+    "suspended": ("it stood still for a while", "het stond een tijd stil"),
+    "clock-stepped": ("its clock was moved", "zijn klok is verzet"),
+    "no-descriptors": ("it has too many files open", "het heeft te veel bestanden open"),
+    "no-permission": ("it lacks the right to look", "het mist het recht om te kijken"),
+}
