@@ -92,8 +92,6 @@ probes:
     path: [onprem-host, onprem-gw, carrier]}}
   o-underlay: {{type: icmp, from: onprem, target: {a["cloud-gw-outer"]}, {fast}, {timing},
     path: [onprem-host, onprem-gw, carrier, cloud-gw]}}
-  o-saas: {{type: http, from: onprem, target: "https://{a["microsoft"]}/healthz", ca_file: {ca}, {fast}, {timing},
-    path: [onprem-host, onprem-gw, carrier, microsoft-cloud]}}
   erp-local: {{type: http, from: onprem, target: "https://{a["erp"]}/health", ca_file: {ca}, {slow}, {timing},
     path: [onprem-host, erp-app]}}
   hr-local: {{type: http, from: onprem, target: "https://{a["hr"]}:{HR_PORT}/health", ca_file: {ca}, {slow}, {timing},
