@@ -16,7 +16,7 @@ from probes.kit.dns_message import Message, encode_name, same_name
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
 from probes.kit.result import Result, Stage, failed, ok
 from probes.kit.spec import Fault, Flow, Kit, Metric, Spec
-from probes.kit.trouble import LOCAL_FAULTS, PATH_FAULTS, result_of
+from probes.kit.trouble import LOCAL_FAULTS, path_faults, result_of
 
 _NAMES: Final = frozenset({"NS", "CNAME", "PTR"})
 _RCODE_FAULTS: Final = {
@@ -51,9 +51,8 @@ SPEC: Final = Spec(
     },
     phases=("resolve", "connect", "answer"),
     faults=(
-        *PATH_FAULTS,
-        Fault("timeout", Stage.ANSWER, "Connected by TCP, then silence.", "Look for an MTU hole or a stuck server."),
-        Fault("reset", Stage.ANSWER, "Connected by TCP, then reset.", "Look at the server and the filters before it."),
+        *path_faults(Stage.CONNECT),
+        *path_faults(Stage.ANSWER),  # after a TCP connect
         Fault("closed", Stage.ANSWER, "The server closed before a whole answer.", "Look at the server's log."),
         Fault("rcode-servfail", Stage.ANSWER, "The server failed.", "Check its zone and its forwarders."),
         Fault("rcode-nxdomain", Stage.ANSWER, "The server says the name does not exist.", "Check the zone."),

@@ -5,6 +5,7 @@ are those that were reached; a response that ends in silence or a reset is never
 responder sends is bounded by `max_bytes`.
 """
 
+import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -22,7 +23,7 @@ from probes.kit.sockets import connect_tcp, tcp_info
 from probes.kit.spec import Fault, Flow, Kit, Metric, Spec
 from probes.kit.stream import Stream
 from probes.kit.tls import CaError, Contexts, not_after
-from probes.kit.trouble import LOCAL_FAULTS, PATH_FAULTS, Trouble, result_of
+from probes.kit.trouble import LATE, LOCAL_FAULTS, Trouble, path_faults, result_of
 
 _PORTS: Final = {"http": 80, "https": 443}
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 section 5.6.2
@@ -66,9 +67,8 @@ SPEC: Final = Spec(
     },
     phases=("resolve", "connect", "secure", "first_byte", "transfer"),
     faults=(
-        *PATH_FAULTS,
-        Fault("timeout", Stage.SECURE, "Connected, then silence in the TLS handshake.", "Look for an MTU hole."),
-        Fault("reset", Stage.SECURE, "Reset in the TLS handshake.", "Look at filters that inspect TLS."),
+        *path_faults(Stage.CONNECT),
+        *path_faults(Stage.SECURE),
         Fault("closed", Stage.SECURE, "Closed in the TLS handshake.", "Look at the server's log."),
         Fault("certificate-expired", Stage.SECURE, "The certificate has expired.", "Renew it."),
         Fault("certificate-not-yet-valid", Stage.SECURE, "The certificate is not valid yet.", "Check clocks."),
@@ -76,8 +76,7 @@ SPEC: Final = Spec(
         Fault("certificate-hostname", Stage.SECURE, "It is for another name.", "Set `server_name` or renew it."),
         Fault("tls-alert", Stage.SECURE, "The peer ended the handshake with an alert.", "See the detail."),
         Fault("tls-protocol", Stage.SECURE, "The peer does not speak TLS as we do.", "Is this a TLS port?"),
-        Fault("timeout", Stage.ANSWER, "The request was sent, then silence.", "A slow service, or an MTU hole."),
-        Fault("reset", Stage.ANSWER, "Reset while answering.", "Look at the service and the filters before it."),
+        *path_faults(Stage.ANSWER),
         Fault("closed", Stage.ANSWER, "Closed without any answer.", "Look at the service's log."),
         Fault("truncated", Stage.ANSWER, "Closed before the whole answer came.", "Look at the service's log."),
         Fault("malformed", Stage.ANSWER, "The answer is not HTTP.", "What really listens there?"),
@@ -220,7 +219,9 @@ class _Exchange:
         end = self._plan.end
         context: ssl.SSLContext | None = None
         if self._plan.secure:
-            loaded = await contexts.get(self._settings.ca_file, verify=self._settings.verify)
+            loaded = await self._context(contexts)
+            if loaded is None:
+                return result_of(LATE, Stage.SECURE)
             if isinstance(loaded, CaError):
                 return unknown("ca-unreadable", loaded.detail)
             context = loaded
@@ -248,6 +249,14 @@ class _Exchange:
                 if (expiry := not_after(certificate)) is not None:
                     self._values["http_certificate_expiry_timestamp_seconds"] = expiry
             return await self._ask(stream)
+
+    async def _context(self, contexts: Contexts) -> ssl.SSLContext | CaError | None:
+        """Return the TLS context, None when a slow disk gives it too late."""
+        try:
+            async with asyncio.timeout(max(self._deadline - self._clock.boot(), 0.0)):
+                return await contexts.get(self._settings.ca_file, verify=self._settings.verify)
+        except TimeoutError:
+            return None
 
     async def _ask(self, stream: Stream) -> Result:
         response = Response(self._settings.method, self._settings.max_bytes)

@@ -27,10 +27,10 @@ from probes.kit.spec import Clock, Fault, Flow, Kit, Spec
 from probes.kit.trouble import (
     LATE,
     LOCAL_FAULTS,
-    PATH_FAULTS,
     TIMEOUT,
     Trouble,
     local_trouble,
+    path_faults,
     result_of,
 )
 
@@ -66,7 +66,7 @@ SPEC: Final = Spec(
     },
     phases=("resolve", "answer"),
     faults=(
-        *PATH_FAULTS,
+        *path_faults(Stage.CONNECT),
         Fault(
             "payload-changed",
             Stage.ANSWER,

@@ -15,7 +15,7 @@ from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
 from probes.kit.result import Result, Stage, ok
 from probes.kit.sockets import connect_tcp, tcp_info
 from probes.kit.spec import Flow, Kit, Metric, Spec
-from probes.kit.trouble import LOCAL_FAULTS, PATH_FAULTS, Trouble, result_of
+from probes.kit.trouble import LOCAL_FAULTS, Trouble, path_faults, result_of
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ SPEC: Final = Spec(
     settings=Settings,
     key_help={"target": "`address:port`, `name:port` or `[v6]:port`.", "family": FAMILY_HELP},
     phases=("resolve", "connect"),
-    faults=(*PATH_FAULTS, *RESOLVE_FAULTS, *LOCAL_FAULTS),
+    faults=(*path_faults(Stage.CONNECT), *RESOLVE_FAULTS, *LOCAL_FAULTS),
     metrics=(
         Metric("tcp_handshake_seconds", "The kernel's round trip of the handshake (SYN to SYN-ACK)."),
         Metric("tcp_retransmits", "Packets that the kernel sent again while connecting."),

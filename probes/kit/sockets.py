@@ -23,23 +23,27 @@ IPV6_RECVERR: Final = 25
 _ORIGIN_ICMP: Final = 2
 _ORIGIN_ICMP6: Final = 3
 _EXTENDED: Final = struct.Struct("=IBBBxII")
-# linux/tcp.h struct tcp_info: tcpi_options at 5, tcpi_rcv_mss at 20, tcpi_rtt at 68 (us), tcpi_total_retrans at 100.
-_TCP_INFO: Final = struct.Struct("=5xB14xI44xI28xI")
+# linux/tcp.h struct tcp_info: tcpi_options at 5, snd_mss 16, rcv_mss 20, rtt 68 (us), advmss 84, total_retrans 100,
+# bytes_received 128, data_segs_in 152.
+_TCP_INFO: Final = struct.Struct("=5xB10xII44xI12xI12xI24xQ16xI")
 _TCPI_OPT_TIMESTAMPS: Final = 1
 # TCP_MSS_DEFAULT: the kernel's guess of the peer's segment size before it has seen one (linux/tcp.h).
 _MSS_GUESS: Final = 536
+# What a full segment stands for, whatever MSS the path made full (an MSS clamp, a tunnel): an Ethernet packet.
+FULL_PACKET: Final = 1500
+_SYN_PACKET: Final = 60  # a SYN with the options that Linux sends
 
 
 class TcpInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The kernel's own view of a connection.
 
     `round_trip` in seconds, `retransmits` packets sent again, `packet_bytes` the largest packet (with
-    IP and TCP headers) seen from the peer, None while the kernel only guesses.
+    IP and TCP headers) that certainly came from the peer; FULL_PACKET when its segments were full.
     """
 
     round_trip: float
     retransmits: int
-    packet_bytes: int | None
+    packet_bytes: int
 
 
 class Connected(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,11 +199,14 @@ def parse_tcp_info(data: bytes, family: int) -> TcpInfo | None:
     """Read `struct tcp_info` (linux/tcp.h); None when the kernel gave less than we need."""
     if len(data) < _TCP_INFO.size:
         return None
-    options, received_mss, round_trip_us, retransmits = _TCP_INFO.unpack_from(data)
-    # 20 bytes of TCP header, 12 of its timestamp option (RFC 7323), 20 or 40 of IP header.
-    headers = 20 + (12 if options & _TCPI_OPT_TIMESTAMPS else 0) + (20 if family == 4 else 40)
-    return TcpInfo(
-        round_trip=round_trip_us / 1e6,
-        retransmits=retransmits,
-        packet_bytes=received_mss + headers if received_mss > _MSS_GUESS else None,
+    options, sent_mss, received_mss, round_trip_us, our_mss, retransmits, received, segments = _TCP_INFO.unpack_from(
+        data
     )
+    stamps = 12 if options & _TCPI_OPT_TIMESTAMPS else 0  # RFC 7323: the option's bytes in every segment
+    headers = 20 + stamps + (20 if family == 4 else 40)
+    measured = received_mss > _MSS_GUESS
+    # Without a measured segment, the average of those that came bounds the largest from below.
+    largest = received_mss if measured else -(-received // segments) if segments else 0
+    full = measured and received_mss >= min(sent_mss, our_mss - stamps)
+    packet_bytes = max(largest + headers, FULL_PACKET if full else _SYN_PACKET)
+    return TcpInfo(round_trip=round_trip_us / 1e6, retransmits=retransmits, packet_bytes=packet_bytes)

@@ -67,29 +67,34 @@ LOCAL_FAULTS = (
     Fault("local-error", None, "This host's kernel refused for another reason.", "See the detail of the result."),
 )
 
-PATH_FAULTS = (
-    Fault("timeout", Stage.CONNECT, "Silence until the deadline.", "Follow the path; compare with other probes."),
-    Fault(
+# What the path or the peer's kernel can say at any stage: name, meaning, remedy.
+_PATH_ROWS = (
+    ("timeout", "Silence until the deadline.", "Follow the path; compare with other probes."),
+    (
         "refused",
-        Stage.CONNECT,
         "A reset or an ICMP port-unreachable said no.",
         "Is the service running? Does a filter on the path reject it?",
     ),
-    Fault("reset", Stage.CONNECT, "The connection was reset as it was made.", "Look at filters and at the service."),
-    Fault(
+    ("reset", "The connection was reset.", "Look at the service and at the filters before it."),
+    (
         "neighbour-silent",
-        Stage.CONNECT,
         "The first hop (or the target on our own network) does not answer ARP or neighbour discovery.",
         "Look at the first hop: `ip neighbour`.",
     ),
-    Fault("network-unreachable", Stage.CONNECT, "A router has no route to the target.", "Ask the router's owner."),
-    Fault("host-unreachable", Stage.CONNECT, "A router cannot reach the target host.", "Ask the router's owner."),
-    Fault("prohibited", Stage.CONNECT, "A router or firewall says that it forbids this.", "Check the filter rules."),
-    Fault("protocol-unreachable", Stage.CONNECT, "The target does not speak the protocol.", "Check the target."),
-    Fault("ttl-exceeded", Stage.CONNECT, "The packet ran out of hops: a routing loop.", "Trace the route."),
-    Fault("too-big", Stage.CONNECT, "A router cannot forward a packet of this size.", "Check MTU and MSS clamping."),
-    Fault("icmp-error", Stage.CONNECT, "A router sent another ICMP error.", "See the detail of the result."),
+    ("network-unreachable", "A router has no route to the target.", "Ask the router's owner."),
+    ("host-unreachable", "A router cannot reach the target host.", "Ask the router's owner."),
+    ("prohibited", "A router or firewall says that it forbids this.", "Check the filter rules."),
+    ("protocol-unreachable", "The target does not speak the protocol.", "Check the target."),
+    ("ttl-exceeded", "The packet ran out of hops: a routing loop.", "Trace the route."),
+    ("too-big", "A router cannot forward a packet of this size.", "Check MTU and MSS clamping."),
+    ("icmp-error", "A router sent another ICMP error.", "See the detail of the result."),
 )
+
+
+def path_faults(stage: Stage) -> tuple[Fault, ...]:
+    """Return the rows of what can go wrong below the application at `stage`."""
+    return tuple(Fault(name, stage, meaning, remedy) for name, meaning, remedy in _PATH_ROWS)
+
 
 # errno of a call that failed before anything left this host -> fault.
 _LOCAL: dict[int, str] = {

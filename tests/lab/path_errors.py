@@ -1,0 +1,133 @@
+"""Run inside a fresh network namespace: a router that says no in every way, and the probes that ask.
+
+Prints one JSON object: case name -> the probe's result. Started by test_path_errors.py only.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from probes import dns, http, icmp, tcp
+from probes.kit.clock import SystemClock
+from probes.kit.resolver import SystemResolver
+from probes.kit.spec import Runner
+
+# name -> (module, settings, timeout in seconds)
+CASES: dict[str, tuple[ModuleType, Any, float]] = {
+    "icmp ok": (icmp, icmp.Settings(target="10.0.1.1"), 1),
+    "icmp ok full": (icmp, icmp.Settings(target="10.0.1.1", size=1472), 1),
+    "icmp too big here": (icmp, icmp.Settings(target="10.0.1.1", size=1473), 1),
+    "icmp6 ok": (icmp, icmp.Settings(target="fd00:1::1"), 1),
+    "icmp6 unreachable": (icmp, icmp.Settings(target="fd00:9::1"), 1),
+    "icmp6 no route": (icmp, icmp.Settings(target="fd77::1"), 1),
+    "icmp unreachable": (icmp, icmp.Settings(target="10.9.1.1"), 1),
+    "icmp net unreachable": (icmp, icmp.Settings(target="10.9.7.1"), 1),
+    "icmp prohibited": (icmp, icmp.Settings(target="10.9.2.1"), 1),
+    "icmp too big": (icmp, icmp.Settings(target="10.9.3.2", size=1200), 1),
+    "icmp black hole": (icmp, icmp.Settings(target="10.9.4.1"), 0.3),
+    "icmp loop": (icmp, icmp.Settings(target="10.9.5.1"), 1),
+    "icmp no route": (icmp, icmp.Settings(target="172.31.0.1"), 1),
+    "icmp unreachable here": (icmp, icmp.Settings(target="10.8.1.1"), 1),
+    "icmp filtered here": (icmp, icmp.Settings(target="10.9.6.1"), 1),
+    "icmp neighbour": (icmp, icmp.Settings(target="10.0.1.77"), 5),
+    "tcp unreachable": (tcp, tcp.Settings(target="10.9.1.1:80"), 1),
+    "tcp prohibited": (tcp, tcp.Settings(target="10.9.2.1:80"), 1),
+    "tcp refused": (tcp, tcp.Settings(target="10.0.1.1:80"), 1),
+    "tcp refused by filter": (tcp, tcp.Settings(target="10.0.1.1:81"), 1),
+    "tcp black hole": (tcp, tcp.Settings(target="10.9.4.1:80"), 0.3),
+    "tcp loop": (tcp, tcp.Settings(target="10.9.5.1:80"), 1),
+    "tcp no route": (tcp, tcp.Settings(target="172.31.0.1:80"), 1),
+    "tcp6 unreachable": (tcp, tcp.Settings(target="[fd00:9::1]:80"), 1),
+    "tcp filtered here": (tcp, tcp.Settings(target="10.9.6.1:80"), 0.3),
+    "tcp neighbour": (tcp, tcp.Settings(target="10.0.1.78:80"), 5),
+    "http unreachable": (http, http.Settings(target="http://10.9.1.1/"), 1),
+    "dns unreachable": (dns, dns.Settings(target="10.9.1.1", name="a.example"), 1),
+    "dns refused": (dns, dns.Settings(target="10.0.1.1", name="a.example"), 1),
+    "dns black hole": (dns, dns.Settings(target="10.9.4.1", name="a.example"), 0.3),
+    "dns no route": (dns, dns.Settings(target="172.31.0.1", name="a.example"), 1),
+    "dns neighbour": (dns, dns.Settings(target="10.0.1.79", name="a.example"), 5),
+}
+
+# Routes of type unreachable answer a peer only five times in a row (net.ipv4.route.error_burst): rules do it here.
+ROUTER = """
+ip link set lo up; ip addr add 10.0.1.1/24 dev r0; ip addr add fd00:1::1/64 dev r0 nodad; ip link set r0 up
+sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+ip link add d0 mtu 1000 type veth peer name d1 mtu 1000; ip link set d1 up; ip link set d0 up
+ip addr add 10.9.0.1/16 dev d0; ip route add blackhole 10.9.4.0/24; ip -6 route add unreachable fd00:9::/64
+nft -f - <<END
+table ip f {
+  chain input { type filter hook input priority 0; tcp dport 81 reject; }
+  chain forward {
+    type filter hook forward priority 0
+    ip daddr 10.9.1.0/24 reject with icmp type host-unreachable
+    ip daddr 10.9.2.0/24 reject with icmp type admin-prohibited
+    ip daddr 10.9.7.0/24 reject with icmp type net-unreachable
+  }
+}
+END
+"""
+CLIENT = """
+ip link set lo up; ip addr add 10.0.1.2/24 dev c0; ip addr add fd00:1::2/64 dev c0 nodad; ip link set c0 up
+ip route add 10.9.0.0/16 via 10.0.1.1; ip -6 route add fd00:9::/64 via fd00:1::1; ip route add unreachable 10.8.0.0/16
+nft -f - <<END
+table ip f {
+  chain output { type filter hook output priority 0; ip daddr 10.9.6.1 drop; ip daddr 10.9.5.1 ip ttl set 1; }
+}
+END
+"""
+
+
+class Kit:
+    """The real clock and resolver."""
+
+    clock = SystemClock()
+    resolver = SystemResolver(clock)
+
+
+def _allow_datagram_sockets() -> None:
+    """Let this user's group open unprivileged ICMP sockets; a new namespace allows nobody."""
+    Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0")
+
+
+async def _attempts() -> dict[str, Any]:
+    kit = Kit()
+    found: dict[str, Any] = {}
+    async with icmp.open(kit) as a, tcp.open(kit) as b, http.open(kit) as c, dns.open(kit) as d:
+        runners: dict[ModuleType, Runner] = {icmp: a, tcp: b, http: c, dns: d}
+
+        async def attempt(name: str) -> None:
+            module, settings, timeout = CASES[name]
+            result = await runners[module].attempt(settings, kit.clock.boot() + timeout)
+            found[name] = json.loads(msgspec.json.encode(result))
+
+        await asyncio.gather(*(attempt(name) for name in CASES))
+    return found
+
+
+def main() -> None:
+    """Build both namespaces, attempt every case with each kind of ICMP socket, print the results."""
+    router = subprocess.Popen(["unshare", "--net", "sleep", "60"])
+    try:
+        while Path(f"/proc/{router.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+            pass
+        link = f"ip link add c0 type veth peer name r0 netns {router.pid}\n"
+        subprocess.run(["sh", "-ec", link], check=True)
+        subprocess.run(["nsenter", "-t", str(router.pid), "-n", "sh", "-ec", ROUTER], check=True)
+        subprocess.run(["sh", "-ec", CLIENT], check=True)
+        results = {"raw": asyncio.run(_attempts())}
+        _allow_datagram_sockets()
+        results["datagram"] = asyncio.run(_attempts())
+    finally:
+        router.kill()
+        router.wait()
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

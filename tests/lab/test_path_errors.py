@@ -1,0 +1,89 @@
+"""What real routers and the real kernel say of a path, as the probes report it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.lab
+
+ROUTER, ROUTER_6 = "10.0.1.1", "fd00:1::1"
+
+# case of path_errors.py -> (outcome, fault, by)
+EXPECTED: dict[str, tuple[str, str | None, str | None]] = {
+    "icmp ok": ("ok", None, None),
+    "icmp ok full": ("ok", None, None),
+    "icmp too big here": ("unknown", "too-big-here", None),
+    "icmp6 ok": ("ok", None, None),
+    "icmp6 unreachable": ("failed", "network-unreachable", ROUTER_6),
+    "icmp6 no route": ("unknown", "no-route", None),
+    "icmp unreachable": ("failed", "host-unreachable", ROUTER),
+    "icmp net unreachable": ("failed", "network-unreachable", ROUTER),
+    "icmp prohibited": ("failed", "prohibited", ROUTER),
+    "icmp too big": ("failed", "too-big", ROUTER),
+    "icmp black hole": ("failed", "timeout", None),
+    "icmp loop": ("failed", "ttl-exceeded", ROUTER),
+    "icmp no route": ("unknown", "no-route", None),
+    "icmp unreachable here": ("unknown", "no-route", None),
+    "icmp filtered here": ("unknown", "no-permission", None),
+    "icmp neighbour": ("failed", "neighbour-silent", None),
+    "tcp unreachable": ("failed", "host-unreachable", ROUTER),
+    "tcp prohibited": ("failed", "prohibited", ROUTER),
+    "tcp refused": ("failed", "refused", None),
+    "tcp refused by filter": ("failed", "refused", ROUTER),
+    "tcp black hole": ("failed", "timeout", None),
+    "tcp loop": ("failed", "ttl-exceeded", ROUTER),
+    "tcp no route": ("unknown", "no-route", None),
+    "tcp6 unreachable": ("failed", "network-unreachable", ROUTER_6),
+    "tcp filtered here": ("failed", "timeout", None),
+    "tcp neighbour": ("failed", "neighbour-silent", None),
+    "http unreachable": ("failed", "host-unreachable", ROUTER),
+    "dns unreachable": ("failed", "host-unreachable", ROUTER),
+    "dns refused": ("failed", "refused", ROUTER),
+    "dns black hole": ("failed", "timeout", None),
+    "dns no route": ("unknown", "no-route", None),
+    "dns neighbour": ("failed", "neighbour-silent", None),
+}
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, dict[str, Any]]:
+    """Return every case's result, by kind of ICMP socket."""
+    if shutil.which("nft") is None:
+        pytest.skip("nft is not installed")
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--net", sys.executable, "-m", "tests.lab.path_errors"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["raw", "datagram"])
+@pytest.mark.parametrize("case", EXPECTED)
+def test_names_the_fault_and_who_reported_it(results: dict[str, dict[str, Any]], kind: str, case: str) -> None:
+    """Each trouble has its fault name and its reporter, with a raw and with an unprivileged ICMP socket."""
+    result = results[kind][case]
+
+    assert EXPECTED[case] == (result["outcome"], result["fault"], result["by"]), result
+
+
+def test_every_case_is_expected(results: dict[str, dict[str, Any]]) -> None:
+    """The two tables hold the same cases."""
+    assert set(results["raw"]) == set(EXPECTED)
+
+
+@pytest.mark.parametrize("kind", ["raw", "datagram"])
+def test_reports_the_size_that_crossed(results: dict[str, dict[str, Any]], kind: str) -> None:
+    """An echo proves its own packet size."""
+    assert results[kind]["icmp ok full"]["packet_bytes"] == 1500
