@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +18,24 @@ from agent.clock import Clock
 from agent.config import ConfigError, load_host_and_chain
 from agent.daemon.attempts import Log
 from agent.daemon.diagnosing import Diagnosing
-from agent.daemon.errors import EX_SOFTWARE, EX_UNAVAILABLE, StartError
+from agent.daemon.errors import EX_SOFTWARE
 from agent.daemon.measurement import Measurement
 from agent.daemon.memory import Memory
 from agent.daemon.options import Options
 from agent.daemon.picture import Picture
 from agent.daemon.place import CONTROL, open_data
-from agent.daemon.recording import Recorder
-from agent.daemon.runners import Runners, SharedKit, load_module
+from agent.daemon.runners import Runners, SharedKit
 from agent.daemon.selfcheck import Reader
+from agent.daemon.serving import Surface, serving
+from agent.daemon.sinks import Sinks
 from agent.daemon.watchdog import Systemd, Watchdog
 from agent.diagnosis.confirm import confirmation_set
 from agent.incident.engine import Engine
-from agent.journal import Journal
-from agent.metrics import Metrics
 from agent.model import Chain, Host
 from probes.kit.resolver import SystemResolver
 
-# House rule: a shutdown has 5 s; the ledger gets what the web server leaves.
+# House rule: a shutdown has 5 s.
 STOP_SECONDS = 5.0
-LEDGER_STOP_SECONDS = 2.0
 # Runners open within milliseconds; one that waits for something else must not hold up the others.
 OPEN_SECONDS = 0.3
 
@@ -50,21 +48,13 @@ class Agent:
     ) -> None:
         self._options, self._host, self._chain = options, host, chain
         self._clock, self._log = clock, log
-        self._journal = Journal(write_line, chain_hash=chain.hash, vantage=host.vantage)
+        self._write_line = write_line
         self._stop_wanted = asyncio.Event()
         self._stop_reason = ""
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._systemd = Systemd()
         self._folder = Path(host.data)
-        self._metrics = Metrics(
-            chain,
-            host.vantage,
-            chain.vantages[host.vantage].operator,
-            __version__,
-            type_metrics=type_metrics(chain, host.vantage),
-            clock=clock,
-        )
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; raises StartError when it cannot begin."""
@@ -93,10 +83,7 @@ class Agent:
                 if not problems:
                     await self._take_up(host, chain)
                     return ()
-            self._metrics.reloaded(successful=False)
-            for problem in problems:
-                self._log.error("reload-refused", problem=problem, remedy="the running configuration stays in force")
-            self._recorder.refused_configuration("; ".join(problems), self._clock.wall())
+            self._sinks.refuse(problems)
             return problems
 
     async def _run(self, stack: contextlib.AsyncExitStack) -> None:
@@ -122,28 +109,24 @@ class Agent:
         loop = asyncio.get_running_loop()
         self._picture = Picture(chain, vantage, clock.wall())
         self._memory = Memory(self._folder, clock, self._log, self._spawn)
-
-        def from_thread(act: Callable[[str], None]) -> Callable[[str], None]:
-            return lambda reason: void(loop.call_soon_threadsafe(act, reason))
-
-        self._recorder = Recorder(
-            self._folder,
+        self._sinks = Sinks(
+            self._host,
             chain,
-            vantage,
-            stopped=from_thread(self._recording_stopped),
-            refused=from_thread(self._entry_refused),
+            clock=clock,
+            log=self._log,
+            spawn=self._spawn,
+            picture=self._picture,
+            write_line=self._write_line,
         )
-        if self._recorder.trouble:
-            self._picture.record(ledger=False, detail=self._recorder.trouble)
         self._diagnosing = Diagnosing(
             engine=self._first_engine(chain),
             vantage=vantage,
             clock=clock,
             picture=self._picture,
             log=self._log,
-            record=self._recorder,
-            transition_sinks={"journal": self._journal.transition, "metrics": self._metrics.transition},
-            observation_sinks={"metrics": lambda o, values: self._metrics.result(o.probe, o, values)},
+            record=self._sinks.recorder,
+            transition_sinks=self._sinks.transition_sinks,
+            observation_sinks=self._sinks.observation_sinks,
         )
         self._runners = Runners(SharedKit(clock, SystemResolver(clock)), self._spawn, self._log)
         self._reader = Reader(clock)
@@ -154,7 +137,7 @@ class Agent:
             diagnosis=self._diagnosing,
             confirmation_set=confirmation_set,
             runners=self._runners.get,
-            instruments=self._metrics,
+            instruments=self._sinks.metrics,
             log=self._log,
             first_round=self._memory.first_round(chain.confirm.spacing),
         )
@@ -168,7 +151,7 @@ class Agent:
         )
 
     def _first_engine(self, chain: Chain) -> Engine:
-        saved = self._recorder.saved_state
+        saved = self._sinks.recorder.saved_state
         try:
             return Engine(chain, saved)
         except ValueError as error:
@@ -176,32 +159,22 @@ class Agent:
             return Engine(chain)
 
     async def _serve(self, stack: contextlib.AsyncExitStack) -> None:
-        # Loaded here: the web server is a third of the start's imports, a check of a file needs none of it.
-        from agent.web.app import build  # noqa: PLC0415
-        from agent.web.server import serve  # noqa: PLC0415
-
-        app = build(metrics=self._metrics, ready=self._is_ready, reload=self.reload, clock=self._clock)
-        try:
-            served = await stack.enter_async_context(
-                serve(app, self._options.listen, self._options.web_config, self._folder / CONTROL)
-            )
-        except ValueError as error:
-            raise StartError(str(error), "see demarc run --help", EX_UNAVAILABLE) from error
-        except OSError as error:
-            raise StartError(
-                f"cannot listen on {self._options.listen}: {error.strerror or error}",
-                "see who listens with `ss -ltnp`, or choose another --web.listen-address",
-                EX_UNAVAILABLE,
-            ) from error
+        surface = Surface(
+            metrics=self._sinks.metrics,
+            snapshot=self._diagnosing.snapshot,
+            ready=lambda: self._picture.has_observation,
+            reload=self.reload,
+            recent=self._diagnosing.recent.since,
+        )
+        served = await stack.enter_async_context(serving(surface, self._options, self._folder / CONTROL, self._clock))
         self._log.info("listening", address=served.host, port=served.port, tls=served.tls)
 
     async def _start(self) -> None:
-        self._recorder.started(self._clock.wall())
+        self._sinks.start(self._diagnosing.engine.incidents())
         self._measurement.configure(self._chain, self._host.vantage)
         await self._runners.configure(self._types(), OPEN_SECONDS)
         self._watchdog.start()
         self._measurement.start()
-        self._metrics.reloaded(successful=True)
         self._systemd.tell("READY=1", f"STATUS=measuring from {self._host.vantage}")
         if self._systemd.ping_seconds is not None:
             self._spawn(self._ping(self._systemd.ping_seconds))
@@ -227,8 +200,7 @@ class Agent:
         self._watchdog.stop()
         self._runners.stop()
         self._memory.save(self._measurement.round_now(), self._measurement.verified)
-        if not self._recorder.stop(self._clock.wall(), self._stop_reason, LEDGER_STOP_SECONDS):
-            self._log.error("ledger-not-closed", within_seconds=LEDGER_STOP_SECONDS)
+        self._sinks.stop(self._stop_reason)
         self._reader.close()
         self._systemd.close()
         for task in tuple(self._tasks):
@@ -243,13 +215,9 @@ class Agent:
     def _types(self) -> frozenset[str]:
         return frozenset(probe.type for probe in self._chain.probes_of(self._host.vantage))
 
-    def _is_ready(self) -> bool:
-        return self._picture.has_observation
-
     def _each_round(self, number: int) -> None:
         self._memory.round(number, self._measurement.verified)
-        self._metrics.update(self._diagnosing.snapshot())
-        self._metrics.ledger(entries=self._recorder.size)
+        self._sinks.each_round(self._diagnosing.snapshot())
 
     def _reload_soon(self) -> None:
         self._spawn(self._reload_and_log())
@@ -258,7 +226,7 @@ class Agent:
         try:
             await self.reload()
         except Exception as error:
-            self._metrics.reloaded(successful=False)
+            self._sinks.metrics.reloaded(successful=False)
             self._log.error("reload-failed", exc_info=error)
 
     async def _take_up(self, host: Host, chain: Chain) -> None:
@@ -270,12 +238,9 @@ class Agent:
             self._diagnosing.engine = Engine(chain, self._diagnosing.engine.save())
         self._picture.configure(chain)
         self._picture.keep_peers(frozenset(peer.vantage for peer in host.peers))
-        self._metrics.configure(chain, type_metrics(chain, host.vantage))
-        self._journal.reloaded(chain.hash)
         await self._runners.configure(self._types(), OPEN_SECONDS)
         self._measurement.configure(chain, host.vantage)
-        self._recorder.loaded(chain, self._clock.wall())
-        self._metrics.reloaded(successful=True)
+        self._sinks.configure(host, chain, self._diagnosing.engine.incidents())
         self._systemd.tell("READY=1")
         self._log.info("reloaded", chain=chain.hash, changed=changed)
 
@@ -285,21 +250,8 @@ class Agent:
             await asyncio.sleep(every_seconds)
 
     def _blocked(self, seconds: float, stack: str) -> None:
-        self._metrics.stalled()
+        self._sinks.metrics.stalled()
         self._log.error("loop-blocked", seconds=round(seconds, 3), stack=stack)
-
-    def _recording_stopped(self, reason: str) -> None:
-        self._picture.record(ledger=False, detail=reason)
-        self._log.error("recording-stopped", reason=reason, remedy="repair the cause, then restart the agent")
-
-    def _entry_refused(self, reason: str) -> None:
-        self._metrics.dropped("ledger")
-        self._log.warning("ledger-entry-refused", reason=reason)
-
-
-def type_metrics(chain: Chain, vantage: str) -> dict[str, Any]:
-    """Return the metrics that the configured probe types of a vantage declare."""
-    return {name: load_module(name).SPEC.metrics for name in {probe.type for probe in chain.probes_of(vantage)}}
 
 
 def needs_restart(before: Host, after: Host) -> tuple[str, ...]:
@@ -312,6 +264,3 @@ def needs_restart(before: Host, after: Host) -> tuple[str, ...]:
 
 def void(_: object) -> None:
     """Make a callback of an expression."""
-
-
-Reload = Callable[[], Awaitable[tuple[str, ...]]]

@@ -12,7 +12,7 @@ import fcntl
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -36,7 +36,11 @@ FAULTS = {
 
 
 class Readings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look at the host gave. `boot` and `wall` in seconds, read together."""
+    """What one look at the host gave. `boot` and `wall` in seconds, read together.
+
+    `links` are the interfaces other than loopback that are up with a carrier; `routes` and `gateways`
+    count the routes over them, and those of them that lead to a gateway.
+    """
 
     boot: float
     wall: float
@@ -109,20 +113,21 @@ _SIOCGIFFLAGS = 0x8913  # linux/sockios.h
 _RTF_UP, _RTF_GATEWAY, _RTF_REJECT = 0x1, 0x2, 0x200  # linux/route.h
 
 
-def count_routes(ipv4: str, ipv6: str) -> tuple[int, int]:
-    """Return how many usable routes there are (none through `lo`), and how many lead to a gateway.
+def count_routes(ipv4: str, ipv6: str, links: Collection[str]) -> tuple[int, int]:
+    """Return how many routes lead over the interfaces `links`, and how many of them to a gateway.
 
-    The arguments are the texts of /proc/net/route and ipv6_route; lines that make no sense do not count.
+    The other arguments are the texts of /proc/net/route and ipv6_route; lines that make no sense do
+    not count. A route over an interface without a carrier stays in the table and leads nowhere.
     """
     flags: list[int] = []
     for line in ipv4.splitlines()[1:]:
         fields = line.split()
-        if len(fields) >= 4 and fields[0] != "lo":
+        if len(fields) >= 4 and fields[0] in links:
             flags.append(_hexadecimal(fields[3]))
     for line in ipv6.splitlines():
         fields = line.split()
         # A link-local prefix and multicast exist on every interface: they lead nowhere.
-        if len(fields) == 10 and fields[9] != "lo" and not fields[0].startswith(("fe80", "ff")):
+        if len(fields) == 10 and fields[9] in links and not fields[0].startswith(("fe80", "ff")):
             flags.append(_hexadecimal(fields[8]))
     usable = [flag for flag in flags if flag & _RTF_UP and not flag & _RTF_REJECT]
     return len(usable), sum(1 for flag in usable if flag & _RTF_GATEWAY)
@@ -151,8 +156,8 @@ class Reader:
         """Look once. Descriptors are gone when a file cannot be opened for want of one."""
         boot, wall = self._clock.boot(), self._clock.wall()
         try:
-            routes, gateways = count_routes(self._text("route"), self._text("ipv6_route"))
             links = self._links()
+            routes, gateways = count_routes(self._text("route"), self._text("ipv6_route"), links)
         except OSError as error:
             return Readings(boot=boot, wall=wall, descriptors=False) if _is_exhausted(error) else _blind(boot, wall)
         return Readings(boot=boot, wall=wall, links=links, routes=routes, gateways=gateways)

@@ -89,24 +89,25 @@ ff000000000000000000000000000000 08 {ZERO} 00 {ZERO} 00000100 00000001 00000000 
 
 
 @pytest.mark.parametrize(
-    ("ipv4", "ipv6", "expected"),
+    ("ipv4", "ipv6", "links", "expected"),
     [
-        pytest.param("", "", (0, 0), id="nothing"),
-        pytest.param(IPV4, "", (2, 1), id="IPv4: connected and default, no lo, no prohibit"),
-        pytest.param("", IPV6, (2, 1), id="IPv6: no link-local, no multicast, no lo"),
-        pytest.param(IPV4, IPV6, (4, 2), id="both"),
-        pytest.param("header\neth0 1 2 zz\n", "", (0, 0), id="flags that make no sense"),
+        pytest.param("", "", ("eth0",), (0, 0), id="nothing"),
+        pytest.param(IPV4, "", ("eth0",), (2, 1), id="IPv4: connected and default, no lo, no prohibit"),
+        pytest.param("", IPV6, ("eth0",), (2, 1), id="IPv6: no link-local, no multicast, no lo"),
+        pytest.param(IPV4, IPV6, ("eth0",), (4, 2), id="both"),
+        pytest.param(IPV4, IPV6, ("oob0",), (0, 0), id="their interface has no carrier"),
+        pytest.param("header\neth0 1 2 zz\n", "", ("eth0",), (0, 0), id="flags that make no sense"),
     ],
 )
-def test_count_routes(ipv4: str, ipv6: str, expected: tuple[int, int]) -> None:
+def test_count_routes(ipv4: str, ipv6: str, links: tuple[str, ...], expected: tuple[int, int]) -> None:
     """Usable routes are counted, and those that lead to a gateway."""
-    assert count_routes(ipv4, ipv6) == expected
+    assert count_routes(ipv4, ipv6, links) == expected
 
 
 @given(st.text(), st.text())
 def test_count_routes_reads_anything(ipv4: str, ipv6: str) -> None:
     """Whatever the kernel prints, the counts are sane."""
-    routes, gateways = count_routes(ipv4, ipv6)
+    routes, gateways = count_routes(ipv4, ipv6, ("eth0",))
     assert 0 <= gateways <= routes
 
 
@@ -147,11 +148,13 @@ def test_reader_without_ipv6() -> None:
 
     def only_ipv4(path: Path) -> str:
         if path.name == "route":
-            return IPV4
+            return "header\n"
         raise FileNotFoundError(path)
 
     reader = Reader(SystemClock(), only_ipv4)
     try:
-        assert reader.read().routes == 2
+        found = reader.read()
     finally:
         reader.close()
+    assert found.descriptors
+    assert found.routes == 0

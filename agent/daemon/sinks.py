@@ -1,0 +1,209 @@
+"""Everything that is told of observations and transitions: ledger, store, journal, metrics, alerts.
+
+What must stay true: the sinks do not know each other; none can stop another or the probing; what stops
+recording is said in the picture, the log and the metrics.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from agent import __version__
+from agent.alerts import Notifier
+from agent.availability.fold import Cadence
+from agent.clock import Clock
+from agent.daemon.attempts import Log, Spawn
+from agent.daemon.diagnosing import ObservationSink, TransitionSink
+from agent.daemon.picture import Picture
+from agent.daemon.recording import Recorder
+from agent.daemon.runners import load_module
+from agent.incident.value import Incident, Transition
+from agent.journal import Journal
+from agent.metrics import Metrics
+from agent.model import Chain, Host
+from agent.observation import Observation
+from agent.snapshot import Snapshot
+from agent.store import DATABASE, Store
+
+ALERTS_FILE = "alerts.json"
+# Of the 5 s that a stop has: the web server takes up to 3, these run beside it in the order of weight.
+LEDGER_STOP_SECONDS = 2.0
+STORE_STOP_SECONDS = 1.0
+
+
+class Sinks:
+    """Opens the sinks of one data directory. Methods run in the loop's thread."""
+
+    def __init__(
+        self,
+        host: Host,
+        chain: Chain,
+        *,
+        clock: Clock,
+        log: Log,
+        spawn: Spawn,
+        picture: Picture,
+        write_line: Callable[[str], object],
+    ) -> None:
+        self._clock, self._log, self._spawn, self._picture = clock, log, spawn, picture
+        self._host, self._chain = host, chain
+        self._folder = Path(host.data)
+        self._loop = asyncio.get_running_loop()
+        self._notifying: asyncio.Task[None] | None = None
+        self._dropped = 0
+        self.journal = Journal(write_line, chain_hash=chain.hash, vantage=host.vantage)
+        self.metrics = Metrics(
+            chain,
+            host.vantage,
+            chain.vantages[host.vantage].operator,
+            __version__,
+            type_metrics=type_metrics(chain, host.vantage),
+            clock=clock,
+        )
+        self.recorder = Recorder(
+            self._folder,
+            chain,
+            host.vantage,
+            stopped=self._in_loop(self._ledger_stopped),
+            refused=self._in_loop(self._entry_refused),
+        )
+        if self.recorder.trouble:
+            picture.record(ledger=False, detail=self.recorder.trouble)
+        self.store = self._open_store(chain)
+        self.notifier = self._open_notifier(host, chain)
+
+    @property
+    def transition_sinks(self) -> Mapping[str, TransitionSink]:
+        """Return what hears of transitions after the ledger."""
+        return {
+            "journal": self.journal.transition,
+            "metrics": self.metrics.transition,
+            "alerts": self._alert,
+        }
+
+    @property
+    def observation_sinks(self) -> Mapping[str, ObservationSink]:
+        """Return what hears of every observation."""
+        return {
+            "metrics": lambda observation, values: self.metrics.result(observation.probe, observation, values),
+            "store": lambda observation, _: self.store.observation(observation),
+        }
+
+    def _alert(self, transition: Transition) -> None:
+        # Looked up each time: a reload may have put another notifier in its place.
+        self.notifier.transition(transition)
+
+    def peer_observation(self, observation: Observation) -> None:
+        """Keep what a peer observed: it is evidence too."""
+        self.store.observation(observation)
+
+    def start(self, incidents: tuple[Incident, ...]) -> None:
+        """Begin; `incidents` are those that the engine took over from before the start."""
+        self.recorder.started(self._clock.wall())
+        self.notifier.restore(incidents)
+        self._notifying = self._spawn(self.notifier.run())
+        self.metrics.reloaded(successful=True)
+
+    def configure(self, host: Host, chain: Chain, incidents: tuple[Incident, ...]) -> None:
+        """Take up a reloaded configuration."""
+        elsewhere = (host.alertmanagers, host.external_url) != (self._host.alertmanagers, self._host.external_url)
+        recadenced = cadences(chain) != cadences(self._chain)
+        self._host, self._chain = host, chain
+        self.metrics.configure(chain, type_metrics(chain, host.vantage))
+        self.journal.reloaded(chain.hash)
+        self.recorder.loaded(chain, self._clock.wall())
+        if recadenced:
+            before, self.store = self.store, self._open_store(chain)
+            self._spawn(in_thread(before.close))
+        if elsewhere and self._notifying is not None:
+            self._notifying.cancel()
+            self.notifier = self._open_notifier(host, chain)
+            self.notifier.restore(incidents)
+            self._notifying = self._spawn(self.notifier.run())
+        else:
+            self.notifier.configure(chain)
+        self.metrics.reloaded(successful=True)
+
+    def refuse(self, problems: tuple[str, ...]) -> None:
+        """Say that a configuration was refused."""
+        self.metrics.reloaded(successful=False)
+        for problem in problems:
+            self._log.error("reload-refused", problem=problem, remedy="the running configuration stays in force")
+        self.recorder.refused_configuration("; ".join(problems), self._clock.wall())
+
+    def each_round(self, snapshot: Snapshot) -> None:
+        """Bring what the metrics show up to date."""
+        self.metrics.update(snapshot)
+        self.metrics.ledger(entries=self.recorder.size)
+        self.metrics.firing(self.notifier.firing())
+        self.metrics.notified(up=self.notifier.up)
+        health = self.store.health
+        if health.dropped > self._dropped:
+            self.metrics.dropped("store", health.dropped - self._dropped)
+        self._dropped = health.dropped
+        if health.recording != self._picture.recording.store:
+            self._picture.record(store=health.recording, detail=health.reason or self.recorder.trouble)
+
+    def stop(self, reason: str) -> None:
+        """Record the stop, write what waits and close."""
+        if not self.recorder.stop(self._clock.wall(), reason, LEDGER_STOP_SECONDS):
+            self._log.error("ledger-not-closed", within_seconds=LEDGER_STOP_SECONDS)
+        if not self.store.close(STORE_STOP_SECONDS):
+            self._log.error("store-not-closed", within_seconds=STORE_STOP_SECONDS)
+
+    def _open_store(self, chain: Chain) -> Store:
+        self._dropped = 0
+        return Store.open(
+            self._folder / DATABASE,
+            cadences=cadences(chain),
+            alarm=self._in_loop(self._store_stopped),
+            clock=self._clock,
+        )
+
+    def _open_notifier(self, host: Host, chain: Chain) -> Notifier:
+        return Notifier(
+            chain,
+            host.alertmanagers,
+            page_url=host.external_url,
+            state_file=self._folder / ALERTS_FILE,
+            clock=self._clock,
+        )
+
+    def _in_loop(self, act: Callable[[str], None]) -> Callable[[str], None]:
+        def call(reason: str) -> None:
+            # A writer's thread may still report while the loop is already gone; then nobody listens.
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(act, reason)
+
+        return call
+
+    def _ledger_stopped(self, reason: str) -> None:
+        self._picture.record(ledger=False, detail=reason)
+        self._log.error("ledger-stopped", reason=reason, remedy="repair the cause, then restart the agent")
+
+    def _entry_refused(self, reason: str) -> None:
+        self.metrics.dropped("ledger")
+        self._log.warning("ledger-entry-refused", reason=reason)
+
+    def _store_stopped(self, reason: str) -> None:
+        self._log.error("store-stopped", reason=reason, remedy="it goes on by itself when the disk takes data again")
+
+
+def type_metrics(chain: Chain, vantage: str) -> dict[str, Any]:
+    """Return the metrics that the configured probe types of a vantage declare."""
+    return {name: load_module(name).SPEC.metrics for name in {probe.type for probe in chain.probes_of(vantage)}}
+
+
+def cadences(chain: Chain) -> dict[str, Cadence]:
+    """Return how often each probe of a service measures: their seconds are kept for reports."""
+    return {
+        probe.key: Cadence(interval=probe.interval, timeout=probe.timeout)
+        for probe in chain.probes.values()
+        if probe.service
+    }
+
+
+async def in_thread(act: Callable[[], object]) -> None:
+    """Run something that blocks, off the loop."""
+    await asyncio.to_thread(act)
