@@ -21,16 +21,23 @@ from agent.clock import Clock, SystemClock
 from agent.incident.value import Incident, Transition
 from agent.model import Chain
 
-# Seconds. Far below Alertmanager's default resolve_timeout of 5 min and below message.HOLDS.
-RESEND = 60.0
-FIRST_RETRY, LAST_RETRY = 1.0, 30.0
-# Seconds between looks at pages that become due by time.
-STEP = 1.0
 # An end that an Alertmanager has not taken by then is forgotten: its alert has ended by HOLDS.
 END_KEPT = 2 * message.HOLDS
 STATE_VERSION = 1
 
 Send = Callable[[str, bytes], Awaitable[None]]
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds between words to an Alertmanager, and between looks at pages that become due by time.
+
+    `resend` is far below Alertmanager's default resolve_timeout of 5 min and below message.HOLDS.
+    """
+
+    resend: float = 60.0
+    first_retry: float = 1.0
+    last_retry: float = 30.0
+    step: float = 1.0
 
 
 class Fires(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,12 +84,14 @@ class Notifier:
         state_file: Path | None = None,
         clock: Clock | None = None,
         send: Send = push,
+        pace: Pace | None = None,
     ) -> None:
         self._chain = chain
         self._page_url = page_url
         self._state_file = state_file
         self._clock = clock or SystemClock()
         self._send = send
+        self._pace = pace or Pace()
         self._endpoints = [_Endpoint(url) for url in dict.fromkeys(urls)]
         self._incidents: dict[str, Incident] = {}
         self._gone: dict[str, tuple[End, Incident]] = {}
@@ -150,23 +159,23 @@ class Notifier:
             if not self._incidents:
                 self._changed.clear()
                 continue
-            await asyncio.sleep(STEP)
+            await asyncio.sleep(self._pace.step)
             now = self._clock.wall()
             if plan(self._chain, self._incidents, self._firing, self._gone, now).firing != self._firing:
                 self._step()
 
     async def _tell(self, endpoint: _Endpoint) -> None:
-        retry = FIRST_RETRY
+        retry = self._pace.first_retry
         while True:
             endpoint.wake.clear()
             if await self._push(endpoint):
-                retry = FIRST_RETRY
+                retry = self._pace.first_retry
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(RESEND):
+                    async with asyncio.timeout(self._pace.resend):
                         await endpoint.wake.wait()
             else:
                 await asyncio.sleep(retry)
-                retry = min(2 * retry, LAST_RETRY)
+                retry = min(2 * retry, self._pace.last_retry)
 
     async def _push(self, endpoint: _Endpoint) -> bool:
         """Send everything that this Alertmanager should know; an empty list shows that it listens."""

@@ -1,0 +1,1 @@
+"""Which alerts fire, and how they travel."""
