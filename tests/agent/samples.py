@@ -210,7 +210,7 @@ VPN = Incident(
         "cloud>anchor": "connect/timeout",
         "cloud>erp": "connect/timeout",
         "cloud>hr": "connect/timeout",
-        "cloud>tunnel": "answer/no-child",
+        "cloud>tunnel": "connect/child-missing",
     },
     opened=NOW - 421,
     confirmed=NOW - 414,

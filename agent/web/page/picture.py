@@ -5,7 +5,7 @@ owner changes shows the demarcation line.
 """
 
 from agent.model import Chain
-from agent.web.page.arrangement import Arrangement, Branch, Column, arrange
+from agent.web.arrangement import Arrangement, Branch, Column, arrange
 from agent.web.page.markup import NOTHING, Markup, el
 from agent.web.page.view import View, band, icon, owners, section, state
 from agent.words.names import listed
