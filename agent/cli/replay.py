@@ -32,7 +32,9 @@ def command(chain_file: Path, form: str, observations: Path) -> None:
         click.echo(f"{observations}:{error}", err=True)
         sys.exit(EX_DATAERR)
     except OSError as error:
-        click.echo(f"{observations}: cannot be read: {error.strerror}; give a file that `demarc run` recorded", err=True)
+        click.echo(
+            f"{observations}: cannot be read: {error.strerror}; give a file that `demarc run` recorded", err=True
+        )
         sys.exit(EX_DATAERR)
     _warn_strangers(chain, found)
     incidents = replay(chain, found)

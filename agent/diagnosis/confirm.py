@@ -24,9 +24,7 @@ def confirmation_set(
     confirm at their own pace and never join. At most 50 probes; failing ones come first.
     """
     model = chain if isinstance(chain, Model) else Model(chain)
-    pool = {
-        p.id: p for p in model.probes.values() if p.vantage == vantage and p.pace is Pace.ROUND
-    }
+    pool = {p.id: p for p in model.probes.values() if p.vantage == vantage and p.pace is Pace.ROUND}
     chosen = dict.fromkeys(name for name in failing if name in pool)
     usable = {name: probe for name, probe in pool.items() if name in last_passed}
     for name in tuple(chosen):

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import msgspec
 
 from agent.diagnosis.evidence import Window
+from agent.diagnosis.finding import Finding, Kind, Standing, Support
 from agent.diagnosis.roles import Model, Remains
-from agent.incident.value import Kind, Standing, Support
 from agent.model import UNASSIGNED
 
 # A margin beyond this says nothing more to a reader and costs time to count.
@@ -53,22 +53,6 @@ class Conflict(NamedTuple):
         if len(self.owners) != 1 or UNASSIGNED in self.owners:
             return None
         return next(iter(self.owners))
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One root cause that the evidence of one moment proves or leaves open."""
-
-    kind: Kind
-    parties: tuple[str, ...] = ()
-    candidates: tuple[str, ...] = ()
-    segments: tuple[str, ...] = ()
-    failing: tuple[str, ...] = ()
-    standing: Standing | None = None
-    rests_on: tuple[str, ...] = ()
-    margin: int | None = None
-    decide_with: tuple[str, ...] = ()
-    simplest: tuple[str, ...] = ()
-    support: Support = Support()
 
 
 class Group(NamedTuple):
@@ -284,9 +268,7 @@ class Prover:
             margin=None,
         )
 
-    def _standing(
-        self, party: str, group: Group, windows: Sequence[Window]
-    ) -> tuple[Standing, tuple[str, ...]]:
+    def _standing(self, party: str, group: Group, windows: Sequence[Window]) -> tuple[Standing, tuple[str, ...]]:
         """Recompute without each operator; see design.md's vocabulary for the three standings."""
         core = frozenset().union(*(c.segments for c in group.proving))
         operators = sorted({self.model.operator[w.vantage] for w in windows})
@@ -318,9 +300,7 @@ class Prover:
             names[self.model.segment_of[number]].update(dict.fromkeys(clearers.of(vantage, number)))
         return {s: tuple(sorted(names[s])[:NAMED_WITNESSES]) for s in self._segments(names)}
 
-    def _deciders(
-        self, found: Sequence[Conflict], windows: Sequence[Window], failing: set[str]
-    ) -> tuple[str, ...]:
+    def _deciders(self, found: Sequence[Conflict], windows: Sequence[Window], failing: set[str]) -> tuple[str, ...]:
         """Return the measurements that would settle `found`: by passing, by failing, or by both."""
         decided = failing.union(*(w.clearing for w in windows))
         cleared = {w.vantage: set().union(*w.clearing.values()) for w in windows}

@@ -94,7 +94,7 @@ class Verdict(Enum):
 def verdict(observation: Observation) -> Verdict:
     """Return what `observation` means; `degraded` is a pass for reachability."""
     match observation.outcome, observation.stage:
-        case (Outcome.OK | Outcome.DEGRADED), _:
+        case ((Outcome.OK | Outcome.DEGRADED), _):
             return Verdict.PASS
         case Outcome.UNKNOWN, _:
             return Verdict.UNKNOWN
@@ -269,9 +269,7 @@ class Model:
         """Return the effect of a pass, or of silence while connecting."""
         vantage, _, name = probe.partition(">")
         stage = Stage.CONNECT if outcome is Outcome.FAILED else None
-        return self.effect(
-            Observation(time=0, round=0, vantage=vantage, probe=name, outcome=outcome, stage=stage)
-        )
+        return self.effect(Observation(time=0, round=0, vantage=vantage, probe=name, outcome=outcome, stage=stage))
 
     def home_roles(self, vantage: str) -> tuple[int, ...]:
         """Return every role of the vantage's own segment: what its passed self-check clears."""

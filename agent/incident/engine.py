@@ -118,4 +118,3 @@ def _decode(saved: bytes) -> Saved:
         return msgspec.json.decode(saved, type=Saved)
     except msgspec.DecodeError as error:
         raise ValueError(f"not a saved engine state: {error}") from error
-

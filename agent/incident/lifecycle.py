@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from agent.availability.fold import Availability
-from agent.diagnosis.proof import Finding
+from agent.diagnosis.finding import Finding
 from agent.diagnosis.roles import Model, Verdict
 from agent.incident.memory import Memory, Track
 from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition

@@ -2,7 +2,6 @@
 
 import msgspec
 
-
 from agent.availability.fold import Availability, Cadence, State, advance, fold, state_at
 from agent.diagnosis.evidence import STALE_SECONDS
 from agent.diagnosis.roles import Model
@@ -41,9 +40,7 @@ class Memory:
             p.key: Cadence(interval=p.interval, timeout=p.timeout) for p in model.probes.values() if p.service
         }
         self.availability = {k: availability.get(k, Availability()) for k in self.cadence}
-        self._proves = {
-            key: tuple({model.segment_of[n] for n in model.passing(key).cleared}) for key in model.probes
-        }
+        self._proves = {key: tuple({model.segment_of[n] for n in model.passing(key).cleared}) for key in model.probes}
 
     def add(self, observation: Observation) -> None:
         """Take in one observation; one older than the newest of its probe changes nothing."""

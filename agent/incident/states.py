@@ -9,9 +9,7 @@ from agent.incident.value import Incident, Kind, State
 from agent.model import Chain
 
 
-def segment_states(
-    model: Model, memory: Memory, incidents: Sequence[Incident], now: float
-) -> dict[str, str]:
+def segment_states(model: Model, memory: Memory, incidents: Sequence[Incident], now: float) -> dict[str, str]:
     """Return every segment's state.
 
     `failed`: proven broken. `suspected`: it may be the cause. `masked`: a failing measurement

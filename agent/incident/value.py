@@ -4,14 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-
-class Kind(StrEnum):
-    """What a diagnosis says."""
-
-    ATTRIBUTED = "attributed"
-    UNDETERMINED = "undetermined"
-    CONTRADICTION = "contradiction"
-    MONITOR = "monitor"
+from agent.diagnosis.finding import Kind, Standing, Support
 
 
 class State(StrEnum):
@@ -21,21 +14,6 @@ class State(StrEnum):
     CONFIRMED = "confirmed"
     RECOVERING = "recovering"
     CLOSED = "closed"
-
-
-class Standing(StrEnum):
-    """On whose word an attribution rests."""
-
-    CORROBORATED = "corroborated"
-    SINGLE_SIDED = "single-sided"
-    SELF_MEASURED = "self-measured"
-
-
-class Support(msgspec.Struct, frozen=True, kw_only=True):
-    """The evidence: failing probes (`vantage>probe`), and per cleared segment the passing ones."""
-
-    failing: tuple[str, ...] = ()
-    exonerating: dict[str, tuple[str, ...]] = {}
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,3 +76,6 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     incident: Incident
     before: Incident | None = None
+
+
+__all__ = ["Event", "Incident", "Kind", "Standing", "State", "Support", "Transition"]
