@@ -175,8 +175,12 @@ class _Composer:
                     self._fatal(line, "a second document starts here; keep one document in a file, remove this `---`")
 
     def problem(self, line: int, text: str) -> None:
-        """Note a fault of the text at `line`."""
+        """Note a fault at `line`, in the collection that is being read."""
         self.problems.append(Problem(file=self.file, line=line, key=key_path(self._where()), text=text))
+
+    def unreadable(self, line: int, text: str) -> None:
+        """Note why the text cannot be read on from `line`: where in the tree is not known."""
+        self.problems.append(Problem(file=self.file, line=line, key="", text=text))
 
     def _fatal(self, line: int, text: str) -> None:
         self.problem(line, text)
@@ -278,13 +282,13 @@ def _line(problem: Problem) -> int:
 
 def _compose(data: bytes, composer: _Composer) -> None:
     if len(data) > MAX_BYTES:
-        composer.problem(1, f"the file has {len(data)} bytes; at most {MAX_BYTES} are read")
+        composer.unreadable(1, f"the file has {len(data)} bytes; at most {MAX_BYTES} are read")
         raise _Stop
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        composer.problem(line, f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8")
+        composer.unreadable(line, f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8")
         raise _Stop from None
     try:
         for event in _events(text):
@@ -293,11 +297,11 @@ def _compose(data: bytes, composer: _Composer) -> None:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or "unreadable"
         line = min(mark.line, text.count("\n")) + 1 if mark else 1
-        composer.problem(line, f"not valid YAML: {problem}{_REMEDIES.get(problem, '')}")
+        composer.unreadable(line, f"not valid YAML: {problem}{_REMEDIES.get(problem, '')}")
         raise _Stop from None
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n") + 1
-        composer.problem(line, f"not valid YAML: {error.reason}; remove the character")
+        composer.unreadable(line, f"not valid YAML: {error.reason}; remove the character")
         raise _Stop from None
 
 
