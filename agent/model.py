@@ -69,8 +69,9 @@ class Service(Value, frozen=True, kw_only=True):
 
 
 class Confirm(msgspec.Struct, frozen=True, kw_only=True):
-    """Confirmation: `rounds` unanimous rounds that start `spacing` seconds apart; `skew` is the
-    guard band in seconds between the clocks of two vantages.
+    """How a suspicion is confirmed: `rounds` unanimous rounds that start `spacing` seconds apart.
+
+    `skew` is the guard band in seconds between the clocks of two vantages.
     """
 
     rounds: int = 5
@@ -79,8 +80,10 @@ class Confirm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Probe(Value, frozen=True, kw_only=True):
-    """One repeated measurement. `path` starts with the vantage's segment; `back` is the return
-    path where it differs (else empty); `resolve` the segments that name resolution needs.
+    """One repeated measurement.
+
+    `path` starts with the vantage's segment; `back` is the return path where it differs (else
+    empty); `resolve` the segments that name resolution needs.
     `settings` is the probe type's own struct, `flow` what it puts on the wire.
     """
 

@@ -35,7 +35,7 @@ class ReplayIncident(msgspec.Struct, frozen=True, kw_only=True):
     support: ReplaySupport
 
 
-class BadLine(ValueError):
+class BadLineError(ValueError):
     """A line of an observation file that cannot be read; names the line (from 1) and why."""
 
     def __init__(self, line: int, why: str) -> None:
@@ -44,14 +44,14 @@ class BadLine(ValueError):
 
 
 def read(lines: Iterable[bytes]) -> list[Observation]:
-    """Read JSON Lines into observations by time; blank lines are skipped; raises BadLine."""
+    """Read JSON Lines into observations by time; blank lines are skipped; raises BadLineError."""
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 found.append(decode(line))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise BadLine(number, f"not an observation: {error}") from error
+                raise BadLineError(number, f"not an observation: {error}") from error
     found.sort(key=lambda o: o.time)
     return found
 

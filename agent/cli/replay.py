@@ -8,7 +8,7 @@ import click
 from agent.config import ConfigError, load_chain
 from agent.model import Chain
 from agent.observation import SELF, Observation
-from agent.replay import BadLine, document, read, replay
+from agent.replay import BadLineError, document, read, replay
 
 EX_DATAERR = 65
 EX_CONFIG = 78
@@ -28,7 +28,7 @@ def command(chain_file: Path, form: str, observations: Path) -> None:
     try:
         data = sys.stdin.buffer.read() if str(observations) == "-" else observations.read_bytes()
         found = read(data.split(b"\n"))
-    except BadLine as error:
+    except BadLineError as error:
         click.echo(f"{observations}:{error}", err=True)
         sys.exit(EX_DATAERR)
     except OSError as error:

@@ -26,7 +26,7 @@ MOST_UNFINISHED = 8
 class Says(Enum):
     """What a probe said in one round, all its attempts of that round together."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - an outcome, no secret
     FAIL = "fail"
     NEITHER = "neither"
 

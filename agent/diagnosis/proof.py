@@ -87,16 +87,16 @@ def _components(conflicts_: Sequence[Conflict]) -> list[list[Conflict]]:
     """Split conflicts into sets that share no segment."""
     sets: list[tuple[int, list[Conflict]]] = []
     for conflict in conflicts_:
-        mask, members, apart = conflict.remains.mask, [conflict], []
-        for other, theirs in sets:
-            if other & mask:
-                # The larger list grows in place: joining stays linear over all conflicts.
-                if len(theirs) > len(members):
-                    members, theirs = theirs, members
-                members.extend(theirs)
-                mask |= other
-            else:
-                apart.append((other, theirs))
+        mask = conflict.remains.mask
+        apart = [known for known in sets if not known[0] & mask]
+        met = sorted((known for known in sets if known[0] & mask), key=lambda known: -len(known[1]))
+        # The largest list grows in place: joining stays linear over all conflicts.
+        members = met[0][1] if met else []
+        for _, theirs in met[1:]:
+            members.extend(theirs)
+        members.append(conflict)
+        for other, _ in met:
+            mask |= other
         sets = [*apart, (mask, members)]
     return [members for _, members in sets]
 
@@ -114,7 +114,8 @@ def _groups(found: Sequence[Conflict]) -> tuple[list[Group], list[Group]]:
     proven += [tuple(part) for part in _components(single)] if single else []
     taken = {c.probe for part in proven for c in part}
     rest = [c for c in found if c.segments and c.probe not in taken]
-    groups, explained = [], set()
+    groups: list[Group] = []
+    explained: set[str] = set()
     for part in proven:
         core = frozenset().union(*(c.segments for c in part))
         mine = tuple(c for c in rest if c.segments & core)

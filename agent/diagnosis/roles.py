@@ -82,7 +82,7 @@ Role = Crossed | Filtered | Answers | Resolves
 class Verdict(Enum):
     """What one attempt's outcome means for the roles of its path."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - an outcome, no secret
     RESOLVE = "resolve"  # the name did not resolve
     SILENT = "silent"  # nothing came back while connecting
     REFUSED = "refused"  # an answer that says no; a filter can speak in the responder's name
@@ -148,7 +148,7 @@ class Model:
         self._effects: dict[tuple[str, Verdict, str | None, int | None], Effect] = {}
 
     def _accusations(self, probe: Probe) -> dict[Verdict, tuple[int, ...]]:
-        """Number the roles that each kind of fail of `probe` accuses."""
+        """Return by kind of fail the numbers of the roles that it accuses."""
         flow, last = probe.flow, probe.path[-1]
         port = Answers(last, flow.host, flow.protocol, flow.port, "")
         served = port._replace(function=flow.function)
@@ -220,7 +220,7 @@ class Model:
         return Effect(accused, self._known(self._cleared(probe, kind, packet_bytes)))
 
     def _cut_at(self, probe: Probe, accused: tuple[int, ...], place: int) -> Effect:
-        """An ICMP error proves the path up to the router at `place`, which sent it."""
+        """Return the effect of an ICMP error: it proves the path up to the router at `place`, which sent it."""
         before = probe.path[:place]
         kept = tuple(n for n in accused if self.segment_of[n] not in before)
         return Effect(kept, self._known(self.crossings(probe, probe.flow.connect_bytes, place)))
@@ -247,7 +247,7 @@ class Model:
                 return ()
 
     def _known(self, roles: Iterable[Role]) -> tuple[int, ...]:
-        """Number proven roles; a crossing proves every smaller accused one of its family."""
+        """Return the numbers of proven roles; a crossing proves every smaller one of its family."""
         numbers: list[int] = []
         for role in roles:
             if isinstance(role, Crossed):

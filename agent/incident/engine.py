@@ -28,7 +28,7 @@ class Engine:
     """Feed it observations, ask it to evaluate; it returns what changed."""
 
     def __init__(self, chain: Chain, saved: bytes | None = None, *, settle: bool = True) -> None:
-        """`saved` is an earlier `save()`; raises ValueError when it is not.
+        """Start from nothing, or from an earlier `save()`; raises ValueError when `saved` is none.
 
         With `settle`, a finding waits for at most two rounds while evidence that would sharpen it
         is on its way to being unanimous, so that nobody is told twice. Replay does without: its

@@ -97,10 +97,8 @@ class Book:
 
     def suspicions(self, now: float) -> tuple[Transition, ...]:
         """Open a suspicion for failing probes that no incident holds; dismiss those that passed."""
-        made = []
-        for incident in tuple(self.open.values()):
-            if incident.state is State.SUSPECTED and self._bad_since(incident.faults) is None:
-                made.append(self._enter(Event.DISMISSED, incident, now, incident))
+        passed = [i for i in self.open.values() if i.state is State.SUSPECTED and self._bad_since(i.faults) is None]
+        made = [self._enter(Event.DISMISSED, incident, now, incident) for incident in passed]
         held = {k for i in self.open.values() for k in i.faults}
         for key, track in self.memory.tracks.items():
             if track.bad_since is not None and key not in held and not key.endswith(f">{SELF}"):
@@ -168,7 +166,7 @@ class Book:
         return tuple(made)
 
     def _absorbed(self, finding: Finding) -> bool:
-        """A weaker finding of probes that attributed incidents hold already says nothing new."""
+        """Return whether attributed incidents hold all probes of a weaker finding: it says nothing new."""
         held = {k for i in self.open.values() if i.kind is Kind.ATTRIBUTED for k in i.faults}
         return set(finding.failing) <= held
 
@@ -296,7 +294,7 @@ class Book:
 
     def settle(self, now: float) -> tuple[Transition, ...]:
         """Move confirmed incidents to recovering, back, or to their end."""
-        made = []
+        made: list[Transition] = []
         for incident in tuple(self.open.values()):
             if incident.state is not State.SUSPECTED:
                 made += self._settle(incident, now)

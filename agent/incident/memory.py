@@ -65,7 +65,7 @@ class Memory:
                 track.good_since = None
 
     def _counts(self, observation: Observation) -> bool:
-        """A fail of an unverified probe, or one that accuses nobody, opens nothing."""
+        """Return whether a fail opens anything: not of an unverified probe, nor one that accuses nobody."""
         if observation.probe == SELF:
             return True
         return observation.verified and bool(self.model.effect(observation).accused)

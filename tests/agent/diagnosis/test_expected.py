@@ -26,7 +26,7 @@ def letters(code: str) -> dict[str, str]:
     return dict(item.split("=") for item in code.split())
 
 
-ALL_CLOUD_DEAD = {name: "s" for name in CLOUD if name not in ("dns",)}
+ALL_CLOUD_DEAD = {name: "s" for name in CLOUD if name != "dns"}
 
 ROWS = [
     Row("app stopped", letters("erp=r erp-local=r"), "incumbent", "incumbent", {"erp-app"}),
