@@ -50,10 +50,13 @@ class Lab:
 
     addresses = ADDRESSES
 
-    def __init__(self, name: str, tie: socket.socket | None = None) -> None:
+    def __init__(
+        self, name: str, tie: socket.socket | None = None, supervisor: subprocess.Popen[bytes] | None = None
+    ) -> None:
         self.name = name
         self.run_dir = rundir.path_of(name)
         self._tie = tie
+        self._supervisor = supervisor
 
     @classmethod
     def up(cls, name: str = rundir.DEFAULT_NAME, *, tied: bool = True, pace: Pace | None = None) -> Self:
@@ -68,26 +71,24 @@ class Lab:
         rundir.clear(run_dir)
         rundir.create(run_dir)
         ours, theirs = socket.socketpair()
+        with theirs:
+            lab = cls(name, ours, cls._start_supervisor(run_dir, theirs, options))
         try:
-            with theirs:
-                cls._start_supervisor(run_dir, theirs, options)
             _await_ready(ours, run_dir)
             write_configuration(run_dir, pace or Pace())
             if not tied:
                 ours.sendall(b"detach\n")
-                ours.close()
-            return cls(name, ours if tied else None)
         except BaseException:
-            ours.close()
-            rundir.clear(run_dir)
+            lab.down()
             raise
+        return lab
 
     @staticmethod
-    def _start_supervisor(run_dir: Path, handshake: socket.socket, options: Sequence[str]) -> None:
+    def _start_supervisor(run_dir: Path, handshake: socket.socket, options: Sequence[str]) -> subprocess.Popen[bytes]:
         number = str(handshake.fileno())
         flags = ["--user-namespace"] if USER[0] in options else []
         with (run_dir / "supervisor.log").open("wb") as log:
-            subprocess.Popen(
+            return subprocess.Popen(
                 ["unshare", *options, "--", sys.executable, "-m", "lab.supervisor", str(run_dir), number, *flags],
                 cwd=CHECKOUT,
                 env={**os.environ, "PATH": PATH, rundir.MARK: str(run_dir)},
@@ -118,7 +119,8 @@ class Lab:
         found = rundir.clear(self.run_dir)
         if self._tie is not None:
             self._tie.close()
-            self._tie = None
+        if self._supervisor is not None:
+            self._supervisor.wait()
         return found
 
     def status(self) -> Reply:

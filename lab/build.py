@@ -3,7 +3,9 @@
 Single-threaded: entering a network changes the whole process for the length of a block.
 """
 
+import socket
 import subprocess
+from functools import partial
 from pathlib import Path
 
 from lab import topology, tunnel
@@ -11,16 +13,27 @@ from lab.kernel import inside, new_network
 from lab.pki import Issuer
 from lab.preflight import PATH
 from lab.rundir import MARK, LabError
-from lab.services import CLIENT_SECRET, NAMES, Services, nginx_file, nginx_text, wait_until
+from lab.services import CLIENT_SECRET, NAMES, READY_SECONDS, Services, accepts, nginx_file, nginx_text, wait_until
 from lab.topology import ADDRESSES, CABLES, ERP_PORT, HR_PORT, NODES
 
 DIRECTORIES = ("log", "nodes", "nginx", "scratch", "swan", "tls", "cloud", "onprem")
 TUNNEL_SECONDS = 5.0
-# Path filtering would refuse what arrives by the out-of-band link or the server VLAN; addresses need no
-# duplicate detection in a namespace of our own.
+# Who must reach whom before the lab counts as up: neighbours resolved, routes in force, servers answering.
+END_TO_END = (
+    ("cloud-host", "dns", 53),
+    ("cloud-host", "microsoft", 443),
+    ("cloud-host", "erp", ERP_PORT),
+    ("cloud-host", "hr", HR_PORT),
+    ("onprem-host", "erp", ERP_PORT),
+    ("onprem-host", "hr", HR_PORT),
+    ("onprem-host", "microsoft", 443),
+)
+# Path filtering would refuse what arrives by the out-of-band link or the server VLAN; a gateway's packet filter
+# must not reach into the switch beside it (it does where br_netfilter is loaded, as Docker does).
 KERNEL_SETTINGS = {
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
+    "net/bridge/bridge-nf-call-iptables": "0",
     "net/ipv6/conf/all/disable_ipv6": "1",
     "net/ipv6/conf/default/disable_ipv6": "1",
 }
@@ -109,3 +122,7 @@ class Site:
         for name in rest:
             self.services.wait(name)
         wait_until(self.swanctl.agrees, TUNNEL_SECONDS, f"The tunnel does not come up, see {self.run_dir}/log")
+        for node, target, port in END_TO_END:
+            address = (ADDRESSES[target], port)
+            with inside(self.networks[node]):
+                wait_until(partial(accepts, socket.AF_INET, address), READY_SECONDS, f"{node} does not reach {address}")

@@ -217,6 +217,8 @@ def address_lines(name: str) -> str:
         bridge, ports = node.bridge
         lines += [f"link set {port} master {bridge}" for port in ports]
         devices.append(bridge)
-    lines += [f"link set {device} up" for device in devices]
+    # `state up` saves the second that the kernel may take to see a new link as up (net/core/link_watch.c),
+    # in which a bridge forwards nothing to it.
+    lines += [f"link set {device} {what}" for device in devices for what in ("up", "state up")]
     lines += [f"route add {route}" for route in node.routes]
     return "\n".join(lines) + "\n"
