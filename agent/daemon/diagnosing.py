@@ -66,6 +66,7 @@ class Diagnosing:
         self._open = False
         self.sink_errors = 0
         self.on_round: tuple[Callable[[int], None], ...] = ()
+        self.on_evaluated: tuple[Callable[[bool], None], ...] = ()
 
     def publish(self, observation: Observation, result: Result) -> None:
         """Take one observation of this vantage."""
@@ -124,6 +125,8 @@ class Diagnosing:
         )
         for transition in transitions:
             self._hand_out(transition)
+        for callback in self.on_evaluated:
+            callback(self._open)
         end = self._clock.boot()
         self._busy_until = end + REST_FACTOR * (end - begin)
 

@@ -22,6 +22,7 @@ from agent.daemon.errors import EX_SOFTWARE
 from agent.daemon.measurement import Measurement
 from agent.daemon.memory import Memory
 from agent.daemon.options import Options
+from agent.daemon.peers import Peers
 from agent.daemon.picture import Picture
 from agent.daemon.place import CONTROL, open_data
 from agent.daemon.runners import Runners, SharedKit
@@ -32,6 +33,7 @@ from agent.daemon.watchdog import Systemd, Watchdog
 from agent.diagnosis.confirm import confirmation_set
 from agent.incident.engine import Engine
 from agent.model import Chain, Host
+from agent.observation import Observation
 from probes.kit.resolver import SystemResolver
 
 # House rule: a shutdown has 5 s.
@@ -143,6 +145,15 @@ class Agent:
         )
         self._measurement.verified.update(self._memory.verified)
         self._diagnosing.on_round = (self._each_round,)
+        self._peers = Peers(
+            clock=clock,
+            spawn=self._spawn,
+            log=self._log,
+            take=self._take_from_peer,
+            show=self._picture.peer,
+            back=self._measurement.wake_confirmations,
+        )
+        self._diagnosing.on_evaluated = (lambda open_: self._peers.busy(something_fails=open_),)
         self._watchdog = Watchdog(
             clock=clock,
             last_beat=lambda: self._measurement.heartbeat.last,
@@ -175,6 +186,7 @@ class Agent:
         await self._runners.configure(self._types(), OPEN_SECONDS)
         self._watchdog.start()
         self._measurement.start()
+        self._peers.configure(self._host, self._chain)
         self._systemd.tell("READY=1", f"STATUS=measuring from {self._host.vantage}")
         if self._systemd.ping_seconds is not None:
             self._spawn(self._ping(self._systemd.ping_seconds))
@@ -215,6 +227,10 @@ class Agent:
     def _types(self) -> frozenset[str]:
         return frozenset(probe.type for probe in self._chain.probes_of(self._host.vantage))
 
+    def _take_from_peer(self, observation: Observation) -> None:
+        self._sinks.peer_observation(observation)
+        self._diagnosing.take(observation)
+
     def _each_round(self, number: int) -> None:
         self._memory.round(number, self._measurement.verified)
         self._sinks.each_round(self._diagnosing.snapshot())
@@ -240,6 +256,7 @@ class Agent:
         self._picture.keep_peers(frozenset(peer.vantage for peer in host.peers))
         await self._runners.configure(self._types(), OPEN_SECONDS)
         self._measurement.configure(chain, host.vantage)
+        self._peers.configure(host, chain)
         self._sinks.configure(host, chain, self._diagnosing.engine.incidents())
         self._systemd.tell("READY=1")
         self._log.info("reloaded", chain=chain.hash, changed=changed)

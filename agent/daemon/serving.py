@@ -34,15 +34,16 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
 @asynccontextmanager
 async def serving(surface: Surface, options: Options, control: Path, clock: Clock) -> "AsyncIterator[Served]":
     """Serve until the block ends; raises StartError when the address cannot be had, ConfigError for web.yml."""
-    from agent.web.app import build  # noqa: PLC0415 - see the module's docstring
-    from agent.web.page.site import routes  # noqa: PLC0415
+    from agent.web import api  # noqa: PLC0415 - see the module's docstring
+    from agent.web.app import build  # noqa: PLC0415
+    from agent.web.page import site  # noqa: PLC0415
     from agent.web.server import serve  # noqa: PLC0415
 
     app = build(
         metrics=surface.metrics,
         ready=surface.ready,
         reload=surface.reload,
-        routes=routes(surface.snapshot, clock.wall),
+        routes=[*site.routes(surface.snapshot, clock.wall), *api.routes(surface.snapshot, surface.recent)],
         clock=clock,
     )
     server = serve(app, options.listen, options.web_config, control)

@@ -1,0 +1,109 @@
+"""Pulls the recent observations of every configured peer: one task a peer, none can delay another.
+
+What must stay true: an answer has a deadline and a bounded size; with the link to a peer down each
+agent goes on alone; a peer that comes back is heard at once.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+from agent.clock import Clock
+from agent.daemon.attempts import Log, Spawn
+from agent.daemon.http_client import Answer, FetchError, get
+from agent.daemon.intake import Intake
+from agent.model import Chain, Host, Peer
+from agent.observation import Observation
+from agent.snapshot import PeerNow
+
+# While something fails the other side's word is wanted at the pace of the confirmation rounds.
+BUSY_SECONDS = 1.0
+# Otherwise half as often: evidence about a fault is still there within two seconds.
+IDLE_SECONDS = 2.0
+ANSWER_SECONDS = 1.0
+# Two minutes of a thousand probes of 1 s at about 150 bytes a line.
+MOST_BYTES = 20_000_000
+
+
+class Peers:
+    """The peers of one agent."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        spawn: Spawn,
+        log: Log,
+        take: Callable[[Observation], None],
+        show: Callable[[PeerNow], None],
+        back: Callable[[], None],
+    ) -> None:
+        """`take` gets each new observation, `show` what is seen of a peer, `back` is called when one returns."""
+        self._clock, self._spawn, self._log = clock, spawn, log
+        self._take, self._show, self._back = take, show, back
+        self._tasks: dict[Peer, tuple[asyncio.Task[None], Intake]] = {}
+        self._busy = asyncio.Event()
+
+    def configure(self, host: Host, chain: Chain) -> None:
+        """Take up the peers and the chain of a (re)loaded configuration."""
+        for gone in self._tasks.keys() - set(host.peers):
+            self._tasks.pop(gone)[0].cancel()
+        for _, intake in self._tasks.values():
+            intake.configure(chain)
+        for peer in host.peers:
+            if peer not in self._tasks:
+                intake = Intake(peer.vantage, chain)
+                self._show(intake.silence("not heard yet"))
+                self._tasks[peer] = (self._spawn(self._follow(peer, intake)), intake)
+
+    def busy(self, *, something_fails: bool) -> None:
+        """Pull faster while something fails."""
+        if something_fails:
+            self._busy.set()
+        else:
+            self._busy.clear()
+
+    async def _follow(self, peer: Peer, intake: Intake) -> None:
+        heard = False
+        while True:
+            seen = await self._pull(peer, intake)
+            self._show(seen)
+            if seen.reachable != heard:
+                heard = seen.reachable
+                self._log.info("peer", vantage=peer.vantage, reachable=heard, detail=seen.detail)
+                if heard:
+                    self._back()
+            await self._pause()
+
+    async def _pull(self, peer: Peer, intake: Intake) -> PeerNow:
+        try:
+            answer = await self._ask(peer, intake.since_round)
+        except FetchError as error:
+            return intake.silence(str(error))
+        seen, fresh = intake.answer(answer.status, answer.headers, answer.body, self._clock.wall())
+        for observation in fresh:
+            self._take(observation)
+        return seen
+
+    async def _ask(self, peer: Peer, since_round: int) -> Answer:
+        url = f"{peer.url.rstrip('/')}/api/v1/observations?since_round={since_round}"
+        try:
+            tls = await asyncio.to_thread(tls_context, peer) if peer.url.startswith("https:") else None
+        except (OSError, ssl.SSLError) as error:
+            raise FetchError(f"{peer.ca_file}: {error}") from error
+        return await get(url, tls=tls, within_seconds=ANSWER_SECONDS, most_bytes=MOST_BYTES)
+
+    async def _pause(self) -> None:
+        """Wait for the next turn; an idle wait ends early when something begins to fail."""
+        await asyncio.sleep(BUSY_SECONDS)
+        if not self._busy.is_set():
+            try:
+                async with asyncio.timeout(IDLE_SECONDS - BUSY_SECONDS):
+                    await self._busy.wait()
+            except TimeoutError:
+                return
+
+
+def tls_context(peer: Peer) -> ssl.SSLContext:
+    """Return the context that verifies a peer; read each time, so that a renewed CA file counts."""
+    return ssl.create_default_context(cafile=peer.ca_file)
