@@ -342,13 +342,22 @@ class StrongswanRunner:
         self._gateways: dict[str, _Gateway] = {}
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:
-        """Ask the gateway and judge its answer; ends by `deadline` (boot-time seconds)."""
+        """Ask the gateway and judge its answer; ends by `deadline` (boot-time seconds).
+
+        A fail is believed when a second reading agrees: list-sas walks a living table, and while an
+        IKE SA is rekeyed it can meet the old SA without children and miss the new one (seen on
+        5.9.8, once in some thousand readings).
+        """
         began = self._clock.boot()
         path = socket_path(settings.target)
         gateway = self._gateways.setdefault(path, _Gateway(path, self._clock))
         try:
             async with asyncio.timeout(max(0.0, deadline - began)):
                 view = await gateway.view(began - (0.0 if fresh else SHARED_SECONDS))
+                result = judge(settings, view)
+                if result.outcome is Outcome.FAILED:
+                    view = await gateway.view(self._clock.boot())
+                    result = judge(settings, view)
         except TimeoutError:
             return unknown("vici-silent", f"no answer on {path} in time")
         except PermissionError:
@@ -359,7 +368,7 @@ class StrongswanRunner:
             return unknown("vici-unreachable", f"{path}: the daemon closed the connection")
         except OSError as error:
             return unknown("vici-unreachable", f"{path}: {error.strerror or type(error).__name__}")
-        return msgspec.structs.replace(judge(settings, view), seconds=view.seconds, phases={"query": view.seconds})
+        return msgspec.structs.replace(result, seconds=view.seconds, phases={"query": view.seconds})
 
     def close(self) -> None:
         """Close every session."""

@@ -36,6 +36,7 @@ class Charon:
 
     def __init__(self, sas: tuple[dict[str, Any], ...] = (SA,)) -> None:
         self.sas = sas
+        self.once: list[tuple[dict[str, Any], ...]] = []
         self.connections = 0
         self.commands: list[str] = []
         self.writers: list[asyncio.StreamWriter] = []
@@ -59,7 +60,10 @@ class Charon:
         if kind == Packet.EVENT_REGISTER:
             return [bytes([Packet.EVENT_CONFIRM])]
         self.commands.append(name)
-        event, messages = {"list-conns": ("list-conn", (CONN,)), "list-sas": ("list-sa", self.sas)}[name]
+        messages: tuple[dict[str, Any], ...] = (CONN,)
+        event = "list-conn"
+        if name == "list-sas":
+            event, messages = "list-sa", self.once.pop(0) if self.once else self.sas
         other = bytes([Packet.EVENT, 3]) + b"log" + Message.serialize({"msg": "something else"})
         head = bytes([Packet.EVENT, len(event)]) + event.encode()
         return [other, *(head + Message.serialize(message) for message in messages), bytes([Packet.CMD_RESPONSE])]
@@ -123,6 +127,20 @@ def test_a_missing_sa_is_seen_at_once_by_a_fresh_attempt(tmp_path: Path) -> None
             assert (result.outcome, result.fault) == (Outcome.FAILED, "ike-missing")
             assert result.seconds is not None
             assert result.phases == {"query": result.seconds}
+
+    asyncio.run(scenario())
+
+
+def test_a_reading_in_the_middle_of_a_rekeying_is_read_again(tmp_path: Path) -> None:
+    """A fail counts when a second reading agrees; probes that fail together share that one too."""
+    charon = Charon()
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
+            charon.once = [({"site": {"state": b"DELETING", "child-sas": {}}},)]
+            results = await asyncio.gather(*(attempt(runner, tmp_path / "vici") for _ in range(3)))
+            assert {result.outcome for result in results} == {Outcome.OK}
+            assert charon.commands == ["list-conns", "list-sas"] * 2
 
     asyncio.run(scenario())
 
