@@ -31,6 +31,8 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe",
 )  # fmt: skip
 SIZES = {"desktop": (1280, 900, False), "phone": (390, 844, True)}
+# A phone's page is long and narrow: pictures of this height are still readable side by side.
+PIECE = 1300
 
 
 class Browser:
@@ -100,14 +102,18 @@ def shoot(browser: Browser, url: str, file: Path, size: str, *, dark: bool = Fal
     browser.call("Page.navigate", session, url=url)
     time.sleep(0.9)
     tree = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    high = PIECE
     if script:
         asked = browser.call("Runtime.evaluate", session, expression=tree, returnByValue=True)
         wide, high = asked["result"]["value"]
         if wide > width:
             browser.complaints.append(f"{file.name}: {wide} px wide, {width} is the screen")
-        browser.call("Emulation.setDeviceMetricsOverride", session, width=width, height=max(height, high), **metrics)
-    picture = browser.call("Page.captureScreenshot", session)["data"]
-    file.write_bytes(base64.b64decode(picture))
+    browser.call("Emulation.setDeviceMetricsOverride", session, width=width, height=max(height, high), **metrics)
+    for number, top in enumerate(range(0, high, PIECE) if mobile else (0,)):
+        bottom = min(high, top + PIECE) if mobile else max(high, height)
+        clip = {"x": 0, "y": top, "width": width, "height": bottom - top, "scale": 1}
+        picture = browser.call("Page.captureScreenshot", session, clip=clip)["data"]
+        file.with_stem(f"{file.stem}-{number}" if number else file.stem).write_bytes(base64.b64decode(picture))
     browser.call("Target.closeTarget", targetId=target)
 
 

@@ -30,6 +30,8 @@ def summary(incident: Incident, chain: Chain, language: str = "en") -> str:
     }
     about = _about(incident, language)
     head = patterns[incident.state].format(head=_head(incident, chain, language), about=about)
+    # A sentence begins with a capital, the name of a segment stays as it is.
+    head = head if head.startswith(incident.segments[:1]) else head[:1].upper() + head[1:]
     services = service_names(incident.services, chain, language)
     whole = head + words.head_services.format(services=services) if services else head
     text = whole if len(whole) <= LONGEST else head
@@ -45,14 +47,17 @@ def _head(incident: Incident, chain: Chain, language: str) -> str:
     """Return the headline without state and services."""
     words = phrases(language)
     segments = listed(incident.segments, language, most=2)
+    ended = incident.state is State.CLOSED
     match incident.kind:
         case Kind.ATTRIBUTED:
             party = party_names(incident.parties, chain, language)
-            return words.head_attributed.format(segments=segments, party=party)
+            pattern = words.head_attributed_ended if ended else words.head_attributed
+            return pattern.format(segments=segments, party=party)
         case Kind.UNDETERMINED:
             case = Case(incident=incident, chain=chain, probes={}, language=language)
             if case.joint or case.unassigned:
-                return words.head_undetermined_in.format(segments=segments)
+                pattern = words.head_undetermined_in_ended if ended else words.head_undetermined_in
+                return pattern.format(segments=segments)
             possible = party_names(incident.candidates, chain, language, last=words.or_)
             return words.head_undetermined.format(candidates=possible)
         case Kind.CONTRADICTION:

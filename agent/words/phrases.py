@@ -65,8 +65,10 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     confirms: str
     decides_nothing: str
     head_attributed: str
+    head_attributed_ended: str
     head_undetermined: str
     head_undetermined_in: str
+    head_undetermined_in_ended: str
     head_contradiction: str
     head_monitor: str
     head_services: str

@@ -20,7 +20,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "segment": {
         "ok": ("works", "werkt"),
         "degraded": ("slow or lossy", "traag of met verlies"),
-        "failed": ("fails", "hapert"),
+        "failed": ("fails", "verstoord"),
         "suspected": ("possible cause", "mogelijke oorzaak"),
         "masked": ("masked", "afgedekt"),
         "unknown": ("unknown", "onbekend"),

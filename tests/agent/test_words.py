@@ -199,7 +199,7 @@ HEADLINES = {
     "monitor": "Measuring point cloud cannot measure",
     "contradiction": "Measurements contradict each other (cloud-gw and carrier); affects ERP",
     "recovering": "Recovering: carrier (GlasNet) fails; affects ERP and HR self-service",
-    "closed": "Ended: carrier (GlasNet) fails; affects ERP and HR self-service",
+    "closed": "Ended: carrier (GlasNet) failed; affects ERP and HR self-service",
 }
 
 

@@ -42,7 +42,8 @@ def _verdict(view: View) -> tuple[str, str]:
         many = labels.many_incidents.format(count=len(confirmed))
         texts = [labels.one_incident if len(confirmed) == 1 else many]
         if down:
-            texts.append(labels.services_down.format(services=service_names(down, snapshot.chain, view.language)))
+            pattern = labels.service_down if len(down) == 1 else labels.services_down
+            texts.append(pattern.format(services=service_names(down, snapshot.chain, view.language)))
         return "failed", ": ".join(texts)
     if is_stale(view):
         return "unknown", labels.old_picture

@@ -22,6 +22,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     suspicion: str
     one_incident: str
     many_incidents: str
+    service_down: str
     services_down: str
     old_picture: str
     old_picture_text: str
@@ -98,6 +99,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         suspicion="A suspected disturbance is being confirmed",
         one_incident="1 open incident",
         many_incidents="{count} open incidents",
+        service_down="{services} down",
         services_down="{services} down",
         old_picture="This picture is old",
         old_picture_text="The agent has not renewed it since {since}. What is below was true then.",
@@ -131,7 +133,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         incident="Incident",
         ended="Ended",
         lasted="Lasted",
-        norm="norm {percent} %",
+        norm="norm {percent}\u00a0%",
         hours="Hours",
         always="always",
         probe="Measurement",
@@ -172,7 +174,8 @@ LABELS: Final[Mapping[str, Labels]] = {
         suspicion="Een vermoedelijke storing wordt bevestigd",
         one_incident="1 open incident",
         many_incidents="{count} open incidenten",
-        services_down="{services} werkt niet",
+        service_down="{services} werkt niet",
+        services_down="{services} werken niet",
         old_picture="Dit beeld is oud",
         old_picture_text="De agent heeft het sinds {since} niet vernieuwd. Wat hieronder staat, was toen zo.",
         ledger_stopped="Het logboek legt niets meer vast",
@@ -205,7 +208,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         incident="Incident",
         ended="Voorbij",
         lasted="Duurde",
-        norm="norm {percent} %",
+        norm="norm {percent}\u00a0%",
         hours="Tijden",
         always="altijd",
         probe="Meting",

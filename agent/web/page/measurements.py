@@ -3,7 +3,7 @@
 from agent.model import Probe
 from agent.snapshot import PeerNow, ProbeNow
 from agent.web.page.markup import NOTHING, Markup, el, joined
-from agent.web.page.view import View, clock, icon, section, state
+from agent.web.page.view import LOOKS, View, clock, icon, section
 from agent.words.terms import fault_words
 from probes.kit.result import Outcome
 
@@ -59,7 +59,10 @@ def _result(view: View, now: ProbeNow) -> Markup:
     labels = view.labels
     if now.outcome is None:
         return el("span", icon("unknown"), labels.no_result, class_="state s-unknown")
-    parts = [state(view, "outcome", now.outcome)]
+    look = LOOKS[now.outcome]
+    # An unverified probe accuses nobody, so its failure is not shown in the colour of failures.
+    shade = look if now.verified or now.outcome is Outcome.OK else "unknown"
+    parts = [el("span", icon(look), view.term("outcome", now.outcome), class_=f"state s-{shade}")]
     if now.fault:
         words = fault_words(f"{now.stage or ''}/{now.fault}", view.language)
         parts.append(el("span", words, class_="why", title=now.detail or None))
@@ -77,8 +80,11 @@ def _took(now: ProbeNow) -> Markup:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds for people, three digits at most: `0.42 ms`, `41 ms`, `1.25 s`."""
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.{0 if seconds >= 0.01 else 2}f} ms"
+    """Return seconds for people, as exact as is worth reading: `0.42 ms`, `4.1 ms`, `41 ms`, `1.25 s`."""
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    digits = 0 if seconds >= 0.01 else 1 if seconds >= 0.001 else 2
+    return f"{seconds * 1000:.{digits}f} ms"
 
 
 def _last(view: View, probe: Probe, now: ProbeNow) -> Markup:
