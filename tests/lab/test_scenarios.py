@@ -1,0 +1,110 @@
+"""Every row of the issue's table: a real fault on a real chain, and what two agents say of it.
+
+Both agents run live with each other as peers. What the cloud's vantage would have said alone is the replay of its
+own observations without the other's. A finding stronger than the table's fails like a weaker one.
+"""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.agents import Agents, console_command
+from lab.api import Lab
+from lab.chainfile import Pace
+from lab.faults import ATTRIBUTED, FAULTS, MONITOR, Finding
+from tests.lab.conftest import unique_name
+
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab_possible")]
+
+# Times compressed through the chain file; the default ones are used by the marked test below and by the demo.
+QUICK = Pace(interval=0.3, slow_interval=0.6, entra_interval=2.0, spacing=0.3, timeout=0.4, skew=0.3)
+SETTLE_SECONDS = 2.5
+ROWS = {name: fault for name, fault in FAULTS.items() if fault.row}
+# One fault of each family runs at the product's default timing.
+DEFAULT_TIMING = ("app-stopped", "near-cut", "esp-dropped", "own-link-down")
+
+Incidents = list[dict[str, Any]]
+
+
+def agrees(found: Incidents, expected: Finding) -> bool:
+    """Return whether the findings are exactly what is expected: one cause, no more and no less."""
+    if len(found) != 1 or found[0]["kind"] not in expected.kinds:
+        return False
+    (one,) = found
+    if one["kind"] == MONITOR:
+        return one["parties"] == []
+    candidates = set(one["candidates"])
+    allowed = set(expected.candidates) | set(expected.perhaps)
+    return (
+        set(expected.candidates) <= candidates <= allowed
+        and (expected.party is None or one["parties"] == [expected.party])
+        and not (one["kind"] == ATTRIBUTED and one["parties"][0] in expected.never)
+        and (expected.rests_on is None or set(one["rests_on"]) == set(expected.rests_on))
+    )
+
+
+def told(found: Incidents) -> list[tuple[Any, ...]]:
+    """Return what is worth reading of findings when a test fails."""
+    keys = ("kind", "parties", "candidates", "segments", "standing", "rests_on", "faults", "support")
+    return [tuple(incident.get(key) for key in keys) for incident in found]
+
+
+def replayed(lab: Lab, observations: list[dict[str, Any]], folder: Path) -> Incidents:
+    """Return what the command says of recorded observations."""
+    record = folder / "observations.jsonl"
+    record.write_text("".join(json.dumps(one) + "\n" for one in observations))
+    command = [console_command(), "replay", "--chain", str(lab.run_dir / "chain.yml"), "--format", "json", str(record)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    incidents: Incidents = json.loads(result.stdout)["incidents"]
+    return incidents
+
+
+def accused(incidents: Incidents) -> set[str]:
+    """Return every party that any finding names."""
+    return {party for incident in incidents for party in incident["parties"]}
+
+
+def scenario(name: str, pace: Pace, folder: Path) -> None:
+    """Break, listen to both agents, and replay what they recorded."""
+    fault = ROWS[name]
+    assert fault.cloud is not None
+    assert fault.both is not None
+    guilty = {fault.both.party} - {None}
+    with Lab.up(unique_name(name), pace=pace) as lab, Agents(lab) as agents:
+        agents.wait_healthy()
+        time.sleep(pace.spacing * 6)  # a window of passes for every probe
+        lab.break_(name)
+        if name == "agent-suspended":
+            time.sleep(3.0)
+            lab.heal(name)
+        expected = fault.both
+        listener = agents["onprem" if name == "agent-suspended" else "cloud"]
+        listener.wait(lambda a: agrees(a.confirmed(), expected), 25.0, f"the finding {expected}")
+        time.sleep(SETTLE_SECONDS)
+        live = {vantage: agents[vantage].incidents("all") for vantage in ("cloud", "onprem")}
+        records = {vantage: agents[vantage].observations() for vantage in ("cloud", "onprem")}
+        live = {v: [i for i in found if i["confirmed"] is not None] for v, found in live.items()}
+        assert agrees(live["cloud"], expected), told(live["cloud"])
+        assert accused(live["onprem"]) <= guilty, told(live["onprem"])
+        alone = replayed(lab, records["cloud"], folder)
+        assert agrees(alone, fault.cloud), told(alone)
+        both = replayed(lab, records["cloud"] + records["onprem"], folder)
+        assert agrees(both, fault.both), told(both)
+        assert accused(replayed(lab, records["onprem"], folder)) <= guilty
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_finding(name: str, tmp_path: Path) -> None:
+    """Two agents find what the table says, one of them alone no more than it can know."""
+    scenario(name, QUICK, tmp_path)
+
+
+@pytest.mark.default_timing
+@pytest.mark.parametrize("name", DEFAULT_TIMING)
+def test_finding_at_default_timing(name: str, tmp_path: Path) -> None:
+    """One fault of each family is found with the product's own intervals and timeouts."""
+    scenario(name, Pace(), tmp_path)
