@@ -28,6 +28,7 @@ from probes.kit.microsoft import (
     backoff_seconds,
     http_date,
     read_graph_error,
+    read_json,
     read_token,
     token_form,
 )
@@ -150,10 +151,12 @@ SPEC: Final = Spec(
 
 def origin(url: str, key: str, family: int, scheme: str = "https") -> Endpoint:
     """Return the endpoint of `scheme://host[:port]`; ValueError names `key` and what to write."""
-    parts = urlsplit(url)
-    if parts.scheme != scheme or parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError(f"{key}: {url!r} is not {scheme}://host or {scheme}://host:port")
+    if "@" in url:
+        raise ValueError(f"{key}: an address holds no credentials; write {scheme}://host:port")
     try:
+        parts = urlsplit(url)
+        if parts.scheme != scheme or not parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError(f"{url!r} is not {scheme}://host or {scheme}://host:port")
         return endpoint(parts.netloc, family, 443 if scheme == "https" else None)
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from None
@@ -192,13 +195,13 @@ class _Organisations(msgspec.Struct):
 
 def judge(reply: Reply, settings: Settings, wall: float) -> Result:
     """Return what Graph's 200 says; `wall` (UTC epoch seconds) stands in for a missing Date header."""
-    try:
-        listed = msgspec.json.decode(reply.body, type=_Organisations).value
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    listed = read_json(reply.body, _Organisations)
+    if listed is None:
         return unknown("not-graph", "a 200 that is not Graph's list of organisations")
-    if not listed:
+    if not listed.value:
         return unknown("no-data", "Graph lists no organisation")
-    enabled, last = listed[0].on_premises_sync_enabled, listed[0].on_premises_last_sync_date_time
+    first = listed.value[0]
+    enabled, last = first.on_premises_sync_enabled, first.on_premises_last_sync_date_time
     values: dict[str, float] = {} if enabled is None else {"entra_sync_enabled": float(enabled)}
     # Microsoft writes the year 1 for "never".
     moment = last.timestamp() if last is not None and last.year > 1970 else None

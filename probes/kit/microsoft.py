@@ -13,6 +13,7 @@ words of the tables below, numbers and UUIDs, so that a reply cannot carry a cre
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -29,6 +30,7 @@ MAX_TOKEN_SECONDS = 86400.0
 # Renew before the end, as MSAL does: a token must not expire on its way.
 RENEW_SECONDS = 300.0
 
+_Shape = TypeVar("_Shape")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _GRAPH_CODE = re.compile(r"[A-Za-z][A-Za-z_.]{2,59}\Z")
 
@@ -108,6 +110,14 @@ class _GraphError(msgspec.Struct):
     error: _GraphErrorBody
 
 
+def read_json(body: bytes, shape: type[_Shape]) -> _Shape | None:
+    """Return `body` as `shape`, None when it is no JSON of that shape (or nested beyond reason)."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def token_form(client_id: str, secret: Secret, scope: str) -> Secret:
     """Return the body of a client-credentials request."""
     return Secret(
@@ -124,24 +134,23 @@ def token_form(client_id: str, secret: Secret, scope: str) -> Secret:
 
 def read_token(reply: Reply) -> Token | Blind:
     """Return the token in the token endpoint's reply, or why there is none."""
-    if reply.status == 200:
-        try:
-            body = msgspec.json.decode(reply.body, type=_TokenBody)
-            seconds = float(body.expires_in)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
-            return Blind(fault="not-graph", detail="login answered 200 without a token in it")
-        if not is_bearer(body.access_token):
-            return Blind(fault="not-graph", detail="login answered 200 with no usable token")
-        kept = min(seconds, MAX_TOKEN_SECONDS) if seconds > 0 else 0.0  # NaN gives 0 too
-        return Token(bearer=Secret(body.access_token), seconds=kept)
-    return _token_refusal(reply)
+    if reply.status != 200:
+        return _token_refusal(reply)
+    body = read_json(reply.body, _TokenBody)
+    if body is None or not is_bearer(body.access_token):
+        return Blind(fault="not-graph", detail="login answered 200 without a usable token")
+    try:
+        seconds = float(body.expires_in)
+    except (ValueError, OverflowError):
+        return Blind(fault="not-graph", detail="login answered 200 with a token of no readable lifetime")
+    kept = min(seconds, MAX_TOKEN_SECONDS) if seconds > 0 else 0.0  # NaN gives 0 too
+    return Token(bearer=Secret(body.access_token), seconds=kept)
 
 
 def _token_refusal(reply: Reply) -> Blind:
     wait = wait_seconds(reply.headers)
-    try:
-        body = msgspec.json.decode(reply.body, type=_TokenError)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    body = read_json(reply.body, _TokenError)
+    if body is None:
         return _by_status(reply, "login", "", wait)
     codes = [code for code in body.error_codes if 0 < code < 10**9][:5]
     words = [f"AADSTS{code}" for code in codes]
@@ -161,16 +170,14 @@ def _token_refusal(reply: Reply) -> Blind:
 def read_graph_error(reply: Reply) -> Blind:
     """Return why Graph's reply, which is not a 200, holds no data."""
     detail = ""
-    try:
-        error = msgspec.json.decode(reply.body, type=_GraphError).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        error = None
-    if error is not None:
+    body = read_json(reply.body, _GraphError)
+    if body is not None:
+        error = body.error
         request_id = error.inner.request_id or error.inner_small.request_id
         words = [error.code] if _GRAPH_CODE.match(error.code) else []
         words += [f"request {request_id}"] if _UUID.match(request_id) else []
         detail = ", ".join(words)
-    if reply.status in (401, 403) and error is not None:
+    if reply.status in (401, 403) and body is not None:
         return Blind(fault="no-permission", detail=_sentence("Graph", reply.status, detail))
     return _by_status(reply, "Graph", detail, wait_seconds(reply.headers))
 
