@@ -71,10 +71,8 @@ class Response:
                 self._room -= len(content)
                 if self._room == 0:
                     return Body(b"".join(self._parts), cut=True)
-            elif isinstance(event, h11.EndOfMessage):
+            elif not isinstance(event, h11.InformationalResponse):  # the end of the message
                 return Body(b"".join(self._parts), cut=False)
-            elif isinstance(event, h11.ConnectionClosed):
-                return self._broken("", closed=True)
 
     def _broken(self, text: str, *, closed: bool) -> Trouble:
         if closed and not self._begun:

@@ -1,0 +1,116 @@
+"""ICMP echo on the wire."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes.kit.echo import Reply, checksum, parse_quote, parse_reply, reply_filter, request
+
+IP4 = bytes([0x45]) + bytes(19)
+IDENT, SEQUENCE = 0x1234, 0xFFFE
+
+
+def answered(family: int, packet: bytes) -> bytes:
+    """Return the echo reply to `packet`."""
+    return bytes([0 if family == 4 else 129]) + packet[1:]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("payload", [b"", b"x", b"token+56" * 7])
+def test_a_reply_gives_back_what_was_asked(family: int, payload: bytes) -> None:
+    """Identifier, sequence and payload survive the round trip."""
+    packet = request(family, IDENT, SEQUENCE, payload)
+
+    reply = parse_reply(family, answered(family, packet), with_ip_header=False)
+
+    assert reply == Reply(IDENT, SEQUENCE, payload)
+
+
+def test_a_raw_socket_gives_the_ip_header_too() -> None:
+    """The header is skipped by its own length, options included."""
+    packet = answered(4, request(4, IDENT, SEQUENCE, b"p"))
+    with_options = bytes([0x46]) + bytes(23)
+
+    for header in (IP4, with_options):
+        assert parse_reply(4, header + packet, with_ip_header=True) == Reply(IDENT, SEQUENCE, b"p")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\0" * 7, b"\x08" + b"\0" * 20, b"\0\x01" + b"\0" * 20],
+    ids=["empty", "short", "a request", "a code"],
+)
+def test_other_packets_are_not_replies(data: bytes) -> None:
+    """Whatever is not an echo reply is nothing."""
+    assert parse_reply(4, data, with_ip_header=False) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"\x65" + b"\0" * 40, IP4])
+def test_other_headers_are_not_replies(data: bytes) -> None:
+    """Without an IPv4 header, or with nothing behind it, there is no reply."""
+    assert parse_reply(4, data, with_ip_header=True) is None
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_an_error_quotes_our_request(family: int) -> None:
+    """The first eight bytes of the request are enough to know it."""
+    assert parse_quote(family, request(family, IDENT, SEQUENCE, b"")[:8]) == (IDENT, SEQUENCE)
+
+
+@pytest.mark.parametrize("quote", [b"", b"\x08\0\0\0\0\0\0", b"\0" * 8])
+def test_other_quotes_are_not_ours(quote: bytes) -> None:
+    """A short quote or that of another packet is nothing."""
+    assert parse_quote(4, quote) is None
+
+
+@given(st.sampled_from([4, 6]), st.binary(max_size=64), st.booleans())
+def test_any_bytes_are_a_reply_or_nothing(family: int, data: bytes, header: bool) -> None:
+    """The parsers take anything."""
+    parse_reply(family, data, with_ip_header=header)
+    parse_quote(family, data)
+
+
+@given(st.binary(max_size=200))
+def test_a_sent_checksum_verifies(payload: bytes) -> None:
+    """RFC 1071: the sum over a packet with its checksum is zero."""
+    assert checksum(request(4, IDENT, SEQUENCE, payload)) == 0
+
+
+def run(program: bytes, packet: bytes) -> int:
+    """Interpret the instructions that `reply_filter` uses; a load past the end rejects (linux/filter.rst)."""
+    lines = [struct.unpack_from("=HBBI", program, n) for n in range(0, len(program), 8)]
+    accumulator = index = position = 0
+    while True:
+        code, true, false, operand = lines[position]
+        position += 1
+        try:
+            if code == 0xB1:
+                index = 4 * (packet[operand] & 0xF)
+            elif code == 0x01:
+                index = operand
+            elif code == 0x50:
+                accumulator = packet[index + operand]
+            elif code == 0x48:
+                accumulator = packet[index + operand] << 8 | packet[index + operand + 1]
+            elif code == 0x15:
+                position += true if accumulator == operand else false
+            else:
+                return int(operand)
+        except IndexError:
+            return 0
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_filter_passes_our_replies_only(family: int) -> None:
+    """Other identifiers, other types and stubs do not wake us."""
+    header = IP4 if family == 4 else b""
+    mine = answered(family, request(family, IDENT, 1, b"payload"))
+    foreign = answered(family, request(family, IDENT + 1, 1, b"payload"))
+    program = reply_filter(family, IDENT)
+
+    assert run(program, header + mine) > 0
+    assert run(program, header + foreign) == 0
+    assert run(program, header + request(family, IDENT, 1, b"payload")) == 0
+    assert run(program, header + mine[:3]) == 0
