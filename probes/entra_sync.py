@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Final, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
@@ -153,11 +153,11 @@ def origin(url: str, key: str, family: int, scheme: str = "https") -> Endpoint:
     """Return the endpoint of `scheme://host[:port]`; ValueError names `key` and what to write."""
     if "@" in url:
         raise ValueError(f"{key}: an address holds no credentials; write {scheme}://host:port")
+    authority = url.removeprefix(f"{scheme}://").removesuffix("/")
+    if not url.startswith(f"{scheme}://") or set(authority) & set("/?#"):
+        raise ValueError(f"{key}: {url!r} is not {scheme}://host or {scheme}://host:port")
     try:
-        parts = urlsplit(url)
-        if parts.scheme != scheme or not parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError(f"{url!r} is not {scheme}://host or {scheme}://host:port")
-        return endpoint(parts.netloc, family, 443 if scheme == "https" else None)
+        return endpoint(authority, family, 443 if scheme == "https" else None)
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from None
 

@@ -138,6 +138,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "plain http": ({"target": "http://graph.microsoft.com"}, "target: .* is not https://host"),
     "a path": ({"target": "https://graph.microsoft.com/v1.0"}, "target: .* is not https://host"),
     "no host": ({"target": "https://"}, "target: "),
+    "a host without scheme and a slash": ({"target": "graph.microsoft.com/"}, "target: .* is not https://host"),
     "no scheme": ({"authority": "login.microsoftonline.com"}, "authority: .* is not https://host"),
     "a tenant in the authority": ({"authority": "https://login.microsoftonline.com/x"}, "authority: "),
     "credentials in the address": ({"proxy": "http://me:secret@proxy:3128"}, "proxy: "),
