@@ -60,11 +60,9 @@ class VerifierKey(msgspec.Struct, frozen=True, kw_only=True):
     def verify(self, text: str, signatures: str) -> bool:
         """Say whether one of the signature lines is this key's good signature over `text`."""
         public = Ed25519PublicKey.from_public_bytes(self.public)
-        for line in signatures.splitlines():
+        for line in signatures.split("\n"):
             match = _SIGNATURE.fullmatch(line)
-            if match is None or match[1] != self.name:
-                continue
-            raw = decode64(match[2])
+            raw = _signature_bytes(match[2]) if match and match[1] == self.name else b""
             if raw[:4] != self.id:
                 continue
             try:
@@ -203,6 +201,14 @@ def decode64(text: str) -> bytes:
     if encode64(raw) != text:
         raise NoteError("not base64 in its one form")
     return raw
+
+
+def _signature_bytes(text: str) -> bytes:
+    """Return the bytes of a signature; none if it is not base64, since others may write what they like."""
+    try:
+        return decode64(text)
+    except NoteError:
+        return b""
 
 
 def _key_bytes(data: str) -> bytes:

@@ -48,15 +48,9 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     """Open the store for reading beside a running agent, or on a medium that cannot be written."""
     if not path.exists():
         raise FileNotFoundError(f"no observation store at {path}")
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        connection.close()
-        if path.with_name(path.name + "-wal").exists():
-            raise
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-    return connection
+    live = path.with_name(path.name + "-wal").exists()  # without one nobody has it open
+    how = "mode=ro" if live else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5.0)
 
 
 class Tables:
