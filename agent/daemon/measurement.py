@@ -116,7 +116,7 @@ class Measurement:
         self._timer: asyncio.TimerHandle | None = None
         self._readings: Readings | None = None
         self._self_round = -1
-        self._self_fault = ""
+        self._self_fault = self._self_detail = ""
         # Rounds whose self-check failed; no attempt lasts longer than this many rounds.
         self._blind: deque[int] = deque(maxlen=256)
         self._gateway_known = False
@@ -162,8 +162,9 @@ class Measurement:
             return
         now = self._clock.boot()
         self._check_self(now)
-        for due in self._schedule.due(now):
-            self.counts.missed += due.skipped
+        ready = self._schedule.due(now)
+        self.counts.missed += self._schedule.take_missed()
+        for due in ready:
             self._instruments.lag(max(0.0, now - due.planned))
             self._launch(due.probe, due.planned, now, confirming=False)
         self._confirm(now)
@@ -209,6 +210,7 @@ class Measurement:
         if not begins and (self._self_fault or not fault):
             return
         self._self_round, self._self_fault = number, fault
+        self._self_detail = result.detail
         if fault:
             self.counts.self_failures += 1
             self._blind.append(number)
@@ -222,8 +224,8 @@ class Measurement:
         now = self._clock.boot()
         stale = self._readings is None or now - self._readings.boot > FRESH_SECONDS
         self._check_self(now, again=result.outcome is Outcome.FAILED and stale)
-        if self._could_not_look(attempt, now):
-            result = unknown("self", "this host stood still or lost its own link while the attempt ran")
+        if result.outcome is not Outcome.UNKNOWN and self._could_not_look(attempt, now):
+            result = unknown("self", self._self_detail or "the agent stood still while the attempt ran")
         probe = attempt.probe
         name = probe.id
         passed = result.outcome in (Outcome.OK, Outcome.DEGRADED)

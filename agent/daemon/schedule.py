@@ -20,14 +20,15 @@ SLACK_SECONDS = 0.001
 # First attempts after a start spread over this many a second, so that a big chain does not burst.
 FIRST_PER_SECOND = 500
 FIRST_SPREAD_SECONDS = 0.3
+# A run that is later than this comes after a standstill; the same bound as the watchdog's.
+LATE_SECONDS = 0.25
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
-    """One run that is due: `planned` in boot-time seconds, and how many runs before it were missed."""
+    """One run that is due; `planned` in boot-time seconds."""
 
     probe: str
     planned: float
-    skipped: int = 0
 
 
 def fraction(name: str) -> float:
@@ -40,26 +41,31 @@ def phase(name: str, interval: float) -> float:
     return math.floor(fraction(name) * interval / GRID_SECONDS) * GRID_SECONDS
 
 
+def first_run(name: str, interval: float, now: float, probes: int) -> float:
+    """Return when to run `name`, one of `probes`, first after a start or a standstill at `now`."""
+    spread = max(FIRST_SPREAD_SECONDS, probes / FIRST_PER_SECOND)
+    return now + fraction(name) * min(interval, spread)
+
+
 class Schedule:
-    """Due times of the steady probes. Times are boot-time seconds."""
+    """Due times of the steady probes, in boot-time seconds."""
 
     def __init__(self) -> None:
         self._intervals: dict[str, float] = {}
         self._phases: dict[str, float] = {}
         self._heap: list[tuple[float, str, int]] = []
+        self._missed = 0
 
     def replace(self, intervals: Mapping[str, float], now: float) -> None:
         """Take up new intervals (seconds, by probe name); unchanged probes keep their next run."""
         unchanged = {name for name, value in intervals.items() if self._intervals.get(name) == value}
         self._heap = [entry for entry in self._heap if entry[1] in unchanged]
-        spread = max(FIRST_SPREAD_SECONDS, len(intervals) / FIRST_PER_SECOND)
+        self._intervals = dict(intervals)
+        self._phases = {name: phase(name, interval) for name, interval in intervals.items()}
         for name, interval in intervals.items():
             if name not in unchanged:
-                self._phases[name] = phase(name, interval)
-                first = now + fraction(name) * min(interval, spread)
+                first = first_run(name, interval, now, len(intervals))
                 self._heap.append((first, name, self._tick(name, interval, first)))
-        self._intervals = dict(intervals)
-        self._phases = {name: self._phases[name] for name in intervals}
         heapq.heapify(self._heap)
 
     def next(self) -> float | None:
@@ -67,19 +73,32 @@ class Schedule:
         return self._heap[0][0] if self._heap else None
 
     def due(self, now: float) -> tuple[Due, ...]:
-        """Return the runs that are due at `now`, earliest first, each probe at most once."""
+        """Return the runs that are due at `now`, earliest first, each probe at most once.
+
+        What is later than LATE_SECONDS is not run at once with all the others, but as after a start.
+        """
         ready: list[Due] = []
         while self._heap and self._heap[0][0] <= now + SLACK_SECONDS:
             planned, name, tick = self._heap[0]
             interval, offset = self._intervals[name], self._phases[name]
             latest = max(tick, self._tick(name, interval, now + SLACK_SECONDS))
-            skipped = latest - tick
-            if skipped:
-                planned = latest * interval + offset
-            following = latest + 1
-            heapq.heapreplace(self._heap, (following * interval + offset, name, following))
-            ready.append(Due(probe=name, planned=planned, skipped=skipped))
+            following = (latest + 1) * interval + offset
+            if now - planned > LATE_SECONDS:
+                again = first_run(name, interval, now, len(self._heap))
+                # A run that would come shortly before the next one is not worth its packets.
+                late_run = again < following - interval / 2
+                entry = (again, name, latest) if late_run else (following, name, latest + 1)
+                heapq.heapreplace(self._heap, entry)
+                self._missed += latest - tick + (0 if late_run else 1)
+            else:
+                heapq.heapreplace(self._heap, (following, name, latest + 1))
+                ready.append(Due(probe=name, planned=planned))
         return tuple(ready)
+
+    def take_missed(self) -> int:
+        """Return how many runs were left out since the last call."""
+        missed, self._missed = self._missed, 0
+        return missed
 
     def _tick(self, name: str, interval: float, at: float) -> int:
         """Return the number of the last run of `name` that was due by `at`."""
