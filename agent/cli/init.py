@@ -11,6 +11,7 @@ from agent.clock import SystemClock
 from agent.config import ConfigError, load_chain_text
 from agent.config.first import Answers, Neighbourhood, agent_file, chain_file, neighbourhood
 from agent.config.scalars import name_fault
+from agent.model import SIDES
 
 _ROUTE = Path("/proc/net/route")
 # systemd-resolved keeps the real servers beside its stub (resolved.conf(5)).
@@ -22,11 +23,12 @@ _LOCALTIME = Path("/etc/localtime")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path())
 @click.option("--operator", default="Operator", show_default=True, help="The party that operates this host.")
 @click.option("--vantage", default="cloud", show_default=True, help="The name of this host as a vantage.")
+@click.option("--side", type=click.Choice(SIDES), default="cloud", show_default=True, help="The host's side.")
 @click.option("--gateway", help="The default gateway's address, where it cannot be detected.")
 @click.option("--timezone", help="IANA timezone of the chain; default: this host's.")
 @click.option("--data", default="/var/lib/demarc", show_default=True, help="Where the agent keeps its records.")
 def command(
-    *, directory: Path, operator: str, vantage: str, gateway: str | None, timezone: str | None, data: str
+    *, directory: Path, operator: str, vantage: str, side: str, gateway: str | None, timezone: str | None, data: str
 ) -> None:
     """Write chain.yml and agent.yml into DIRECTORY for this host; never overwrites."""
     chain_path, agent_path = directory / "chain.yml", directory / "agent.yml"
@@ -38,6 +40,7 @@ def command(
     said = Answers(
         operator=operator,
         vantage=vantage,
+        side=side,
         timezone=timezone or local_timezone(),
         effective=_midnight(timezone or local_timezone()),
         data=data,

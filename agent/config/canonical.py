@@ -23,6 +23,7 @@ import hashlib
 import json
 import math
 from enum import Enum
+from json.encoder import encode_basestring
 from typing import Any
 
 import msgspec
@@ -30,9 +31,13 @@ from msgspec import UNSET
 
 from agent.config.forms import RESERVED_KEYS, ChainForm, ProbeForm
 
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+
 
 def plain(value: Any) -> Any:
     """Return dict, list, str, int, float, bool or None for a settings value."""
+    if type(value) in _LEAVES:
+        return value
     match value:
         case Enum():
             return value.value
@@ -113,14 +118,20 @@ def _segment(form: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return encode_basestring(value)
     if isinstance(value, dict):
-        members = sorted(value.items(), key=lambda member: member[0].encode("utf-16-be"))
-        return "{" + ",".join(f"{_text(key)}:{_text(item)}" for key, item in members) + "}"
+        members = sorted(value.items(), key=_code_units)
+        return "{" + ",".join([f"{encode_basestring(key)}:{_text(item)}" for key, item in members]) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_text, value)) + "]"
+        return "[" + ",".join([_text(item) for item in value]) + "]"
     if isinstance(value, float):
         return _number(value)
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
+
+
+def _code_units(member: tuple[str, Any]) -> bytes:
+    return member[0].encode("utf-16-be")
 
 
 def _number(value: float) -> str:

@@ -12,6 +12,10 @@ from datetime import datetime
 
 import msgspec
 
+from agent.config.document import core_value
+from agent.config.scalars import RESERVED_NAME
+from agent.model import UNASSIGNED
+
 _UP, _GATEWAY = 0x1, 0x2  # RTF_UP, RTF_GATEWAY of linux/route.h
 _HOST_BITS = 32
 
@@ -34,6 +38,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
 
     operator: str
     vantage: str
+    side: str = "cloud"
     timezone: str
     effective: datetime
     data: str
@@ -81,7 +86,10 @@ def _address(cell: str) -> str:
 def slug(name: str) -> str:
     """Return a name that a chain file accepts, made from a name that people use."""
     made = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
-    return made if made and made != "self" else "operator"
+    if not made:
+        return "operator"
+    taken = made in (RESERVED_NAME, UNASSIGNED) or not isinstance(core_value(made), str)
+    return f"party-{made}" if taken else made
 
 
 def chain_file(near: Neighbourhood, said: Answers) -> str:
@@ -89,16 +97,16 @@ def chain_file(near: Neighbourhood, said: Answers) -> str:
     if near.gateway is None and not near.resolvers:
         raise ValueError("this host has no default gateway and no resolver; name one with --gateway ADDRESS")
     operator, host = slug(said.operator), f"{said.vantage}-host"
-    segments = {host: f"{{owner: {operator}, side: cloud}}"}
+    segments = {host: f"{{owner: {operator}, side: {said.side}}}"}
     probes: dict[str, str] = {}
     if near.gateway is not None:
-        segments["gateway"] = "{owner: unassigned, side: cloud}"
+        segments["gateway"] = f"{{owner: unassigned, side: {said.side}}}"
         probes["gw"] = _probe("icmp", said.vantage, near.gateway, [host, "gateway"])
     for number, address in enumerate(near.resolvers[:2], start=1):
         if address == near.gateway:
             continue
         name = f"resolver-{number}"
-        segments[name] = "{owner: unassigned, side: cloud}"
+        segments[name] = f"{{owner: unassigned, side: {said.side}}}"
         between = [] if near.gateway is None or near.is_attached(address) else ["gateway"]
         asks = 'dns, name: ".", record: NS'  # every resolver can answer it
         probes[name] = _probe(asks, said.vantage, address, [host, *between, name])

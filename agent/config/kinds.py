@@ -249,10 +249,8 @@ class BoundedKind(msgspec.Struct, frozen=True):
         value = self.inner.read(node, where, report)
         if value is UNSET:
             return UNSET
-        try:
-            msgspec.convert(value, Annotated[_plain(value), self.meta])
-        except msgspec.ValidationError as error:
-            report.problem(where, str(error).removeprefix("Expected ").replace("`", ""), node.line)
+        if fault := scalars.out_of_bounds(value, self.meta):
+            report.problem(where, fault, node.line)
             return UNSET
         return value
 
@@ -299,7 +297,7 @@ def fields_of(struct: type[msgspec.Struct]) -> Mapping[str, Field]:
     inherited = {info.name for parent in parents for info in msgspec.structs.fields(parent)}
     for info in sorted(msgspec.structs.fields(struct), key=lambda info: info.name in inherited):
         notes = get_args(info.type)[1:] if get_origin(info.type) is Annotated else ()
-        default = info.default
+        default = UNSET if info.default is msgspec.NODEFAULT else info.default
         if info.default_factory is not msgspec.NODEFAULT:
             default = info.default_factory()
         fields[info.encode_name] = Field(
@@ -347,10 +345,6 @@ def _annotated(inner: Any, notes: tuple[Any, ...]) -> Kind:
 
 def _listed(fields: Mapping[str, Field]) -> str:
     return ", ".join(key for key, field in fields.items() if not isinstance(field.kind, AnyKind))
-
-
-def _plain(value: Any) -> Any:
-    return float if isinstance(value, float) else type(value)
 
 
 def _key_fault(key: str) -> str:

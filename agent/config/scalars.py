@@ -6,9 +6,13 @@ the next tool that reads the file.
 """
 
 import math
+import operator
 import re
 from datetime import UTC, date, datetime
+from typing import Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from agent.config.document import Scalar
 from agent.config.hours import parse_hours
@@ -167,3 +171,22 @@ def url(node: Scalar) -> str:
     if parts.query or parts.fragment or not written.isprintable() or " " in written:
         raise ValueError(f"{shown(written)} is more than a base address; remove what follows the path")
     return written.rstrip("/")
+
+
+def out_of_bounds(value: Any, meta: msgspec.Meta) -> str:
+    """Return which bound `value` breaks, or nothing."""
+    for bound, keeps, words in (
+        (meta.ge, operator.ge, "at least"),
+        (meta.gt, operator.gt, "more than"),
+        (meta.le, operator.le, "at most"),
+        (meta.lt, operator.lt, "less than"),
+    ):
+        if bound is not None and not keeps(value, bound):
+            return f"{value} is out of bounds; {words} {bound:g} is meant"
+    if meta.min_length is not None and len(value) < meta.min_length:
+        return f"{shown(value)} is too short; at least {meta.min_length} are meant"
+    if meta.max_length is not None and len(value) > meta.max_length:
+        return f"{shown(value)} is too long; at most {meta.max_length} are meant"
+    if meta.pattern is not None and not re.search(meta.pattern, value):
+        return f"{shown(value)} does not match {shown(meta.pattern)}"
+    return ""

@@ -179,7 +179,10 @@ BAD: list[tuple[str, str, str, list[tuple[int, str, str]]]] = [
             (
                 2,
                 "effective",
-                "`2027-01-15T00:00+01:00` is no local date and time; write one such as 2027-01-15T00:00, without offset",
+                (
+                    "`2027-01-15T00:00+01:00` is no local date and time; "
+                    "write one such as 2027-01-15T00:00, without offset"
+                ),
             )
         ],
     ),
@@ -467,8 +470,10 @@ BAD: list[tuple[str, str, str, list[tuple[int, str, str]]]] = [
             (
                 14,
                 "segments.carrier",
-                "expected a mapping with the keys owner, side, filters, lead, quote, until, description, reference, "
-                "not a list",
+                (
+                    "expected a mapping with the keys owner, side, filters, lead, quote, until, "
+                    "description, reference, not a list"
+                ),
             )
         ],
     ),
@@ -492,8 +497,10 @@ BAD: list[tuple[str, str, str, list[tuple[int, str, str]]]] = [
             (
                 8,
                 "parties.carrier",
-                "expected a mapping with the keys name, contact, language, support, description, reference, "
-                "not a missing value",
+                (
+                    "expected a mapping with the keys name, contact, language, support, description, reference, "
+                    "not a missing value"
+                ),
             )
         ],
     ),
@@ -587,8 +594,10 @@ WARNINGS = [
             (
                 30,
                 "probes.erp",
-                "`erp.corp.lab` is resolved by name, and a failure to resolve it accuses nobody; "
-                "write `resolve: [segments]` with what resolution needs",
+                (
+                    "`erp.corp.lab` is resolved by name, and a failure to resolve it accuses nobody; "
+                    "write `resolve: [segments]` with what resolution needs"
+                ),
             ),
         ],
     ),
@@ -606,7 +615,10 @@ WARNINGS = [
             (
                 27,
                 "probes.gw.interval",
-                "attempts start every 0.5 s and may last 1 s, so they overlap; write an interval of at least the timeout",
+                (
+                    "attempts start every 0.5 s and may last 1 s, so they overlap; "
+                    "write an interval of at least the timeout"
+                ),
             )
         ],
     ),
@@ -618,8 +630,10 @@ WARNINGS = [
             (
                 27,
                 "probes.gw.timeout",
-                "3 s, while the probes that share segments with it use 1 s; write the same, "
-                "or their results speak of different moments",
+                (
+                    "3 s, while the probes that share segments with it use 1 s; write the same, "
+                    "or their results speak of different moments"
+                ),
             )
         ],
     ),

@@ -76,8 +76,10 @@ BAD = [
             (
                 2,
                 "",
-                "not valid YAML: found character that cannot start any token; indent with spaces, "
-                "and quote text that starts with @, ` or %",
+                (
+                    "not valid YAML: found character that cannot start any token; indent with spaces, "
+                    "and quote text that starts with @, ` or %"
+                ),
             )
         ],
     ),
@@ -88,8 +90,10 @@ BAD = [
             (
                 2,
                 "",
-                "not valid YAML: mapping values are not allowed in this context; quote text that holds `: `, "
-                "or check the indentation",
+                (
+                    "not valid YAML: mapping values are not allowed in this context; quote text that holds `: `, "
+                    "or check the indentation"
+                ),
             )
         ],
     ),
