@@ -45,7 +45,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _show(lab: Lab, reply: Reply) -> None:
     print(f"lab      {lab.name}  {lab.run_dir}")
-    print(f"tunnel   {'up on both sides' if reply.tunnel else 'down'}")
+    held = ", ".join(f"{node} {count}" for node, count in reply.associations.items())
+    print(f"tunnel   {'up on both sides' if reply.tunnel else 'down'} (SAs installed: {held})")
     for node in NODES:
         guests = len(rundir.processes(lab.run_dir, guests_of=node))
         print(f"node     {node:<18}{f'{guests} started here' if guests else ''}")
@@ -129,10 +130,15 @@ def main() -> int:
     """Run one order; 1 and a plain sentence when it cannot be done."""
     given = _parser().parse_args()
     try:
-        return ORDERS[given.order](given)
+        status = ORDERS[given.order](given)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough (`| head`); what stands unflushed must not raise again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
+    return status
 
 
 if __name__ == "__main__":

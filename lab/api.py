@@ -65,7 +65,8 @@ class Lab:
         `pace` sets the intervals and the timing of confirmation in the chain file that the lab writes.
         """
         run_dir = rundir.path_of(name)
-        if rundir.read_state(run_dir) is not None and rundir.processes(run_dir):
+        state = rundir.read_state(run_dir)
+        if state is not None and state.pid in rundir.processes(run_dir):
             raise LabError(f"The lab {name!r} is up already; `python -m lab down --name {name}` ends it.")
         options = isolation()
         rundir.clear(run_dir)

@@ -3,6 +3,7 @@
 Single-threaded: entering a network changes the whole process for the length of a block.
 """
 
+import os
 import socket
 import subprocess
 from functools import partial
@@ -89,7 +90,7 @@ class Site:
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
-        self.environment = {"PATH": PATH, MARK: str(run_dir), "LC_ALL": "C.UTF-8"}
+        self.environment = {**os.environ, "PATH": PATH, MARK: str(run_dir), "LC_ALL": "C.UTF-8"}
         self.networks = {name: new_network() for name in NODES}
         self.services = Services(run_dir, self.networks, self.environment)
         self.swanctl = tunnel.Swanctl(run_dir, self.environment)

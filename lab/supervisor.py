@@ -21,6 +21,7 @@ import msgspec
 from lab.build import Site, host_process_id
 from lab.effects import Breakage
 from lab.rundir import LabError, State
+from lab.tunnel import GATEWAYS
 
 CLIENT_SECONDS = 1.0
 
@@ -38,6 +39,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     error: str = ""
     tunnel: bool = False
+    associations: dict[str, int] = {}
     servers: dict[str, bool] = {}
     faults: dict[str, dict[str, float | str]] = {}
 
@@ -101,6 +103,7 @@ class Supervisor:
         return Reply(
             error=error,
             tunnel=self._site.swanctl.agrees(),
+            associations={node: len(self._site.swanctl.associations(node)) for node in GATEWAYS},
             servers={name: services.alive(name) for name in services.names()},
             faults=self._breakage.active,
         )

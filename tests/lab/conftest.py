@@ -62,8 +62,8 @@ def lab(session_lab: Lab) -> Iterator[Lab]:
 def looks_from(lab: Lab, side: str) -> Looks:
     """Return what the chain file's probes look at from one side, by their names."""
     a, ca = ADDRESSES, str(lab.run_dir / "ca.pem")
-    erp = {"url": f"https://{a['erp']}/health", "ca": ca}
-    saas = {"url": f"https://{a['microsoft']}/healthz", "ca": ca}
+    erp: dict[str, object] = {"url": f"https://{a['erp']}/health", "ca": ca}
+    saas: dict[str, object] = {"url": f"https://{a['microsoft']}/healthz", "ca": ca}
     if side == "onprem":
         return {
             "o-gw": {"ping": a["onprem-gw"]},

@@ -23,7 +23,7 @@ ECHO_REQUEST, ECHO_REPLY = 8, 0
 def _checksum(data: bytes) -> int:
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
-    return ~(total + (total >> 16)) & 0xFFFF
+    return int(~(total + (total >> 16)) & 0xFFFF)
 
 
 def _echo(identifier: int, sequence: int) -> bytes:
@@ -62,9 +62,9 @@ def fetch(url: str, ca: str) -> str:
     place = urlsplit(url)
     stage = "resolve"
     try:
-        address = socket.getaddrinfo(place.hostname, place.port or 443, socket.AF_INET, socket.SOCK_STREAM)[0][4]
+        address = socket.gethostbyname(place.hostname or "")
         stage = "connect"
-        with socket.create_connection(address[:2], SECONDS) as plain:
+        with socket.create_connection((address, place.port or 443), SECONDS) as plain:
             stage = "secure"
             with ssl.create_default_context(cafile=ca).wrap_socket(plain, server_hostname=place.hostname) as secure:
                 stage = "answer"
@@ -114,7 +114,7 @@ def main(text: str) -> None:
     looks = json.loads(text)
     with ThreadPoolExecutor(len(looks)) as pool:
         found = dict(zip(looks, pool.map(look, looks.values()), strict=True))
-    print(json.dumps(found))
+    sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":
