@@ -12,8 +12,8 @@ The canonical form is RFC 8785 (JSON Canonicalization Scheme) of this object, UT
                      description, reference}}
 
 Every default is filled in; what is absent without a default is null. Durations are numbers of
-seconds, percentages numbers from 0 to 1. `owners` and `resolve` are sets and are sorted; `path` and
-`back` keep their order. `settings` holds every key of the probe type, defaults included. The keys
+seconds, percentages numbers from 0 to 1. `owners` is a set and is sorted; `path`, `back` and
+`resolve` keep their order. `settings` holds every key of the probe type, defaults included. The keys
 reserved for later (`custodian`, `people`, ...) appear where the file has them, as it has them.
 Key order, comments, quoting, aliases and line ends leave no trace. The hash is SHA-256, lower-case
 hex. `description` is part of it: the parties agree on the explanation too.
@@ -88,7 +88,7 @@ def canonical_probe(form: ProbeForm, settings: msgspec.Struct, interval: float, 
         "from": form.from_,
         "path": list(form.path),
         "back": list(form.back),
-        "resolve": sorted(form.resolve),
+        "resolve": list(form.resolve),
         "service": form.service,
         "interval": interval,
         "timeout": timeout,

@@ -1,5 +1,6 @@
 """Chain file to `Chain`: read, check the meaning, resolve the defaults, hash."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -32,35 +33,51 @@ class ExaminedChain(msgspec.Struct, frozen=True, kw_only=True):
         return self.chain
 
 
+class _Read(msgspec.Struct, frozen=True, kw_only=True):
+    """A chain file as far as it could be read; complete when the report has no problems."""
+
+    form: ChainForm | None
+    probes: dict[str, ReadProbe]
+    report: Report
+
+    def body(self) -> dict[str, Any]:
+        """Return the canonical object; ConfigError with all problems when there are any."""
+        if self.report.problems or self.form is None:
+            raise ConfigError(_sorted(self.report.problems))
+        return canonical_chain(self.form, {name: probe.canonical() for name, probe in self.probes.items()})
+
+
 def examine_chain(data: bytes, name: str, types: ProbeTypes) -> ExaminedChain:
     """Return what `data` holds; `name` is the file's name in problems. Never raises for content."""
-    document = parse(data, name)
-    report = Report(name, document.line_of)
-    report.problems.extend(document.problems)
-    if document.root is None:
-        return _examined(None, report)
-    form = _CHAIN.read(document.root, (), report)
-    if not isinstance(form, ChainForm):
-        return _examined(None, report)
-    probes = _read_probes(form, types, report)
-    meaning.check(form, probes, report)
-    if report.problems:
-        return _examined(None, report)
-    chain = _chain(form, probes, data)
+    read = _read(data, name, types)
+    report = read.report
+    if read.form is None or report.problems:
+        return ExaminedChain(chain=None, problems=_sorted(report.problems), warnings=())
+    chain = _chain(read.form, read.probes, sha256_hex(read.body()), data)
     advise(chain, report)
-    return _examined(chain, report)
+    return ExaminedChain(chain=chain, problems=(), warnings=_sorted(report.warnings))
 
 
 def canonical(data: bytes, name: str, types: ProbeTypes) -> dict[str, Any]:
     """Return the canonical object that the chain hash is taken of; ConfigError as for loading."""
-    examine_chain(data, name, types).loaded()
-    report = Report(name, lambda _: 1)
-    root = parse(data, name).root
-    form = _CHAIN.read(root, (), report) if root is not None else None
+    return _read(data, name, types).body()
+
+
+def _read(data: bytes, name: str, types: ProbeTypes) -> _Read:
+    """Read and check; everything that is wrong is in the report."""
+    document = parse(data, name)
+    report = Report(name, document.line_of)
+    report.problems.extend(document.problems)
+    form = _CHAIN.read(document.root, (), report) if document.root is not None else None
     if not isinstance(form, ChainForm):
-        raise ConfigError(report.problems)
+        return _Read(form=None, probes={}, report=report)
     probes = _read_probes(form, types, report)
-    return canonical_chain(form, {name: probe.canonical() for name, probe in probes.items()})
+    meaning.check(form, probes, report)
+    return _Read(form=form, probes=probes, report=report)
+
+
+def _sorted(found: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(set(found)))
 
 
 def _read_probes(form: ChainForm, types: ProbeTypes, report: Report) -> dict[str, ReadProbe]:
@@ -70,17 +87,8 @@ def _read_probes(form: ChainForm, types: ProbeTypes, report: Report) -> dict[str
     return {name: probe for name, probe in read.items() if probe is not None}
 
 
-def _examined(chain: Chain | None, report: Report) -> ExaminedChain:
-    return ExaminedChain(
-        chain=chain,
-        problems=tuple(sorted(set(report.problems))),
-        warnings=tuple(sorted(set(report.warnings))),
-    )
-
-
-def _chain(form: ChainForm, probes: dict[str, ReadProbe], source: bytes) -> Chain:
+def _chain(form: ChainForm, probes: dict[str, ReadProbe], chain_hash: str, source: bytes) -> Chain:
     """Return the value of a form without problems."""
-    body = canonical_chain(form, {name: probe.canonical() for name, probe in probes.items()})
     return Chain(
         version=form.version,
         effective=form.effective,
@@ -101,7 +109,7 @@ def _chain(form: ChainForm, probes: dict[str, ReadProbe], source: bytes) -> Chai
         services={name: _service(name, service) for name, service in form.services.items()},
         confirm=Confirm(rounds=form.confirm.rounds, spacing=float(form.confirm.spacing), skew=float(form.confirm.skew)),
         probes={name: probe.probe(name) for name, probe in probes.items()},
-        hash=sha256_hex(body),
+        hash=chain_hash,
         source=source,
         description=form.description,
         reference=form.reference,

@@ -130,7 +130,11 @@ class ProbeForm(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "fro
         "every segment crossed, there and back, in forward order: the vantage's own first, the one that answers last",
     ]
     back: Annotated[tuple[str, ...], ListKind(NAME), "the return path, where it differs from `path`"] = ()
-    resolve: Annotated[tuple[str, ...], ListKind(NAME), "the segments that resolving the target's name needs"] = ()
+    resolve: Annotated[
+        tuple[str, ...],
+        ListKind(NAME),
+        "what resolving the target's name needs, as a path: what is crossed, the name server last",
+    ] = ()
     service: Annotated[str | None, NAME, "the service whose users see what this probe sees"] = None
     interval: Annotated[float | None, DURATION, "one attempt every so often; default: the type's"] = None
     timeout: Annotated[

@@ -46,7 +46,7 @@ class ReadProbe(msgspec.Struct, frozen=True, kw_only=True):
     def probe(self, name: str) -> Probe:
         """Return the value that the product works with."""
         if self.spec is None or self.flow is None:
-            raise ValueError(f"probe {name} was not read")
+            raise AssertionError(f"probe {name} has problems, and is used all the same")
         form = self.form
         return Probe(
             id=name,
@@ -84,6 +84,7 @@ class ProbeReader:
             return None
         module = self._module(node, where, report)
         if module is None:
+            self._near_misses(node, where, report)
             mine = {key: entry for key, entry in node.entries.items() if key in COMMON}
             partial = document.Mapping(node.line, mine, node.size)
             return ReadProbe(form=ProbeForm(**read_fields(partial, COMMON, where, report)), spec=None)
@@ -94,6 +95,13 @@ class ProbeReader:
         if any(value is UNSET for value in own.values()):
             return ReadProbe(form=form, spec=spec)
         return self._settled(module, form, own, where, report)
+
+    def _near_misses(self, node: document.Mapping, where: Where, report: Report) -> None:
+        """Report misspelt common keys of a probe whose own keys are not known."""
+        missing = [key for key, field in COMMON.items() if field.required and key not in node.entries]
+        for key in node.entries.keys() - COMMON.keys():
+            if hint := did_you_mean(key, missing):
+                report.problem((*where, key), f"no such key{hint}")
 
     def _settled(
         self, module: ProbeModule, form: ProbeForm, own: dict[str, Any], where: Where, report: Report

@@ -57,9 +57,8 @@ def chain_schema(known: Iterable[Spec]) -> Schema:
 def _of_type(spec: Spec) -> Schema:
     common = object_schema(fields_of(ProbeForm).values())
     own = object_schema(fields_of(spec.settings).values())
-    for key, help_text in spec.key_help.items():
-        if key in own["properties"]:
-            own["properties"][key] = {**own["properties"][key], "description": help_text}
+    described = {key: {"description": text} for key, text in spec.key_help.items()}
+    own["properties"] = {key: value | described.get(key, {}) for key, value in own["properties"].items()}
     probe = {
         **common,
         "properties": common["properties"] | own["properties"] | {"type": {"const": spec.type}},

@@ -31,6 +31,20 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     weight: float = 1.0
 
 
+class PickySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of the fake `picky`, which compares two keys and calls its destination a server."""
+
+    server: str
+    low: int = 0
+    high: int = 1
+    stage: Stage = Stage.CONNECT
+
+    def __post_init__(self) -> None:
+        """Refuse what no single key can tell."""
+        if self.low > self.high:
+            raise ValueError("`low` is above `high`; swap them")
+
+
 class Fake(msgspec.Struct, frozen=True):
     """A probe type as data and a function."""
 
@@ -40,6 +54,10 @@ class Fake(msgspec.Struct, frozen=True):
         """Return the flow, or say what is wrong with the target."""
         if isinstance(settings, WebSettings):
             return _web(settings)
+        if isinstance(settings, PickySettings):
+            if settings.server == "bad":
+                raise ValueError("`bad` is no server")
+            return Flow(host=settings.server, protocol="tcp", port=settings.high, function="x")
         try:
             address = ipaddress.ip_address(settings.target)
         except ValueError:
@@ -73,6 +91,7 @@ class FakeTypes(msgspec.Struct, frozen=True):
         {
             "icmp": cast("ProbeModule", Fake(spec("icmp", PingSettings))),
             "http": cast("ProbeModule", Fake(spec("http", WebSettings))),
+            "picky": cast("ProbeModule", Fake(spec("picky", PickySettings))),
             "sync": cast(
                 "ProbeModule",
                 Fake(

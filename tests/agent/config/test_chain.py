@@ -236,6 +236,24 @@ BAD: list[tuple[str, str, str, list[tuple[int, str, str]]]] = [
         [(16, "segments.vpn.owner", "has no owner; write a party, several, or `unassigned`")],
     ),
     (
+        "no owner key",
+        "{owner: carrier,",
+        "{",
+        [(14, "segments.carrier", "the key `owner` is missing; write `owner:` and name, or list of name")],
+    ),
+    (
+        "path as text",
+        "path: [cloud-host, cloud-gw]}",
+        "path: cloud-gw}",
+        [(27, "probes.gw.path", "expected a list of name, not a value (`cloud-gw`); write [cloud-gw]")],
+    ),
+    (
+        "owner unread",
+        "[msp, incumbent]",
+        "[msp, 5]",
+        [(16, "segments.vpn.owner[1]", '`5` is not text; write it in quotes: "5"')],
+    ),
+    (
         "owner twice",
         "[msp, incumbent]",
         "[msp, msp]",
@@ -335,6 +353,34 @@ BAD: list[tuple[str, str, str, list[tuple[int, str, str]]]] = [
         "gw:         {type: icmp, from: cloud,  target: 10.10.0.1,",
         "gw:         {type: broken, from: cloud,  target: 10.10.0.1,",
         [(27, "probes.gw.type", "the probe type `broken` cannot be loaded here: No module named 'absent'")],
+    ),
+    (
+        "type and a common key",
+        "gw:         {type: icmp, from: cloud,  target: 10.10.0.1,",
+        "gw:         {type: imcp, form: cloud,  target: 10.10.0.1,",
+        [
+            (27, "probes.gw", "the key `from` is missing; write `from:` and name"),
+            (27, "probes.gw.form", "no such key; did you mean `from`?"),
+            (27, "probes.gw.type", "no such probe type `imcp`; did you mean `icmp`?"),
+        ],
+    ),
+    (
+        "type unlike any",
+        "gw:         {type: icmp, from: cloud,  target: 10.10.0.1,",
+        "gw:         {type: zzz, from: cloud,  target: 10.10.0.1,",
+        [(27, "probes.gw.type", "no such probe type `zzz`; there are icmp, http, picky, sync, broken")],
+    ),
+    (
+        "keys that contradict each other",
+        "gw:         {type: icmp, from: cloud,  target: 10.10.0.1,",
+        "gw:         {type: picky, from: cloud,  server: a, low: 3,",
+        [(27, "probes.gw", "`low` is above `high`; swap them")],
+    ),
+    (
+        "destination by another name",
+        "gw:         {type: icmp, from: cloud,  target: 10.10.0.1,",
+        "gw:         {type: picky, from: cloud,\n  server: bad,",
+        [(28, "probes.gw.server", "`bad` is no server")],
     ),
     (
         "no type",

@@ -18,6 +18,7 @@ ROUTE = HEAD + (
     "eth0\t0001A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0\n"
     "eth0\t0000000A\t0101A8C0\t0003\t0\t0\t100\t000000FF\t0\t0\t0\n"
     "eth2\t00000000\t0103A8C0\t0002\t0\t0\t0\t00000000\t0\t0\t0\n"
+    "ppp0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0\n"
     "cut off\n"
 )
 RESOLV = "# a\nnameserver 127.0.0.53\nnameserver 192.168.1.5\n nameserver 10.9.9.9\nnameserver fe80::1%eth0\nsearch x\n"

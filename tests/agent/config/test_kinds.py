@@ -125,3 +125,8 @@ def test_fields() -> None:
     assert (fields["tags"].required, fields["tags"].default) == (False, ())
     assert fields["last"].default == ""
     assert fields["from"].default is UNSET
+
+
+def test_word() -> None:
+    """Bounds do not change what a value is called."""
+    assert kind_of(Annotated[int, Meta(ge=1)]).word == "whole number"

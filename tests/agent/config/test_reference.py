@@ -7,10 +7,10 @@ import pytest
 from agent.config import InstalledTypes
 from agent.config.kinds import fields_of
 from agent.config.probe import COMMON
-from agent.config.reference import main, page, probe_reference, type_rows
+from agent.config.reference import key_rows, main, page, probe_reference, type_rows
 from agent.config.schema import specs
 from probes.kit.spec import Metric, Spec
-from tests.agent.config.fakes import TYPES, WebSettings, spec
+from tests.agent.config.fakes import TYPES, PickySettings, WebSettings, spec
 
 PAGE = Path(__file__).parents[3] / "docs" / "chain-file.md"
 INSTALLED = specs(InstalledTypes())
@@ -61,6 +61,12 @@ def test_a_type_without_metrics_and_faults() -> None:
     bare = Spec(type="bare", summary="nothing", settings=WebSettings, key_help={}, faults=())
     assert "metrics" not in probe_reference(bare)
     assert "remedy)\n    none\n" in probe_reference(bare)
+
+
+def test_default_that_is_a_word() -> None:
+    """A default from an enumeration is written as in the file."""
+    rows = key_rows(fields_of(PickySettings).values())
+    assert [(row.key, row.default) for row in rows][-1] == ("stage", "connect")
 
 
 def test_page_of_a_type() -> None:

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # no stubs in the development tools
+import msgspec
 import pytest
 import yaml
 
 from agent.config import InstalledTypes
 from agent.config.document import core_value
 from agent.config.schema import schema, specs
+from probes.kit.spec import ProbeModule
 from tests.agent.config.fakes import TYPES
 
 DESIGN = (Path(__file__).parent / "design.yml").read_bytes()
@@ -65,4 +67,21 @@ def test_mistakes(old: bytes, new: bytes) -> None:
 
 def test_types_that_cannot_be_imported() -> None:
     """A type that lacks something here is left out; the others are there."""
-    assert [spec.type for spec in specs(TYPES)] == ["icmp", "http", "sync"]
+    assert [spec.type for spec in specs(TYPES)] == ["icmp", "http", "picky", "sync"]
+
+
+class OneModule(msgspec.Struct, frozen=True):
+    """A registry with a module that is no probe type."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return its one name."""
+        return ("parts",)
+
+    def load(self, name: str) -> ProbeModule | None:
+        """Find no type in it."""
+        return None
+
+
+def test_modules_that_are_no_type() -> None:
+    """A module of the probes package without a specification is no type."""
+    assert specs(OneModule()) == ()
