@@ -9,7 +9,6 @@ by the clock of the reply's own Date header where it has one, so that our clock 
 """
 
 import asyncio
-import hashlib
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -228,11 +227,11 @@ def _by_age(age: float, settings: Settings, values: dict[str, float]) -> Result:
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """A token, the boot time until which it is used, and the digest of the secret that got it."""
+    """A token, the boot time until which it is used, and the secret that got it."""
 
     bearer: Secret
     until: float
-    digest: bytes
+    secret: Secret
 
 
 class _Away(msgspec.Struct, frozen=True, kw_only=True):
@@ -322,9 +321,8 @@ class EntraRunner:
     async def _bearer(self, call: _Call) -> Secret | Blind:
         """Return the kept token while it lives and the secret file is the same, else a new one."""
         began = self._kit.clock.boot()
-        digest = hashlib.sha256(call.secret.reveal().encode()).digest()
         kept = self._tokens.get(call.key)
-        if kept is not None and began < kept.until and kept.digest == digest:
+        if kept is not None and began < kept.until and kept.secret == call.secret:
             return kept.bearer
         self._tokens.pop(call.key, None)
         settings = call.settings
@@ -338,7 +336,9 @@ class EntraRunner:
         call.phases["token"] = ended - began
         if isinstance(token, Blind):
             return token
-        self._tokens[call.key] = _Kept(bearer=token.bearer, until=ended + token.seconds - RENEW_SECONDS, digest=digest)
+        self._tokens[call.key] = _Kept(
+            bearer=token.bearer, until=ended + token.seconds - RENEW_SECONDS, secret=call.secret
+        )
         return token.bearer
 
     async def _exchange(self, call: _Call, request: Request) -> Reply:
