@@ -90,12 +90,14 @@ class Window(NamedTuple):
     """Unanimous evidence of one vantage, with what the others' evidence of that time clears.
 
     `failing` maps probe keys to accused roles; `clearing` maps probe keys (and `vantage>self`) to
-    cleared roles, own and peers' alike.
+    cleared roles, own and peers' alike. `begun` is when the last attempt of its first round
+    started (UTC epoch seconds; 0 for slow sources alone).
     """
 
     vantage: str
     failing: Mapping[str, frozenset[int]]
     clearing: Mapping[str, frozenset[int]]
+    begun: float = 0.0
 
 
 class History:
@@ -196,7 +198,7 @@ class History:
             for other in self.rounds:
                 if other != vantage:
                     clearing.update(self.clearing(other, start, end))
-        return Window(vantage, failing, clearing)
+        return Window(vantage, failing, clearing, chosen[0].end if chosen else 0.0)
 
     def _fullest(
         self, vantage: str, rounds: Sequence[Round]

@@ -63,7 +63,7 @@ class Engine:
         transitions = self.book.monitors(now)
         windows = self._settled(self.history.windows(now))
         if any(window.failing for window in windows):
-            transitions += self.book.findings(self.prover.findings(windows), now)
+            transitions += self.book.findings(self.prover.findings(windows), self._current(windows), now)
         return (*transitions, *self.book.suspicions(now), *self.book.settle(now))
 
     def _settled(self, windows: tuple[Window, ...]) -> tuple[Window, ...]:
@@ -76,6 +76,16 @@ class Engine:
             failing = {k: accused for k, accused in window.failing.items() if self._ripe(k, window, growing)}
             kept.append(window._replace(failing=failing))
         return tuple(kept)
+
+    def _current(self, windows: Sequence[Window]) -> frozenset[str]:
+        """Return the failing probes whose present bad run is the window's, not a later one."""
+        since = {key: track.bad_since for key, track in self.memory.tracks.items()}
+        return frozenset(
+            key
+            for window in windows
+            for key in window.failing
+            if (bad := since.get(key)) is not None and (bad <= window.begun or self.model.probes[key].pace is Pace.OWN)
+        )
 
     def _growing(self, vantage: str) -> Iterator[frozenset[str]]:
         """Yield the paths, without their home, of probes on their way to a unanimous window."""

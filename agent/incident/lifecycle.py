@@ -44,8 +44,8 @@ class Book:
 
     @property
     def confirmed_probes(self) -> frozenset[str]:
-        """Return the probes that belong to an incident already confirmed."""
-        return frozenset(k for i in self.open.values() if i.state is not State.SUSPECTED for k in i.faults)
+        """Return the probes of incidents that are confirmed and go on."""
+        return frozenset(k for i in self.open.values() if i.state is State.CONFIRMED for k in i.faults)
 
     def ordered(self) -> tuple[Incident, ...]:
         """Return the open incidents, oldest first."""
@@ -99,7 +99,7 @@ class Book:
         """Open a suspicion for failing probes that no incident holds; dismiss those that passed."""
         passed = [i for i in self.open.values() if i.state is State.SUSPECTED and self._bad_since(i.faults) is None]
         made = [self._enter(Event.DISMISSED, incident, now, incident) for incident in passed]
-        held = {k for i in self.open.values() for k in i.faults}
+        held = {k for i in self.open.values() if i.state is not State.RECOVERING for k in i.faults}
         for key, track in self.memory.tracks.items():
             if track.bad_since is not None and key not in held and not key.endswith(f">{SELF}"):
                 made += self._suspect(key, track.bad_since, now)
@@ -111,7 +111,7 @@ class Book:
         What a confirmed incident explains is no suspicion of its own.
         """
         segments, owners = self._accusable(key)
-        told = [i for i in self.open.values() if i.state is not State.SUSPECTED and i.kind is not Kind.MONITOR]
+        told = [i for i in self.open.values() if i.state is State.CONFIRMED and i.kind is not Kind.MONITOR]
         if any(set(segments) & set(i.segments) for i in told):
             return ()
         for incident in self.open.values():
@@ -151,14 +151,21 @@ class Book:
 
     # -- confirmation ---------------------------------------------------------------------------
 
-    def findings(self, found: Sequence[Finding], now: float) -> tuple[Transition, ...]:
-        """Enter what a window proved: strongest findings first, each into at most one incident."""
+    def findings(self, found: Sequence[Finding], current: frozenset[str], now: float) -> tuple[Transition, ...]:
+        """Enter what a window proved: strongest findings first, each into at most one incident.
+
+        `current` are the probes that fail up to now in the same run. A finding without any of them
+        speaks of what is over: it may strengthen an open incident and opens none.
+        """
         made: list[Transition] = []
         claimed: set[str] = set()
         for finding in sorted(found, key=lambda f: -_KIND_STRENGTH[f.kind]):
             if finding.kind is not Kind.ATTRIBUTED and self._absorbed(finding):
                 continue
             incident = self._match(finding, claimed)
+            if current.isdisjoint(finding.failing):
+                made += self._strengthen(incident, finding, now) if incident else ()
+                continue
             made += self._confirm(incident, finding, now) if incident else self._new(finding, now)
             name = made[-1].incident.id if incident is None else incident.id
             claimed.add(name)
@@ -167,8 +174,8 @@ class Book:
 
     def _absorbed(self, finding: Finding) -> bool:
         """Return whether attributed incidents hold all probes of a weaker finding: it says nothing new."""
-        held = {k for i in self.open.values() if i.kind is Kind.ATTRIBUTED for k in i.faults}
-        return set(finding.failing) <= held
+        named = (i for i in self.open.values() if i.kind is Kind.ATTRIBUTED and i.state is State.CONFIRMED)
+        return set(finding.failing) <= {k for i in named for k in i.faults}
 
     def _match(self, finding: Finding, claimed: set[str]) -> Incident | None:
         """Return the open incident that `finding` speaks of, if any."""
@@ -218,7 +225,7 @@ class Book:
         )
 
     def _confirm(self, incident: Incident, finding: Finding, now: float) -> tuple[Transition, ...]:
-        """Confirm a suspicion, or let a stronger finding change a confirmed incident."""
+        """Confirm a suspicion, bring a recovering incident back, or add to a confirmed one."""
         if incident.state is State.SUSPECTED:
             opened = self._bad_since(finding.failing)
             fresh = msgspec.structs.replace(
@@ -229,6 +236,15 @@ class Book:
                 opened=incident.opened if opened is None else opened,
             )
             return (self._enter(Event.CONFIRMED, self._told(fresh, finding), now, incident),)
+        if incident.state is State.RECOVERING:
+            back = msgspec.structs.replace(incident, state=State.CONFIRMED, recovered=None)
+            return (self._enter(Event.RELAPSED, back, now, incident), *self._confirm(back, finding, now))
+        return self._strengthen(incident, finding, now)
+
+    def _strengthen(self, incident: Incident, finding: Finding, now: float) -> tuple[Transition, ...]:
+        """Let a finding add to a confirmed incident; what it told before is never taken back."""
+        if incident.state is State.SUSPECTED:
+            return ()
         if self._stronger(finding, incident):
             changed = self._told(incident, finding)
         else:
@@ -268,14 +284,15 @@ class Book:
     def monitors(self, now: float) -> tuple[Transition, ...]:
         """Open an incident for every vantage whose self-check failed: it cannot look."""
         made = []
-        for vantage, home in self.model.home.items():
-            key = f"{vantage}>{SELF}"
-            track = self.memory.tracks.get(key)
-            held = any(i.vantage == vantage and i.kind is Kind.MONITOR for i in self.open.values())
-            if track is None or track.bad_since is None or held:
+        held = {i.vantage for i in self.open.values() if i.kind is Kind.MONITOR}
+        blinded, self.memory.blinded = self.memory.blinded, {}
+        for key, since in blinded.items():
+            vantage = key.partition(">")[0]
+            home = self.model.home[vantage]
+            if vantage in held:
                 continue
             incident = Incident(
-                id=self._identify(track.bad_since, [home]),
+                id=self._identify(since, [home]),
                 state=State.CONFIRMED,
                 kind=Kind.MONITOR,
                 segments=(home,),
@@ -284,7 +301,7 @@ class Book:
                 vantage=vantage,
                 support=Support(failing=(key,)),
                 faults=self._faults([key]),
-                opened=track.bad_since,
+                opened=since,
                 confirmed=now,
             )
             made.append(self._enter(Event.CONFIRMED, incident, now))
@@ -293,7 +310,11 @@ class Book:
     # -- recovery -------------------------------------------------------------------------------
 
     def settle(self, now: float) -> tuple[Transition, ...]:
-        """Move confirmed incidents to recovering, back, or to their end."""
+        """Move confirmed incidents to recovering and to their end.
+
+        A probe that fails again while its incident recovers is a new suspicion: only a finding of
+        the same cause makes it a relapse, and another cause ends the incident where it recovered.
+        """
         made: list[Transition] = []
         for incident in tuple(self.open.values()):
             if incident.state is not State.SUSPECTED:
@@ -312,16 +333,21 @@ class Book:
             good_until = min(self.memory.tracks[k].time + self.memory.holds(k) for k in heard)
             made: tuple[Transition, ...] = ()
             if incident.state is State.CONFIRMED:
-                recovering = msgspec.structs.replace(incident, state=State.RECOVERING)
+                recovering = msgspec.structs.replace(incident, state=State.RECOVERING, recovered=good_from)
                 made = (self._enter(Event.RECOVERING, recovering, now, incident),)
                 incident = recovering
             if good_until - good_from >= GOOD_SECONDS:
                 made += self._close(incident, good_from, now)
             return made
-        if incident.state is State.RECOVERING and self._bad_since(heard) is not None:
-            back = msgspec.structs.replace(incident, state=State.CONFIRMED)
-            return (self._enter(Event.RELAPSED, back, now, incident),)
+        if incident.recovered is not None and self._explained_otherwise(incident):
+            return self._close(incident, incident.recovered, now)
         return ()
+
+    def _explained_otherwise(self, incident: Incident) -> bool:
+        """Return whether a recovered incident's probes fail again, but by another confirmed cause."""
+        failing = {k for k in incident.faults if self._bad_since([k]) is not None}
+        others = (i for i in self.open.values() if i.id != incident.id and i.state is State.CONFIRMED)
+        return bool(failing) and failing <= {k for i in others for k in i.faults}
 
     def _close(self, incident: Incident, closed: float, now: float) -> tuple[Transition, ...]:
         ended = msgspec.structs.replace(incident, state=State.CLOSED, closed=closed)

@@ -36,6 +36,8 @@ class Memory:
         self.model = model
         self.tracks = {k: t for k, t in tracks.items() if k in model.probes or k in selves}
         self.proven: dict[str, float] = {}
+        # Self-checks that failed since anybody asked, even if they pass again by now.
+        self.blinded: dict[str, float] = {}
         self.cadence = {
             p.key: Cadence(interval=p.interval, timeout=p.timeout) for p in model.probes.values() if p.service
         }
@@ -61,6 +63,8 @@ class Memory:
             case Outcome.FAILED if self._counts(observation):
                 track.bad_since = time if track.bad_since is None else track.bad_since
                 track.good_since, track.fault = None, _fault(observation)
+                if observation.probe == SELF:
+                    self.blinded.setdefault(key, time)
             case _:
                 track.good_since = None
 

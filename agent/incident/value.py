@@ -22,7 +22,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     `parties` is what is proven: exactly one when attributed, else empty. `candidates` are all that
     remain possible. `standing`, `rests_on` and `margin` speak of attributed incidents only (None,
     empty, None otherwise). `faults` maps each failing probe to its last `stage/fault`. `mover` is
-    the party whose move it is, never evidence of fault. Times are UTC epoch seconds.
+    the party whose move it is, never evidence of fault. Times are UTC epoch seconds; `recovered` is
+    the first good observation of an incident that is recovering.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     vantage: str | None = None
     opened: float
     confirmed: float | None = None
+    recovered: float | None = None
     closed: float | None = None
 
     @property

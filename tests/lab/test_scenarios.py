@@ -74,7 +74,7 @@ def scenario(name: str, pace: Pace, folder: Path) -> None:
     assert fault.cloud is not None
     assert fault.both is not None
     guilty = {fault.both.party} - {None}
-    with Lab.up(unique_name(name), pace=pace) as lab, Agents(lab) as agents:
+    with Lab.up(unique_name("s"), pace=pace) as lab, Agents(lab) as agents:
         agents.wait_healthy()
         time.sleep(pace.spacing * 6)  # a window of passes for every probe
         lab.break_(name)

@@ -84,6 +84,21 @@ def test_a_relapse_stays_one_incident() -> None:
     assert len({t.incident.id for t in made if t.incident.confirmed}) == 1
 
 
+def test_another_fault_during_recovery() -> None:
+    """A recovered incident ends where it recovered when its probes fail again by another cause."""
+    chain = lab_chain()
+    app = {"erp": "r", "erp-local": "r"}
+    engine = Engine(chain)
+    made = run(engine, record(chain, [(6, {}), (8, app), (3, {}), (8, CUT)]))
+    confirmed = [t.incident for t in made if t.event is Event.CONFIRMED]
+    assert [i.parties for i in confirmed] == [("incumbent",), ("carrier",)]
+    (closed,) = [t.incident for t in made if t.event is Event.CLOSED]
+    assert closed.id == confirmed[0].id
+    assert closed.closed is not None
+    assert START + 14 <= closed.closed < START + 15
+    assert the(engine).parties == ("carrier",)
+
+
 def test_two_proven_faults_are_two_incidents() -> None:
     """A cut near cable and a stopped application that the other vantage sees are told apart."""
     chain = lab_chain()
@@ -167,6 +182,18 @@ def test_a_suspended_vantage_is_a_monitor_incident() -> None:
     assert events(made) == ["confirmed", "recovering", "closed"]
     assert made[0].incident.kind is Kind.MONITOR
     assert made[0].incident.vantage == "cloud"
+
+
+def test_a_blind_moment_within_a_batch() -> None:
+    """A self-check that failed and passed again between two evaluations still opens its incident."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    observations = record(chain, [(6, {}), (1, {"onprem>self": "s"}), (2, {})])
+    for one in observations:
+        engine.observe(one)
+    made = engine.evaluate(observations[-1].time)
+    assert events(made) == ["confirmed", "recovering"]
+    assert made[0].incident.vantage == "onprem"
 
 
 def test_strangers_are_ignored() -> None:
