@@ -58,10 +58,10 @@ def test_the_rules_pass_their_unit_tests() -> None:
     """The tool accepts the example, the rules and their tests; every alert has a test."""
     subprocess.run(["promtool", "check", "config", PROMETHEUS / "prometheus.yml"], capture_output=True, check=True)
     told = subprocess.run(
-        ["promtool", "test", "rules", PROMETHEUS / "demarc.rules.test.yml"], capture_output=True, text=True, check=False
+        ["promtool", "test", "rules", PROMETHEUS / "demarc.test.yml"], capture_output=True, text=True, check=False
     )
     assert told.returncode == 0, told.stdout + told.stderr
-    tested = set(re.findall(r"alertname: (\w+)", (PROMETHEUS / "demarc.rules.test.yml").read_text()))
+    tested = set(re.findall(r"alertname: (\w+)", (PROMETHEUS / "demarc.test.yml").read_text()))
     assert tested == {rule["alert"] for rule in rules()}
 
 

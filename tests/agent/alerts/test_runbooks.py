@@ -1,0 +1,42 @@
+"""Every alert has a runbook, and every metric and command that a runbook names exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agent.alerts.message import ALERTNAME, RUNBOOKS
+from agent.cli.main import COMMANDS
+from agent.metrics.families import FAMILIES
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "docs" / "runbooks"
+PAGES = sorted(FOLDER.glob("*.md"))
+RULES = ROOT / "deploy" / "prometheus" / "demarc.rules.yml"
+METRICS = {family.name for family in FAMILIES}
+
+
+def alerts() -> dict[str, str]:
+    """Return the runbook address of every alert of the rules."""
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return {rule["alert"]: rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"]}
+
+
+def test_every_alert_has_a_runbook() -> None:
+    """Rules, the agent's own alert and the folder name the same alerts, at one address."""
+    assert {page.stem for page in PAGES} == set(alerts())
+    assert alerts() == {name: RUNBOOKS + name for name in alerts()}
+    assert ALERTNAME in alerts()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_runbook_names_what_exists(page: Path) -> None:
+    """Metrics are families, commands are in the command table, other alerts have pages; no word of blame."""
+    text = page.read_text()
+    assert text.startswith(f"# {page.stem}\n")
+    assert all(part in text for part in ("## What it means", "## Good to know", "## What to do"))
+    assert set(re.findall(r"\bdemarc_\w+", text)) <= METRICS
+    assert {match for match in re.findall(r"`demarc ([a-z]+)", text)} <= set(COMMANDS)
+    assert set(re.findall(r"\bDemarc[A-Z]\w+", text)) <= set(alerts())
+    assert not re.search(r"blame|guilt|liable|schuld|toerekenbaar|aansprakelijk", text, re.IGNORECASE)

@@ -1,0 +1,36 @@
+"""docs/metrics.md is what the tables say, and the tables keep Prometheus' habits."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from agent.config import InstalledTypes
+from agent.config.schema import specs
+from agent.metrics.exposition import extra_name
+from agent.metrics.families import FAMILIES, Family, FamilyKind
+from agent.metrics.reference import page
+
+PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
+
+
+def test_the_committed_page_is_current() -> None:
+    """The committed page is what `python -m agent.metrics.reference docs/metrics.md` writes."""
+    assert PAGE.read_text(encoding="utf-8") == page(specs(InstalledTypes()))
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_names(family: Family) -> None:
+    """One prefix, `_total` on counters only, no label that target labels take, no `_created`."""
+    assert re.fullmatch(r"demarc_[a-z_]+", family.name)
+    assert family.name.endswith("_total") is (family.kind is FamilyKind.COUNTER)
+    assert not {"service", "owner", "instance", "job"} & set(family.labels)
+    assert bool(family.bounds) is (family.kind is FamilyKind.HISTOGRAM)
+    assert family.help.endswith(".")
+
+
+def test_no_name_stands_twice() -> None:
+    """Families and the metrics of all probe types have different names."""
+    names = [family.name for family in FAMILIES]
+    names += [extra_name(metric) for spec in specs(InstalledTypes()) for metric in spec.metrics]
+    assert len(names) == len(set(names))
