@@ -6,7 +6,7 @@ synchronisation is known to beta only, and a token is honoured only if this tena
 """
 
 from datetime import UTC, datetime
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from lab.microsoft.exchange import Header, Reply, Request, Tenant, html_reply, json_reply, request_ids
 from lab.microsoft.state import State
@@ -70,8 +70,8 @@ PROPERTIES = {
 
 def organisation(request: Request, state: State, tenant: Tenant, now: float) -> Reply:
     """Return Graph's reply: the organisation to a bearer of ours, else the documented error."""
-    url = urlsplit(request.target)
-    version, _, resource = url.path.strip("/").partition("/")
+    path, _, query = request.target.partition("?")
+    version, _, resource = path.strip("/").partition("/")
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or tenant.tokens.get(bearer, 0.0) <= now:
         text = "Access token validation failure." if bearer else "Access token is empty."
@@ -82,7 +82,7 @@ def organisation(request: Request, state: State, tenant: Tenant, now: float) -> 
         text = f"Resource not found for the segment '{resource.partition('/')[0]}'."
         return refuse(400, "BadRequest", text, request, now)
     known = PROPERTIES[version]
-    selected = parse_qs(url.query).get("$select", [",".join(known)])[0].split(",")
+    selected = parse_qs(query).get("$select", [",".join(known)])[0].split(",")
     for name in selected:
         if name not in known:
             text = f"Could not find a property named '{name}' on type 'microsoft.graph.organization'."

@@ -8,7 +8,7 @@ import hmac
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from lab.microsoft.exchange import TOKEN_SECONDS, Reply, Request, Tenant, html_reply, json_reply
 from lab.microsoft.state import State
@@ -34,8 +34,8 @@ REFUSALS = {
         401,
         "invalid_client",
         (
-            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not "
-            "the client secret ID, for a secret added to app '{app}'."
+            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "
+            "not the client secret ID, for a secret added to app '{app}'."
         ),
     ),
     7000222: (401, "invalid_client", "The provided client secret keys for app '{app}' are expired."),
@@ -60,7 +60,7 @@ def broken(mode: str, state: State, now: float) -> Reply | None:
 def token(request: Request, state: State, tenant: Tenant, now: float) -> Reply:
     """Return the token endpoint's reply to a client-credentials request."""
     form = {name: values[0] for name, values in parse_qs(request.body.decode("utf-8", "replace")).items()}
-    named = urlsplit(request.target).path.strip("/").partition("/")[0]
+    named = request.target.partition("?")[0].strip("/").partition("/")[0]
     if named != tenant.id:
         code: int | None = 90002
     elif request.method != "POST":

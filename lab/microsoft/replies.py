@@ -1,7 +1,6 @@
 """Which half of Microsoft answers a request, and in which mood; `now` is an argument."""
 
 from email.utils import formatdate
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -12,7 +11,7 @@ from lab.microsoft.state import State
 
 def answer(request: Request, state: State, tenant: Tenant, now: float) -> Reply:
     """Return the reply to `request` at `now` (UTC epoch seconds)."""
-    path = urlsplit(request.target).path
+    path = request.target.partition("?")[0]
     mood = "ok"
     if path == "/healthz":
         reply = Reply(status=200, body=b"ok\n", headers=(("Content-Type", "text/plain"),))
