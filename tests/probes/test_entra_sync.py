@@ -1,6 +1,8 @@
 """entra_sync, pure: what Graph's answer says of the last synchronisation, and which settings hold."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from probes.entra_sync import SPEC, Settings, flow, judge
 from probes.kit.https_exchange import Reply
+from probes.kit.microsoft import AADSTS
 from probes.kit.result import Outcome, Result, Stage
 from probes.kit.spec import Duration, Evidence, Pace
 
@@ -166,3 +169,10 @@ def test_every_key_is_documented() -> None:
     """The reference explains each key; the type confirms at its own pace and proves a state only."""
     assert set(SPEC.key_help) == set(Settings.__struct_fields__)
     assert (SPEC.evidence, SPEC.pace) == (Evidence.STATE, Pace.OWN)
+
+
+def test_the_guide_explains_every_fault() -> None:
+    """docs/entra.md speaks of each fault of the table, and of no code that we do not know."""
+    guide = (Path(__file__).parents[2] / "docs" / "entra.md").read_text()
+    assert [name for name in DECLARED if f"`{name}`" not in guide] == []
+    assert {int(code) for code in re.findall(r"AADSTS(\d+)", guide)} <= set(AADSTS)
