@@ -48,7 +48,7 @@ def told(incident: IncidentAnswer, language: str) -> str:
     """Return one incident: headline, facts, sentences."""
     kind, state = term("kind", incident.kind, language), term("state", incident.state, language)
     facts = f"{incident.id} · {kind} · "
-    lines = [bold(incident.summary), facts + marked(incident.state, state), ""]
+    lines = [bold(wrapped(incident.summary)), facts + marked(incident.state, state), ""]
     lines += [wrapped(text, "  ") for text in incident.sentences]
     lines += [
         "",

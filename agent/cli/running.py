@@ -70,7 +70,7 @@ def ask(path: Path, resource: str, **query: str) -> bytes:
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise _trouble(path, error) from error
+        raise trouble(path, error) from error
     finally:
         connection.close()
     if response.status != http.client.OK:
@@ -78,7 +78,7 @@ def ask(path: Path, resource: str, **query: str) -> bytes:
     return body
 
 
-def _trouble(path: Path, error: Exception) -> Refusal:
+def trouble(path: Path, error: Exception) -> Refusal:
     """Return what an exception of the connection means here."""
     match error:
         case FileNotFoundError():

@@ -1,6 +1,7 @@
 """`demarc status`: the running agent's view of the chain, for people or for programs."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -8,15 +9,13 @@ from zoneinfo import ZoneInfo
 import click
 import msgspec
 
-from agent.cli.running import ask, find_socket
+from agent.cli.running import Refusal, ask, find_socket
 from agent.cli.terminal import bold, cut, marked, width, wrapped
 from agent.web.answers import ProbeAnswer, SegmentAnswer, StatusAnswer
 from agent.words import term
 from agent.words.terms import fault_words
 
 WATCH_SECONDS = 1.0
-# An agent renews its picture at least once a second; the page uses the same bound.
-STALE_SECONDS = 5.0
 CLEAR = "\x1b[H\x1b[J"  # ECMA-48: cursor home, erase to the end
 
 
@@ -33,16 +32,29 @@ def command(*, path: Path | None, config_file: Path | None, style: str, language
     right to ask it.
     """
     place = find_socket(path, config_file)
-    while True:
-        body = ask(place, "status", lang=language)
-        if style == "json":
-            click.echo(msgspec.json.format(body))
-        else:
-            text = report(msgspec.json.decode(body, type=StatusAnswer), language)
-            click.echo((CLEAR if watch else "") + text)
-        if not watch:
-            return
-        time.sleep(WATCH_SECONDS)
+    if not watch:
+        click.echo(_shown(place, style, language))
+        return
+    with suppress(KeyboardInterrupt):
+        while True:
+            click.echo(CLEAR + watched(place, style, language))
+            time.sleep(WATCH_SECONDS)
+
+
+def _shown(place: Path, style: str, language: str) -> str:
+    """Return the agent's answer as it is printed."""
+    body = ask(place, "status", lang=language)
+    if style == "json":
+        return msgspec.json.format(body).decode()
+    return report(msgspec.json.decode(body, type=StatusAnswer), language)
+
+
+def watched(place: Path, style: str, language: str) -> str:
+    """Return the answer, or why there is none: who watches also watches the agent's restart."""
+    try:
+        return _shown(place, style, language)
+    except Refusal as refusal:
+        return marked("failed", refusal.message)
 
 
 def report(status: StatusAnswer, language: str) -> str:

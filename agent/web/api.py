@@ -76,9 +76,9 @@ def routes(
             limit = _number(request, "limit", LIMIT_DEFAULT, 1, LIMIT_MOST)
         except Problem as problem:
             return _refusal(problem)
-        found, chain = whole_rounds(get_observations(since), limit), get_snapshot().chain
+        found, snapshot = whole_rounds(get_observations(since), limit), get_snapshot()
         body = await asyncio.to_thread(lambda: b"".join(encode(o) + b"\n" for o in found))
-        headers = {**_HEADERS, "demarc-chain": chain.hash, "demarc-vantage": get_snapshot().vantage}
+        headers = {**_HEADERS, "demarc-chain": snapshot.chain.hash, "demarc-vantage": snapshot.vantage}
         return Response(body, media_type="application/jsonl", headers=headers)
 
     async def nothing(request: Request) -> Response:

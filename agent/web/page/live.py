@@ -6,7 +6,7 @@ never delays a probe; the number of readers is bounded.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 
@@ -21,10 +21,9 @@ SLOW = {"probes": 3, "peers": 3}
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """One rendered picture; `at` is its moment as HTML."""
+    """One rendered picture; `rendered` in UTC epoch seconds, `at` its moment as HTML."""
 
-    source: Snapshot
-    second: int
+    rendered: float
     at: str
     parts: dict[str, str]
 
@@ -61,7 +60,7 @@ class Live:
         """Tell whether another reader would be one too many."""
         return self.readers >= READERS
 
-    async def messages(self, language: str) -> AsyncIterator[bytes]:
+    async def messages(self, language: str) -> AsyncGenerator[bytes, None]:
         """Give the stream of one reader: first the whole page, then what changed, for ever."""
         self.readers += 1
         sent: dict[str, str] = {}
@@ -83,12 +82,12 @@ class Live:
             self.readers -= 1
 
     async def _moment(self, language: str) -> Moment:
-        """Return the present picture, rendered once for all who ask in the same second."""
+        """Return the present picture, rendered once for all who ask within half a tick."""
         async with self._rendering.setdefault(language, asyncio.Lock()):
-            snapshot, now = self._get_snapshot(), self._wall()
-            latest = self._latest.get(language)
-            if latest is None or latest.source is not snapshot or latest.second != int(now):
-                latest = await asyncio.to_thread(_render, snapshot, now, language)
+            now, latest = self._wall(), self._latest.get(language)
+            # A clock that was set back must not freeze the picture.
+            if latest is None or not 0 <= now - latest.rendered < self._tick_seconds / 2:
+                latest = await asyncio.to_thread(_render, self._get_snapshot(), now, language)
                 self._latest[language] = latest
             return latest
 
@@ -96,4 +95,4 @@ class Live:
 def _render(snapshot: Snapshot, now: float, language: str) -> Moment:
     view = View(snapshot=snapshot, now=now, language=language)
     at = str(clock(view, snapshot.at))
-    return Moment(source=snapshot, second=int(now), at=at, parts=parts(snapshot, now, language))
+    return Moment(rendered=now, at=at, parts=parts(snapshot, now, language))

@@ -1,0 +1,406 @@
+"""The status page: what it says, that it escapes, its size and its headers."""
+
+import re
+import time
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.snapshot import PeerNow, Recording, Snapshot
+from agent.web.page import routes
+from agent.web.page.document import PARTS, Assets, document, parts
+from agent.web.page.labels import LABELS, Labels
+from agent.web.page.markup import Markup, el, joined, text
+from agent.web.page.measurements import ROWS, duration
+from agent.web.page.site import preferred
+from agent.words import LANGUAGES
+from probes.kit.result import Stage
+from tests.agent import samples
+from tests.agent.asgi import Reply, get
+from tests.agent.samples import NOW, SNAPSHOTS
+
+ASSETS = Assets(style="/s.css", script="/s.js", favicon="/f.svg")
+FORBIDDEN = re.compile(r"blame|guilt|liab|schuld|toerekenbaar|aansprakelijk", re.IGNORECASE)
+VOID = {"link", "meta", "path", "circle"}
+
+
+class Outline(HTMLParser):
+    """Checks that tags nest, and collects ids, headings, classes and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.headings: list[int] = []
+        self.text: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a start tag."""
+        self.attributes += [(name, value or "") for name, value in attrs]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An SVG shape that closes itself."""
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the innermost element, which must be this one."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Note text."""
+        self.text.append(data)
+
+
+def outline(html: str) -> Outline:
+    """Return the page's outline."""
+    parser = Outline()
+    parser.feed(html)
+    parser.close()
+    return parser
+
+
+def page(snapshot: Snapshot, language: str = "en", now: float = NOW + 0.5) -> str:
+    """Return the whole page."""
+    return document(snapshot, now, language, ASSETS, "v1")
+
+
+def words(snapshot: Snapshot, part: str | None = None, language: str = "en", now: float = NOW + 0.5) -> str:
+    """Return the text that a reader sees, of the page or a part of it."""
+    html = page(snapshot, language, now) if part is None else parts(snapshot, now, language)[part]
+    return " ".join(" ".join(outline(html).text).split())
+
+
+@pytest.mark.parametrize("name", SNAPSHOTS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_sample_gives_sound_html(name: str, language: str) -> None:
+    """Tags nest, ids are unique, headings skip no level, nothing is inline, no forbidden word."""
+    html = page(SNAPSHOTS[name], language)
+    found = outline(html)
+    assert found.open == []
+    assert len(set(found.ids)) == len(found.ids)
+    assert found.headings[0] == 1
+    assert all(later - before <= 1 for before, later in zip(found.headings, found.headings[1:], strict=False))
+    assert not [name for name, _ in found.attributes if name == "style" or name.startswith("on")]
+    assert not FORBIDDEN.search(html)
+    assert "{" not in " ".join(found.text)
+
+
+@pytest.mark.parametrize("name", SNAPSHOTS)
+def test_state_is_never_colour_alone(name: str) -> None:
+    """Each state has a picture and a word."""
+    for state in re.findall(r'<span class="state [^"]*">(.*?)</span>', page(SNAPSHOTS[name])):
+        assert re.fullmatch(r'<svg class="icon" aria-hidden="true"><use href="#i-\w+"></use></svg>[^<]+', state)
+
+
+def test_the_page_for_forty_segments_is_small_and_quick() -> None:
+    """Below 100 kB; below 20 ms at best of five, which this machine's other work cannot spoil."""
+    took = []
+    for _ in range(5):
+        before = time.perf_counter()
+        html = page(SNAPSHOTS["large"])
+        took.append(time.perf_counter() - before)
+    assert len(html.encode()) < 100_000
+    assert min(took) < 0.020
+
+
+HEADLINES = {
+    "healthy": "The whole chain works",
+    "carrier": "1 open incident: ERP and HR self-service down",
+    "suspected": "A suspected disturbance is being confirmed",
+    "monitor": "1 open incident",
+    "contradiction": "1 open incident",
+    "stopped": "The whole chain works",
+    "unverified": "No disturbance found; not measured yet: onprem-fw, erp-app and onprem-host",
+}
+
+
+@pytest.mark.parametrize("name", HEADLINES)
+def test_headline(name: str) -> None:
+    """The first line says how it stands; what is not measured is never told as working."""
+    assert words(SNAPSHOTS[name], "headline").startswith(HEADLINES[name] + " Seen from")
+
+
+def test_two_incidents_are_counted() -> None:
+    """Several open incidents are counted, confirmed ones first."""
+    both = msgspec.structs.replace(
+        SNAPSHOTS["suspected"], incidents=(samples.APPLICATION, samples.CARRIER, samples.VPN)
+    )
+    assert words(both, "headline").startswith("2 open incidents")
+    assert words(both, "headline", "nl").startswith("2 open incidenten")
+    assert words(both, "incidents").index("vpn fails") < words(both, "incidents").index("Suspected")
+
+
+BANNERS = {
+    "stopped": [
+        "The ledger has stopped recording (database or disk is full).",
+        "onprem works with another chain file.",
+    ],
+    "monitor": ["A measuring point cannot measure. Measuring point cloud cannot measure."],
+    "healthy": [],
+}
+
+
+@pytest.mark.parametrize("name", BANNERS)
+def test_banners(name: str) -> None:
+    """What must not be overlooked stands in a banner, and only that."""
+    shown = words(SNAPSHOTS[name], "banners")
+    assert all(text in shown for text in BANNERS[name])
+    assert bool(shown) is bool(BANNERS[name])
+
+
+def test_store_banner() -> None:
+    """A stopped observation store is as loud."""
+    stopped = msgspec.structs.replace(samples.HEALTHY, recording=Recording(store=False))
+    assert "Measurements are no longer being stored." in words(stopped, "banners")
+
+
+def test_an_old_picture_says_so() -> None:
+    """A snapshot that is not renewed is neither shown as working nor as current."""
+    later = NOW + 60
+    assert "This picture is old." in words(samples.HEALTHY, "banners", now=later)
+    assert words(samples.HEALTHY, "headline", now=later).startswith("This picture is old")
+    assert "This picture is old" not in words(samples.HEALTHY, now=NOW + 4)
+
+
+def test_an_incident_card_has_sentences_and_facts() -> None:
+    """Kind, party, standing, since, whose move and whom to ring stand on the card."""
+    card = words(SNAPSHOTS["carrier"], "incidents")
+    for expected in (
+        "carrier (GlasNet) fails; affects ERP and HR self-service",
+        "confirmed attributed to one party",
+        "what remains is carrier, owned by GlasNet alone",
+        "Traced to GlasNet",
+        "Standing corroborated",
+        "Since 15:01:35",
+        "To act GlasNet +31 30 000 00 00",
+        "3f9ac2d1e07b",
+    ):
+        assert expected in card
+    assert 'href="tel:+31300000000"' in page(SNAPSHOTS["carrier"])
+    assert "Still possible GlasNet Zittende ICT" in words(SNAPSHOTS["lastmile"], "incidents")
+    assert "To act" not in words(SNAPSHOTS["suspected"], "incidents")
+    single = msgspec.structs.replace(samples.HEALTHY, incidents=(samples.SINGLE,))
+    assert "single-sided (Nieuwe MSP)" in words(single, "incidents")
+
+
+def test_an_unknown_mover_has_no_number() -> None:
+    """A party that the chain file does not know is named by its id."""
+    strange = msgspec.structs.replace(samples.CARRIER, mover="gone")
+    assert "To act gone" in words(msgspec.structs.replace(samples.HEALTHY, incidents=(strange,)), "incidents")
+
+
+def test_dutch_uses_the_vocabulary() -> None:
+    """On screen the words of the vocabulary's Dutch column stand."""
+    shown = words(SNAPSHOTS["carrier"], language="nl")
+    for word in ("demarcatielijn", "Aan zet", "afgedekt", "meetpunt", "Diensten", "onafhankelijk bevestigd"):
+        assert word in shown
+
+
+def test_the_demarcation_line_is_drawn_and_named() -> None:
+    """Each column where the owner changes has the line, with both owners in words."""
+    chain = parts(samples.HEALTHY, NOW, "en")["chain"]
+    assert chain.count('class="line"') == 4
+    assert "demarcation line: Nieuwe MSP | GlasNet" in chain
+    assert "All demarcation lines (5)" in chain
+    assert "carrier (GlasNet) | vpn (Nieuwe MSP + Zittende ICT)" in words(samples.HEALTHY, "chain")
+
+
+def test_one_colour_per_party_everywhere() -> None:
+    """A party's colour comes from its place in the chain file, in every part of the page."""
+    html = page(SNAPSHOTS["carrier"])
+    assert set(re.findall(r'<i class="dot (p-\w+)"></i>GlasNet', html)) == {"p-2"}
+    assert '<span class="band" aria-hidden="true"><i class="p-1"></i><i class="p-3"></i></span>' in html
+
+
+def test_an_unassigned_owner_is_hatched() -> None:
+    """A segment without an agreed owner has no party's colour."""
+    segment = msgspec.structs.replace(samples.CHAIN.segments["carrier"], owners=("unassigned",))
+    chain = msgspec.structs.replace(samples.CHAIN, segments={**samples.CHAIN.segments, "carrier": segment})
+    html = page(msgspec.structs.replace(samples.HEALTHY, chain=chain))
+    assert '<i class="p-none"></i>' in html
+    assert "no agreed owner" in html
+
+
+def test_measurements() -> None:
+    """A row tells outcome, reason, duration with its phases, when, since, and whether it counts yet."""
+    shown = words(SNAPSHOTS["carrier"], "probes")
+    assert "underlay ping · 203.0.113.2 failed no answer came in time 1.00 s 15:03:04 15:01:35" in shown
+    assert "36 ms resolve 0.40 ms + connect 4.3 ms + secure 10 ms + answer 22 ms" in words(samples.HEALTHY, "probes")
+    first_day = words(SNAPSHOTS["unverified"], "probes")
+    assert "no result yet" in first_day
+    assert "unverified" in first_day
+    assert "unverified" not in shown
+
+
+def test_a_result_that_is_overdue_is_late() -> None:
+    """A probe that has not come back for two intervals and its timeout is marked."""
+    assert "late" in words(samples.HEALTHY, "probes", now=NOW + 4).split()
+    assert "late" not in words(samples.HEALTHY, "probes").split()
+
+
+def test_many_probes_are_cut_but_not_the_failing_ones() -> None:
+    """A large chain shows so many rows, what fails first, and says how many are left out."""
+    probes = {f"p{i}": samples.probe(f"p{i}", "cloud", "icmp", "10.0.0.1", "cloud-host cloud-gw") for i in range(200)}
+    chain = msgspec.structs.replace(samples.CHAIN, probes=probes)
+    now = {p.key: samples.passing(p) for p in probes.values()}
+    now["cloud>p199"] = samples.failing(Stage.CONNECT, "timeout")
+    html = parts(msgspec.structs.replace(samples.HEALTHY, chain=chain, probes=now), NOW, "en")["probes"]
+    assert html.count("<tr>") == ROWS + 1
+    assert html.index("p199") < html.index(">p0<")
+    assert f"{200 - ROWS} more measurements" in html
+
+
+def test_peers() -> None:
+    """Reachability and the chain file of the other side are shown."""
+    assert "onprem reachable same chain file · last heard 15:03:04" in words(samples.HEALTHY, "peers")
+    assert "onprem not reachable chain file unknown · connection refused" in words(SNAPSHOTS["unverified"], "peers")
+    alone = msgspec.structs.replace(samples.HEALTHY, peers=())
+    assert "diagnoses alone" in words(alone, "peers")
+
+
+def test_closed_incidents_newest_first() -> None:
+    """Ended incidents fold open to their sentences."""
+    shown = words(SNAPSHOTS["carrier"], "closed")
+    assert shown.index("Ended: carrier") < shown.index("Ended: vpn")
+    assert "Lasted 1 hour and 3 minutes" in shown
+    assert "No incident has been closed recently." in words(samples.HEALTHY, "closed")
+
+
+def test_a_vantage_and_started_that_are_missing() -> None:
+    """A snapshot of a vantage that the chain no longer has still makes a page."""
+    strange = msgspec.structs.replace(samples.HEALTHY, vantage="gone", started=0.0)
+    assert "Seen from measuring point gone" in words(strange)
+    assert "Agent running" not in words(strange)
+
+
+EVIL = "<script>alert(1)</script>\"'&"
+
+
+def test_everything_from_files_and_wires_is_escaped() -> None:
+    """Names, targets, details, ids: nothing reaches the page as HTML."""
+    party = msgspec.structs.replace(samples.CHAIN.parties["carrier"], name=EVIL, contact={"phone": EVIL})
+    segment = msgspec.structs.replace(samples.CHAIN.segments["carrier"], description=EVIL)
+    service = msgspec.structs.replace(samples.CHAIN.services["erp"], name=EVIL, hours=EVIL)
+    item = msgspec.structs.replace(samples.CHAIN.probes["underlay"], target=EVIL)
+    chain = msgspec.structs.replace(
+        samples.CHAIN,
+        parties={**samples.CHAIN.parties, "carrier": party},
+        segments={**samples.CHAIN.segments, "carrier": segment},
+        services={**samples.CHAIN.services, "erp": service},
+        probes={**samples.CHAIN.probes, "underlay": item},
+        hash=EVIL,
+        effective=EVIL,
+    )
+    snapshot = msgspec.structs.replace(
+        SNAPSHOTS["carrier"],
+        chain=chain,
+        probes={"cloud>underlay": samples.failing(Stage.CONNECT, EVIL, EVIL)},
+        peers=(PeerNow(vantage=EVIL, reachable=False, same_chain=False, detail=EVIL),),
+        recording=Recording(ledger=False, detail=EVIL),
+        incidents=(msgspec.structs.replace(samples.CARRIER, id=EVIL),),
+    )
+    html = page(snapshot)
+    assert "<script>alert" not in html
+    assert "alert(1)" in html
+    assert outline(html).open == []
+
+
+@given(st.text(), st.text())
+def test_markup_escapes_any_text(content: str, value: str) -> None:
+    """Any text is content again when the element is read."""
+    html = el("p", content, title=value)
+    parser = outline(html.replace("\r", "").replace("\x00", ""))
+    clean = content.replace("\r", "").replace("\x00", "")
+    assert "".join(parser.text) == clean
+    assert parser.open == []
+
+
+def test_markup() -> None:
+    """Markup is not escaped twice; attributes follow their rules."""
+    assert text(Markup("<b>")) == "<b>"
+    assert joined("<", ["&", Markup("<i>")]) == "&lt;&amp;<i>"
+    assert el("a", "x", class_="", hidden=True, title=None, data_at="1") == '<a hidden data-at="1">x</a>'
+    assert el("meta", charset="utf-8") == '<meta charset="utf-8">'
+
+
+DURATIONS = {0.00042: "0.42 ms", 0.0041: "4.1 ms", 0.0414: "41 ms", 1.254: "1.25 s"}
+
+
+@pytest.mark.parametrize("seconds", DURATIONS)
+def test_duration(seconds: float) -> None:
+    """Durations have as many digits as are worth reading."""
+    assert duration(seconds) == DURATIONS[seconds]
+
+
+@pytest.mark.parametrize("field", Labels.__struct_fields__)
+def test_labels_fill_in_the_same(field: str) -> None:
+    """A label has the same placeholders in both languages."""
+    english, dutch = (re.findall(r"\{\w+\}", getattr(LABELS[code], field)) for code in ("en", "nl"))
+    assert sorted(english) == sorted(dutch)
+
+
+def served(path: str, **headers: str) -> Reply:
+    """GET from the page's routes."""
+    return get(routes(lambda: SNAPSHOTS["carrier"], lambda: NOW), path, **headers)
+
+
+def test_the_page_is_served_with_its_headers() -> None:
+    """No inline code may run, nothing is cached, the language is said."""
+    reply = served("/")
+    assert reply.status == 200
+    policy = reply.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert reply.headers["cache-control"] == "no-store"
+    assert reply.headers["content-language"] == "en"
+    assert all(f'id="{name}"' in reply.text for name in PARTS)
+    assert '<noscript><meta http-equiv="refresh" content="10"></noscript>' in reply.text
+    assert "<script src=" in reply.text
+
+
+LANGUAGE = {
+    ("/", "nl-NL,nl;q=0.9,en;q=0.8"): "nl",
+    ("/", "de,en;q=0.5,nl;q=0.4"): "en",
+    ("/", ""): "en",
+    ("/?lang=nl", "en"): "nl",
+    ("/?lang=en", "nl"): "en",
+}
+
+
+@pytest.mark.parametrize("case", LANGUAGE)
+def test_language_of_the_page(case: tuple[str, str]) -> None:
+    """The query decides, then the browser's wish."""
+    path, header = case
+    assert f'<html lang="{LANGUAGE[case]}">' in served(path, accept_language=header).text
+
+
+ACCEPTED = {"nl;q=0.3, en;q=0.2": "nl", "nl;q=0, en": "en", "nl;q=x": "en", "NL": "nl", "*": "en", "nl;q=0": "en"}
+
+
+@pytest.mark.parametrize("header", ACCEPTED)
+def test_accept_language(header: str) -> None:
+    """Weights are obeyed; what is not understood counts for nothing."""
+    assert preferred(header) == ACCEPTED[header]
+
+
+def test_files_are_kept_for_ever_by_their_hash() -> None:
+    """The page's files are addressed by content; another hash is served but not kept."""
+    found = re.findall(r'"(/static/[0-9a-f]{16}/([\w.]+))"', served("/").text)
+    kinds = {"page.css": "text/css", "page.js": "text/javascript", "favicon.svg": "image/svg+xml"}
+    assert {name for _, name in found} == set(kinds)
+    for path, name in found:
+        reply = served(path)
+        assert reply.status == 200
+        assert reply.headers["content-type"].startswith(kinds[name])
+        assert "immutable" in reply.headers["cache-control"]
+    assert served("/static/0/page.css").headers["cache-control"] == "no-cache"
+    assert served("/static/0/../page.py").status == 404
+    assert served("/static/0/none").status == 404
