@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.availability.fold import Availability, Cadence, Span, State, fold, merged
+from agent.availability.fold import Availability, Cadence, Span, State, covering, finish, fold, merged
 from agent.observation import Observation, encode
 from agent.store.minute import Minute, add, minute_of
 from agent.store.schema import migrate
@@ -62,9 +62,7 @@ class Tables:
         self._sources: dict[tuple[str, str], int] = {
             (vantage, probe): number for number, vantage, probe in connection.execute("SELECT * FROM source")
         }
-        self._folds: dict[str, Availability] = {}
-        self._spans: dict[str, list[Span]] = {}
-        self._catch_up()
+        self._folds, self._spans = catch_up(connection, cadences)
 
     def write(self, batch: Iterable[Observation], gap: StoreGap | None = None) -> int:
         """Write a batch in one transaction; return how many results were new."""
@@ -178,26 +176,6 @@ class Tables:
         if not self._db.execute(query, (span.stop, source, span.start, span.state)).rowcount:
             self._db.execute("INSERT OR REPLACE INTO span VALUES (?, ?, ?, ?)", (source, *span))
 
-    def _catch_up(self) -> None:
-        """Load the folds and fold the raw results that came after them."""
-        saved = dict(self._db.execute("SELECT source, value FROM fold").fetchall())
-        newest = self._db.execute("SELECT coalesce(max(time), 0) FROM observation").fetchone()[0]
-        start = newest
-        for (vantage, probe), source in self._sources.items():
-            key = f"{vantage}>{probe}"
-            if key not in self._cadences:
-                continue
-            if source in saved:
-                self._folds[key] = msgspec.json.decode(saved[source], type=Availability)
-                start = min(start, self._folds[key].held_micro)
-            else:
-                self._folds[key] = Availability()
-                start = min(start, newest - _FIRST_FOLD_MICRO)
-        for observation in read_observations(self._db, start, None) if self._folds else ():
-            known = self._folds.get(observation.key)
-            if known is not None and round(observation.time * _MICRO) > known.held_micro:
-                self._fold(observation)
-
 
 def read_observations(connection: sqlite3.Connection, start: int, stop: int | None) -> Iterator[Observation]:
     """Yield the results of [start, stop) in microseconds UTC, in order of time."""
@@ -223,6 +201,47 @@ def read_recent(
             break
         found.append(to_observation(*row))
     return tuple(reversed(found))
+
+
+def catch_up(
+    connection: sqlite3.Connection, cadences: Mapping[str, Cadence]
+) -> tuple[dict[str, Availability], dict[str, list[Span]]]:
+    """Return the folds of all known probes with a cadence, and the spans that are not written yet.
+
+    The saved folds are taken up and the raw results that came after them folded in.
+    """
+    saved = dict(connection.execute("SELECT source, value FROM fold").fetchall())
+    newest = connection.execute("SELECT coalesce(max(time), 0) FROM observation").fetchone()[0]
+    start = newest
+    folds: dict[str, Availability] = {}
+    for source, vantage, probe in connection.execute("SELECT id, vantage, probe FROM source").fetchall():
+        key = f"{vantage}>{probe}"
+        if key not in cadences:
+            continue
+        folds[key] = msgspec.json.decode(saved[source], type=Availability) if source in saved else Availability()
+        start = min(start, folds[key].held_micro if source in saved else newest - _FIRST_FOLD_MICRO)
+    spans: dict[str, list[Span]] = {}
+    for observation in read_observations(connection, start, None) if folds else ():
+        value = folds.get(observation.key)
+        if value is not None and round(observation.time * _MICRO) > value.held_micro:
+            folds[observation.key], more = fold(value, observation, cadences[observation.key])
+            spans.setdefault(observation.key, []).extend(more)
+    return folds, spans
+
+
+def read_states(path: Path, cadences: Mapping[str, Cadence], start: int, stop: int) -> dict[str, tuple[Span, ...]]:
+    """Return the state of every second of [start, stop) by probe key, up to the newest result on disk."""
+    connection = connect_reading(path)
+    try:
+        written = read_spans(connection, start, stop)
+        folds, spans = catch_up(connection, cadences)
+    finally:
+        connection.close()
+    found: dict[str, tuple[Span, ...]] = {}
+    for key, cadence in cadences.items():
+        rest = finish(folds[key], stop, cadence) if key in folds else ()
+        found[key] = covering((*written.get(key, ()), *spans.get(key, ()), *rest), start, stop)
+    return found
 
 
 def read_spans(connection: sqlite3.Connection, start: int, stop: int) -> dict[str, tuple[Span, ...]]:

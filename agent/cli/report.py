@@ -1,0 +1,170 @@
+"""`demarc report month`: the monthly service-level report, from an agent's data or a recorded file."""
+
+import sqlite3
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import TZPATH
+
+import click
+import msgspec
+
+from agent.availability.calendar import month
+from agent.availability.fold import Cadence, Span, spans_of
+from agent.clock import SystemClock
+from agent.config import ConfigError, load_chain
+from agent.incident.value import Incident
+from agent.ledger import DATABASE as LEDGER
+from agent.ledger.check import check
+from agent.ledger.history import History, read_history
+from agent.ledger.storage import StorageError
+from agent.model import Chain
+from agent.observation import Observation
+from agent.replay import BadLineError, read, replay
+from agent.report.month import LOOKBACK_SECONDS, Given, Period, month_report
+from agent.report.text import render
+from agent.report.value import Basis
+from agent.store import DATABASE as STORE
+from agent.store.tables import read_states
+
+EX_DATAERR = 65
+EX_CONFIG = 78
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group(name="report")
+def command() -> None:
+    """Write reports for contract managers."""
+
+
+@command.command(name="month")
+@click.option("--chain", "chain_file", required=True, type=_PATH, help="The chain file.")
+@click.option("--month", "text", required=True, help="The month, such as 2026-11, in the chain's local time.")
+@click.option("--data", type=_PATH, help="An agent's data directory: its observation store and ledger.")
+@click.option("--observations", type=_PATH, help="Recorded observations (JSON Lines) instead of a data directory.")
+@click.option("--ledger", "ledger_file", type=_PATH, help="The ledger that the incidents come from, if another.")
+@click.option("--until", type=int, help="Count until this UTC second instead of the month's end.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def month_command(
+    *,
+    chain_file: Path,
+    text: str,
+    data: Path | None,
+    observations: Path | None,
+    ledger_file: Path | None,
+    until: int | None,
+    form: str,
+) -> None:
+    """Write the report of one month: seconds, outages and incidents, and what they rest on."""
+    if (data is None) == (observations is None):
+        raise click.UsageError("give either --data DIRECTORY or --observations FILE")
+    try:
+        chain = load_chain(chain_file)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EX_CONFIG)
+    try:
+        start, stop = month(text, chain.timezone)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--month") from error
+    if until is None and data is not None:
+        until = int(SystemClock().wall()) // 60 * 60
+    period = Period(month=text, start=start, stop=stop, until=max(start, min(stop, until or stop)))
+    try:
+        measured = (
+            _from_file(chain, period, observations) if observations else _from_data(chain, period, data or Path())
+        )
+        ledger = ledger_file or (data / LEDGER if data else None)
+        incidents, basis = _incidents(chain, period, measured, ledger)
+    except (StorageError, BadLineError, sqlite3.Error, OSError) as error:
+        click.echo(f"the report cannot be made: {error}", err=True)
+        sys.exit(EX_DATAERR)
+    report = month_report(Given(chain=chain, period=period, spans=measured.spans, incidents=incidents, basis=basis))
+    click.echo(msgspec.json.format(msgspec.json.encode(report), indent=1) if form == "json" else render(report, chain))
+
+
+class _Measured(NamedTuple):
+    """States by probe key, in words where they come from, and the raw results if they are at hand."""
+
+    spans: dict[str, tuple[Span, ...]]
+    where: str
+    raw: Sequence[Observation]
+
+
+def _cadences(chain: Chain) -> dict[str, Cadence]:
+    return {
+        probe.key: Cadence(interval=probe.interval, timeout=probe.timeout)
+        for probe in chain.probes.values()
+        if probe.service is not None
+    }
+
+
+def _from_data(chain: Chain, period: Period, data: Path) -> _Measured:
+    """Take the states from an agent's store."""
+    spans = read_states(data / STORE, _cadences(chain), period.start - LOOKBACK_SECONDS, period.until)
+    return _Measured(spans, f"the agent's store ({STORE})", ())
+
+
+def _from_file(chain: Chain, period: Period, file: Path) -> _Measured:
+    """Work the states out from recorded observations."""
+    found = read(file.read_bytes().split(b"\n"))
+    start = period.start - LOOKBACK_SECONDS
+    spans = {
+        key: spans_of((one for one in found if one.key == key), cadence, start, period.until)
+        for key, cadence in _cadences(chain).items()
+    }
+    return _Measured(spans, f"{len(found):,} recorded in {file.name}", found)
+
+
+def _incidents(
+    chain: Chain, period: Period, measured: _Measured, ledger: Path | None
+) -> tuple[Sequence[Incident], Basis]:
+    """Take the incidents from the ledger, or without one from a replay of the observations."""
+    history, whole, problem = _ledger(ledger) if ledger else (None, None, "")
+    basis = Basis(
+        chain=chain.hash,
+        observations=measured.where,
+        incidents="the ledger's signed entries" if history else "a replay of the observations",
+        checkpoint=history.checkpoint if history else "",
+        key=history.key if history else "",
+        ledger_whole=whole,
+        tzdata=_tzdata(),
+        notes=_notes(chain, period, history, problem),
+    )
+    return (history.incidents if history else replay(chain, measured.raw)), basis
+
+
+def _ledger(path: Path) -> tuple[History, bool, str]:
+    file = path / LEDGER if path.is_dir() else path
+    verdict = check(file)
+    return read_history(file), verdict.ok, "" if verdict.ok else verdict.problems[0]
+
+
+def _notes(chain: Chain, period: Period, history: History | None, problem: str) -> tuple[str, ...]:
+    notes = [f"the ledger is not whole: {problem}"] if problem else []
+    others = [one for one in history.chains if one != chain.hash] if history else []
+    notes += [f"the ledger also holds incidents found under the chain file {one}" for one in others]
+    gaps = history.gaps if history else ()
+    notes += [
+        f"{gap.what} recorded nothing from {gap.opened // 10**9} to {gap.closed // 10**9} (UTC seconds): {gap.reason}"
+        for gap in gaps
+        if gap.opened // 10**9 < period.until and gap.closed // 10**9 >= period.start
+    ]
+    return tuple(notes)
+
+
+def _tzdata() -> str:
+    """Return which tz database gives local time: the system's if it has one (as zoneinfo looks it up)."""
+    for folder in TZPATH:
+        try:
+            with (Path(folder) / "tzdata.zi").open(encoding="utf-8") as file:
+                return f"the system's tz database {file.readline().removeprefix('# version ').strip()}"
+        except OSError:
+            continue
+    try:
+        return f"tz database, package tzdata {version('tzdata')}"
+    except PackageNotFoundError:
+        return "tz database of an unknown version"

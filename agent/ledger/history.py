@@ -1,0 +1,62 @@
+"""What the ledger's signed entries tell a report: the incidents as they last stood, chains and gaps."""
+
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+from agent.incident.value import Event, Incident
+from agent.ledger import body as kinds
+from agent.ledger.reading import bodies, fields, log_of, newest_checkpoint, with_connection
+
+# A suspicion that came to nothing, and a part of another incident: neither stands in a report.
+_GONE = frozenset({Event.DISMISSED, Event.MERGED})
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """The incidents under the newest checkpoint, each as it last stood, in order of opening.
+
+    `chains` are the hashes of the chain files under which they were found; `gaps` what was not
+    recorded; `checkpoint` the note and `key` the verifier key that it is signed with.
+    """
+
+    checkpoint: str
+    key: str
+    incidents: tuple[Incident, ...]
+    chains: tuple[str, ...]
+    gaps: tuple[kinds.Gap, ...]
+
+
+def read_history(path: Path) -> History:
+    """Read the ledger at `path`; StorageError, sqlite3.Error or OSError when that fails.
+
+    Entries that this version does not understand are passed over: `check` notes them.
+    """
+    return with_connection(path, _history)
+
+
+def _history(connection: sqlite3.Connection) -> History:
+    size, checkpoint = newest_checkpoint(connection)
+    incidents: dict[str, Incident] = {}
+    chains: set[str] = set()
+    gaps: list[kinds.Gap] = []
+    for _, form in bodies(connection, size):
+        try:
+            entry = kinds.read(fields(form))
+        except ValueError:
+            continue
+        if isinstance(entry, kinds.IncidentEntry):
+            transition = kinds.to_transition(entry)
+            chains.add(entry.chain)
+            incidents[transition.incident.id] = transition.incident
+            if transition.event in _GONE:
+                del incidents[transition.incident.id]
+        elif isinstance(entry, kinds.Gap):
+            gaps.append(entry)
+    return History(
+        checkpoint=checkpoint,
+        key=str(log_of(connection)),
+        incidents=tuple(sorted(incidents.values(), key=lambda one: (one.opened, one.id))),
+        chains=tuple(sorted(chains)),
+        gaps=tuple(gaps),
+    )
