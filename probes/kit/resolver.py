@@ -149,7 +149,7 @@ class SystemResolver:
         self._hosts_file = hosts_file
         self._resolv_file = resolv_file
         self._port = port
-        self._stamps: tuple[int, int] = (-1, -1)
+        self._stamps: tuple[tuple[int, int, int], ...] = ()
         self._hosts: dict[tuple[str, int], str] = {}
         self._configuration = Configuration()
         self._cache: dict[tuple[str, int], _Entry] = {}
@@ -271,12 +271,13 @@ class SystemResolver:
         self._cache.clear()
 
 
-def _stamp(path: str) -> int:
-    """Return when `path` last changed (ns), 0 when it cannot be seen."""
+def _stamp(path: str) -> tuple[int, int, int]:
+    """Return what changes when `path` is written or replaced (file number, time in ns, size); zeros without it."""
     try:
-        return Path(path).stat().st_mtime_ns
+        found = Path(path).stat()
     except OSError:
-        return 0
+        return 0, 0, 0
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _text(path: str) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from probes.kit.trouble import Trouble
 
 _LARGEST_HEAD: Final = 65536
+_FIRST: Final = b"HTTP/"  # RFC 9112 section 4: every status line begins so
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -36,7 +37,7 @@ class Response:
         self._room = max_bytes
         self._parts: list[bytes] = []
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
-        self._begun = False
+        self._start = b""
 
     def request(self, target: str, host: str, headers: dict[str, str]) -> bytes:
         """Return the request's bytes."""
@@ -50,9 +51,12 @@ class Response:
 
     def feed(self, data: bytes | None) -> Head | Body | Trouble | None:
         """Take bytes (b"": the peer closed; None: nothing new) and return what they complete, if anything."""
+        if data and len(self._start) < len(_FIRST):
+            self._start = (self._start + data)[: len(_FIRST)]
+            if not _FIRST.startswith(self._start):  # h11 would wait for the end of a head that never comes
+                return Trouble(fault="malformed", detail="the answer does not begin as HTTP does", answered=True)
         try:
             if data is not None:
-                self._begun = self._begun or bool(data)
                 self._connection.receive_data(data)
             return self._next()
         except h11.RemoteProtocolError as error:
@@ -75,7 +79,7 @@ class Response:
                 return Body(b"".join(self._parts), cut=False)
 
     def _broken(self, text: str, *, closed: bool) -> Trouble:
-        if closed and not self._begun:
+        if closed and not self._start:
             return Trouble(fault="closed", detail="the peer closed without an answer")
         if closed:
             return Trouble(fault="truncated", detail="the peer closed before the end of its answer", answered=True)

@@ -35,6 +35,7 @@ CASES: dict[str, tuple[str, bytes, bool, int | None, Body | str]] = {
     "cut head": ("GET", OK + b"Conte", True, None, "truncated"),
     "closed at once": ("GET", b"", True, None, "closed"),
     "not HTTP": ("GET", b"SSH-2.0-OpenSSH_9.2\r\n\r\n", False, None, "malformed"),
+    "greeting without end": ("GET", b"SSH-2.0-x\r\n", False, None, "malformed"),
     "bad length": ("GET", OK + b"Content-Length: x\r\n\r\n", False, None, "malformed"),
     "endless head": ("GET", OK + b"A: " + b"b" * 70000, False, None, "malformed"),
 }

@@ -1,0 +1,245 @@
+"""DNS questions to scripted servers and to a real one."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from probes import dns
+from probes.kit.result import Outcome, Result, Stage
+from tests.peers.dns_server import Script, answer, name_server
+from tests.peers.probing import CLOCK, Handler, Kit, ask, attempt, open_descriptors, serve
+
+pytestmark = pytest.mark.peer
+
+ADDRESS = bytes([10, 20, 0, 20])
+
+# name -> (server, extra settings, (stage, fault, answered))
+UDP: dict[str, tuple[Script, str, tuple[Stage | None, str | None, bool]]] = {
+    "right": (lambda q: [answer(q, ADDRESS)], "", (None, None, False)),
+    "expected": (lambda q: [answer(q, bytes(4), ADDRESS)], "10.20.0.20", (None, None, False)),
+    "unexpected": (lambda q: [answer(q, bytes(4))], "10.20.0.20", (Stage.ANSWER, "mismatch", True)),
+    "another id first": (
+        lambda q: [answer(q, bytes(4), shift=1), answer(q, ADDRESS)],
+        "10.20.0.20",
+        (None, None, False),
+    ),
+    "only another id": (lambda q: [answer(q, ADDRESS, shift=1)], "", (Stage.CONNECT, "timeout", False)),
+    "another question": (
+        lambda q: [answer(q[:12] + b"\x05other" + q[12:], ADDRESS)],
+        "",
+        (Stage.CONNECT, "timeout", False),
+    ),
+    "its own question back": (lambda q: [q], "", (Stage.CONNECT, "timeout", False)),
+    "silent": (lambda q: [], "", (Stage.CONNECT, "timeout", False)),
+    "servfail": (lambda q: [answer(q, rcode=2)], "", (Stage.ANSWER, "rcode-servfail", True)),
+    "servfail without question": (
+        lambda q: [q[:2] + b"\x81\x82" + bytes(8)],
+        "",
+        (Stage.ANSWER, "rcode-servfail", True),
+    ),
+    "nxdomain": (lambda q: [answer(q, rcode=3)], "", (Stage.ANSWER, "rcode-nxdomain", True)),
+    "refuses": (lambda q: [answer(q, rcode=5)], "", (Stage.ANSWER, "rcode-refused", True)),
+    "empty": (lambda q: [answer(q)], "", (Stage.ANSWER, "no-answer", True)),
+    "truncated": (lambda q: [answer(q, flags=0x8380)], "", (Stage.ANSWER, "truncated", True)),
+    "cut": (lambda q: [answer(q, ADDRESS)[:-2]], "", (Stage.ANSWER, "malformed", True)),
+    "no question": (lambda q: [q[:2] + b"\x81\x80" + bytes(8)], "", (Stage.ANSWER, "malformed", True)),
+    "junk first": (lambda q: [b"", b"x", answer(q, ADDRESS)], "", (None, None, False)),
+}
+
+
+@pytest.mark.parametrize("case", UDP)
+def test_over_udp(case: str) -> None:
+    """What a server answers has its name; what is not an answer to us is not heard."""
+    script, expect, expected = UDP[case]
+
+    async def scenario() -> Result:
+        async with name_server(script) as port:
+            made = dns.Settings(target=f"127.0.0.1:{port}", name="erp.corp.lab", expect=expect)
+            return await ask(dns, made, within=0.3)
+
+    result = asyncio.run(scenario())
+
+    assert (result.stage, result.fault, result.answered) == expected, result
+    assert (result.outcome is Outcome.OK) == (expected[1] is None)
+    assert ("answer" in result.phases) == (result.outcome is Outcome.OK or result.fault in _WELL_FORMED)
+
+
+_WELL_FORMED = {"mismatch", "rcode-servfail", "rcode-nxdomain", "rcode-refused", "no-answer", "truncated"}
+
+
+def test_a_closed_port_refuses() -> None:
+    """An ICMP port-unreachable is `refused` at connect."""
+    with socket.socket(type=socket.SOCK_DGRAM) as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+
+    result = attempt(dns, dns.Settings(target=f"127.0.0.1:{port}", name="a"))
+
+    assert (result.stage, result.fault, result.answered) == (Stage.CONNECT, "refused", False)
+
+
+def framed(*messages: bytes) -> bytes:
+    """Return messages with their TCP length."""
+    return b"".join(len(one).to_bytes(2) + one for one in messages)
+
+
+def replying(make: Script, *, step: int = 65535, hold: bool = False) -> Handler:
+    """Return a TCP server that sends what `make` returns, in pieces, and then closes or goes silent."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        query = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+        data = b"".join(make(query))
+        for start in range(0, len(data), step):
+            writer.write(data[start : start + step])
+            await writer.drain()
+            await asyncio.sleep(0)
+        if hold:
+            await asyncio.sleep(60)
+
+    return handler
+
+
+TCP: dict[str, tuple[Handler, tuple[str | None, bool]]] = {
+    "right": (replying(lambda q: [framed(answer(q, ADDRESS))]), (None, False)),
+    "byte by byte": (replying(lambda q: [framed(answer(q, ADDRESS))], step=1, hold=True), (None, False)),
+    "large": (replying(lambda q: [framed(answer(q, *[ADDRESS] * 3000))]), (None, False)),
+    "silent": (replying(lambda q: [], hold=True), ("timeout", False)),
+    "part, then silence": (replying(lambda q: [framed(answer(q, ADDRESS))[:20]], hold=True), ("timeout", False)),
+    "closes": (replying(lambda q: []), ("closed", False)),
+    "part, then close": (replying(lambda q: [framed(answer(q, ADDRESS))[:20]]), ("closed", True)),
+    "another id": (replying(lambda q: [framed(answer(q, ADDRESS, shift=1))]), ("malformed", True)),
+    "junk": (replying(lambda q: [framed(q[:2] + b"junk")]), ("malformed", True)),
+    "nxdomain": (replying(lambda q: [framed(answer(q, rcode=3))]), ("rcode-nxdomain", True)),
+}
+
+
+@pytest.mark.parametrize("case", TCP)
+def test_over_tcp(case: str) -> None:
+    """After the connect every failure is at the stage `answer`."""
+    handler, (fault, answered) = TCP[case]
+
+    async def scenario() -> Result:
+        async with serve(handler) as port:
+            made = dns.Settings(target=f"127.0.0.1:{port}", name="erp.corp.lab", protocol="tcp")
+            return await ask(dns, made, within=0.5)
+
+    result = asyncio.run(scenario())
+
+    assert (result.fault, result.answered) == (fault, answered), result
+    assert result.stage is (None if fault is None else Stage.ANSWER)
+    assert "connect" in result.phases
+
+
+def test_fifty_at_once_and_no_socket_left() -> None:
+    """Concurrent questions find their own answers; cancelled ones leave nothing open."""
+
+    async def scenario() -> None:
+        async with (
+            name_server(lambda q: [answer(q, ADDRESS)]) as port,
+            name_server(lambda q: []) as silent,
+            dns.open(Kit()) as runner,
+        ):
+            before = open_descriptors()
+            made = [dns.Settings(target=f"127.0.0.1:{port}", name=f"host-{n}.corp.lab") for n in range(50)]
+            results = await asyncio.gather(*(runner.attempt(one, CLOCK.boot() + 5) for one in made))
+            assert {result.outcome for result in results} == {Outcome.OK}
+            waiting = dns.Settings(target=f"127.0.0.1:{silent}", name="a")
+            hanging = [asyncio.create_task(runner.attempt(waiting, CLOCK.boot() + 60)) for _ in range(10)]
+            await asyncio.sleep(0.05)
+            for task in hanging:
+                task.cancel()
+            await asyncio.gather(*hanging, return_exceptions=True)
+            assert all(task.cancelled() for task in hanging)
+            assert open_descriptors() == before
+
+    asyncio.run(scenario())
+
+
+@pytest.fixture(scope="module")
+def dnsmasq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Yield the port of a real name server with records of every type."""
+    program = shutil.which("dnsmasq") or shutil.which("/usr/sbin/dnsmasq")
+    if program is None:
+        pytest.skip("dnsmasq is not installed")
+    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        tcp.bind(("127.0.0.1", 0))
+        port = tcp.getsockname()[1]
+        udp.bind(("127.0.0.1", port))
+    log = tmp_path_factory.mktemp("dnsmasq") / "log"
+    options = (
+        f"--port={port}",
+        "--listen-address=127.0.0.1",
+        "--bind-interfaces",
+        "--conf-file=/dev/null",
+        "--no-resolv",
+        "--no-hosts",
+        "--keep-in-foreground",
+        f"--log-facility={log}",
+        "--pid-file",
+        "--user=",
+        "--local=/corp.lab/",
+        "--host-record=erp.corp.lab,10.20.0.20,fd00::20,60",
+        "--cname=www.corp.lab,erp.corp.lab",
+        "--srv-host=_ldap._tcp.corp.lab,dc1.corp.lab,389,0,100",
+        "--txt-record=corp.lab,v=demo",
+        "--auth-server=ns.corp.lab",
+        "--auth-zone=zone.lab",
+        "--ptr-record=20.0.20.10.in-addr.arpa,erp.corp.lab",
+    )
+    server = subprocess.Popen([program, *options])
+    try:
+        _wait_for(port, server, log)
+        yield port
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = CLOCK.boot() + 10
+    while CLOCK.boot() < deadline:
+        assert server.poll() is None, log.read_text() if log.exists() else "dnsmasq ended"
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
+            return
+    raise AssertionError("dnsmasq did not start")
+
+
+RECORDS = [
+    ("erp.corp.lab", "A", "10.20.0.20"),
+    ("erp.corp.lab", "AAAA", "fd00::20"),
+    ("www.corp.lab", "A", "10.20.0.20"),
+    ("www.corp.lab", "CNAME", "erp.corp.lab"),
+    ("_ldap._tcp.corp.lab", "SRV", "0 100 389 dc1.corp.lab"),
+    ("corp.lab", "TXT", "v=demo"),
+    ("20.0.20.10.in-addr.arpa", "PTR", "erp.corp.lab"),
+]
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+@pytest.mark.parametrize(("name", "record", "expect"), RECORDS)
+def test_a_real_server(dnsmasq: int, protocol: str, name: str, record: str, expect: str) -> None:
+    """Dnsmasq's answers are read as it means them, over both transports."""
+    made = dns.Settings(
+        target=f"127.0.0.1:{dnsmasq}",
+        name=name,
+        record=record,  # type: ignore[arg-type] # one of the table's
+        expect=expect,
+        protocol=protocol,  # type: ignore[arg-type] # one of the table's
+    )
+
+    result = attempt(dns, made)
+
+    assert result.outcome is Outcome.OK, result
+
+
+def test_a_real_server_says_no(dnsmasq: int) -> None:
+    """A name that does not exist in a local zone is NXDOMAIN."""
+    result = attempt(dns, dns.Settings(target=f"127.0.0.1:{dnsmasq}", name="none.corp.lab"))
+
+    assert (result.stage, result.fault, result.answered) == (Stage.ANSWER, "rcode-nxdomain", True)
