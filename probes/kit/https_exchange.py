@@ -97,15 +97,13 @@ def _failure(error: OSError, step: str) -> ExchangeError:
     return ExchangeError(step, error.strerror or type(error).__name__)
 
 
-def _authority(server: Endpoint) -> str:
-    host = f"[{server.host}]" if literal_family(server.host) == 6 else server.host
-    return host if server.port == 443 else f"{host}:{server.port}"
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if literal_family(host) == 6 else host
 
 
 async def _tunnel(server: Endpoint, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Ask the proxy for a tunnel (RFC 9110 section 9.3.6)."""
-    host = f"[{server.host}]" if literal_family(server.host) == 6 else server.host
-    target = f"{host}:{server.port}"
+    target = f"{_bracketed(server.host)}:{server.port}"
     connection = h11.Connection(h11.CLIENT)
     sent = connection.send(h11.Request(method="CONNECT", target=target, headers=[("Host", target)]))
     writer.write((sent or b"") + (connection.send(h11.EndOfMessage()) or b""))
@@ -118,8 +116,9 @@ async def _tunnel(server: Endpoint, reader: asyncio.StreamReader, writer: asynci
 
 async def _converse(request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Reply:
     connection = h11.Connection(h11.CLIENT)
+    host = _bracketed(request.server.host)
     headers = {
-        "Host": _authority(request.server),
+        "Host": host if request.server.port == 443 else f"{host}:{request.server.port}",
         "User-Agent": "demarc",
         "Accept": "application/json",
         "Connection": "close",

@@ -26,12 +26,12 @@ NAMES = ("login.sim.test", "graph.sim.test", "localhost")
 
 
 def write_certificates(directory: Path) -> None:
-    """Write ca.pem, and server.pem with server.key for NAMES and 127.0.0.1."""
+    """Write ca.pem, and server.pem with server.key for NAMES, 127.0.0.1 and ::1."""
     now = dt.datetime.now(dt.UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "demarc test CA")])
     alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in NAMES]
-    alternatives.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+    alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
 
     def builder(subject: x509.Name) -> x509.CertificateBuilder:
         return (
@@ -89,11 +89,11 @@ class Microsoft:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[Microsoft]:
-    """Run a simulator on a free port of 127.0.0.1; its files live in `directory`."""
+def running(directory: Path, address: str = "127.0.0.1") -> Iterator[Microsoft]:
+    """Run a simulator on a free port of `address`; its files live in `directory`."""
     write_certificates(directory)
     (directory / "client-secret").write_text(SECRET + "\n")
-    command = [sys.executable, "-m", "lab.microsoft", "--listen", "127.0.0.1:0", "--tenant", TENANT]
+    command = [sys.executable, "-m", "lab.microsoft", "--listen", f"{address}:0", "--tenant", TENANT]
     command += ["--client-id", CLIENT, "--secret-file", str(directory / "client-secret")]
     command += ["--cert", str(directory / "server.pem"), "--key", str(directory / "server.key")]
     command += ["--state", str(directory / "state.json")]

@@ -13,9 +13,12 @@ import pytest
 
 from probes import entra_sync
 from probes.entra_sync import EntraRunner, Settings
+from probes.kit.address import endpoint
 from probes.kit.clock import SystemClock
-from probes.kit.resolver import ResolveError
+from probes.kit.https_exchange import ExchangeError, Request, exchange
+from probes.kit.resolver import ResolveError, SystemResolver
 from probes.kit.result import Outcome, Result, Stage
+from probes.kit.secret import Secret
 from probes.kit.spec import Duration
 from tests.peers.simulated_microsoft import SECRET, TENANT, Microsoft, running, write_certificates
 
@@ -66,6 +69,12 @@ def microsoft(shared: Microsoft) -> Microsoft:
     shared.behave()
     shared.secret_file.write_text(SECRET + "\n")
     return shared
+
+
+def has_ipv6() -> bool:
+    """Return whether ::1 is an address of this host (if_inet6 lists 32 hexadecimal digits a line)."""
+    listed = Path("/proc/net/if_inet6")
+    return listed.exists() and f"{1:032x}" in listed.read_text()
 
 
 Scenario = Callable[[EntraRunner, Kit], Awaitable[None]]
@@ -236,6 +245,20 @@ def test_throttling_without_a_time_backs_off_ever_longer(microsoft: Microsoft) -
     play(scenario)
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this host")
+def test_an_ipv6_address_is_asked(tmp_path: Path) -> None:
+    """A literal IPv6 address stands in brackets, in the certificate without them."""
+
+    async def scenario(runner: EntraRunner, kit: Kit) -> None:
+        with running(tmp_path, "[::1]") as other:
+            url = f"https://[::1]:{other.port}"
+            kit.resolver = SystemResolver(kit.clock)
+            result = await attempt(runner, kit, other.settings(target=url, authority=url, family=6))
+            assert result.outcome is Outcome.OK
+
+    play(scenario)
+
+
 def test_one_hung_probe_does_not_delay_another(microsoft: Microsoft, tmp_path: Path) -> None:
     """Attempts wait for their own replies only, and end by their own deadlines."""
 
@@ -365,6 +388,40 @@ def test_a_stranger_in_the_place_of_login_blinds(tmp_path: Path, name: str) -> N
             result = await attempt(runner, kit, settings)
             assert (result.outcome, result.fault) == (Outcome.UNKNOWN, fault)
             assert len(heard) == 1
+
+    play(scenario)
+
+
+def test_a_server_without_tls_is_no_microsoft() -> None:
+    """Plain text where TLS is due is named as a TLS error."""
+
+    async def scenario(runner: EntraRunner, kit: Kit) -> None:
+        heard: list[bytes] = []
+        async with serving(saying(b"HTTP/1.1 400 Bad Request\r\n\r\n", heard)) as port:
+            server = endpoint(f"127.0.0.1:{port}", 4)
+            with pytest.raises(ExchangeError, match="secure: TLS: "):
+                await exchange(
+                    Request(server=server, path="/", bearer=Secret("t")),
+                    context=ssl.create_default_context(),
+                    resolver=kit.resolver,
+                    deadline=kit.clock.boot() + 5.0,
+                )
+
+    play(scenario)
+
+
+def test_a_token_cannot_bring_a_header_along(microsoft: Microsoft) -> None:
+    """A token with a line end is refused, and not shown."""
+
+    async def scenario(runner: EntraRunner, kit: Kit) -> None:
+        with pytest.raises(ExchangeError) as caught:
+            await exchange(
+                Request(server=endpoint(f"127.0.0.1:{microsoft.port}", 4), path="/", bearer=Secret("canary\r\nX: y")),
+                context=ssl.create_default_context(cafile=str(microsoft.directory / "ca.pem")),
+                resolver=kit.resolver,
+                deadline=kit.clock.boot() + 5.0,
+            )
+        assert "canary" not in "".join(traceback.format_exception(caught.value))
 
     play(scenario)
 
