@@ -89,6 +89,10 @@ class Agent:
         """Return open incidents that are more than a suspicion."""
         return [i for i in self.incidents() if i["state"] != "suspected"]
 
+    def confirmed_now(self) -> list[dict[str, Any]]:
+        """Return what is confirmed and goes on: neither a suspicion nor recovering."""
+        return [i for i in self.incidents() if i["state"] == "confirmed"]
+
     def observations(self) -> list[dict[str, Any]]:
         """Return the agent's own recent observations."""
         return [json.loads(line) for line in self.get("/api/v1/observations?since_round=-1").splitlines()]
@@ -111,11 +115,20 @@ class Agent:
         """Return the end of the agent's log."""
         return self.log.read_text(errors="replace")[-3000:]
 
-    def healthy(self) -> bool:
-        """Return whether every probe of this vantage has passed, and nothing is open."""
+    def passing(self) -> bool:
+        """Return whether the last result of every probe is a pass, the peer's included, and nothing goes on."""
         probes = self.ask("/api/v1/probes")
         mine = [p for p in probes if p["vantage"] == self.vantage]
-        return bool(mine) and all(p["verified"] and p["outcome"] == "ok" for p in mine) and not self.incidents()
+        heard = probes if self.ask("/api/v1/status")["peers"] else mine
+        return (
+            all(p["verified"] for p in mine)
+            and all(p["outcome"] == "ok" for p in heard)
+            and all(i["state"] == "recovering" for i in self.incidents())
+        )
+
+    def healthy(self) -> bool:
+        """Return whether every probe passes, and nothing is open."""
+        return self.passing() and not self.incidents()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End the agent; return its exit status."""

@@ -199,7 +199,7 @@ class Prover:
         party = group.proving[0].party
         segments = _common(group.proving)
         failing = tuple(dict.fromkeys(c.probe for c in group.conflicts))
-        support = Support(failing=failing, exonerating=self._witnesses(group.conflicts, clearers))
+        support = Support(failing=failing, exonerating=self._witnesses(group.conflicts, segments, clearers))
         if party is None:
             owners = frozenset().union(*(c.owners for c in group.proving))
             return Finding(
@@ -237,7 +237,7 @@ class Prover:
             failing=failing,
             decide_with=self._deciders(group.proving, windows, {c.probe for c in found}),
             simplest=simplest(group.proving),
-            support=Support(failing=failing, exonerating=self._witnesses(group.proving, clearers)),
+            support=Support(failing=failing, exonerating=self._witnesses(group.proving, segments, clearers)),
         )
 
     def _contradiction(self, conflict: Conflict) -> Finding:
@@ -294,12 +294,24 @@ class Prover:
         strengths.sort(reverse=True)
         return max(min(place, strength) for place, strength in enumerate(strengths, 1))
 
-    def _witnesses(self, found: Sequence[Conflict], clearers: Clearers) -> dict[str, tuple[str, ...]]:
-        """Return per cleared segment some of the passing probes that clear its accused roles."""
+    def _witnesses(
+        self, found: Sequence[Conflict], left: frozenset[str], clearers: Clearers
+    ) -> dict[str, tuple[str, ...]]:
+        """Return what worked at the same moment: per segment on a failing path some passing probes.
+
+        A refusal accuses few segments; the others on its path are told as well. `left` are the
+        finding's own segments: nothing is said in their favour.
+        """
         names: dict[str, dict[str, None]] = defaultdict(dict)
-        for vantage, number in {(c.vantage, n) for c in found for n in c.accused - c.roles}:
-            names[self.model.segment_of[number]].update(dict.fromkeys(clearers.of(vantage, number)))
-        return {s: tuple(sorted(names[s])[:NAMED_WITNESSES]) for s in self._segments(names)}
+        for vantage, number in {(c.vantage, n) for c in found for n in self._on_path(c) - c.roles}:
+            segment = self.model.segment_of[number]
+            if segment not in left:
+                names[segment].update(dict.fromkeys(clearers.of(vantage, number)))
+        return {s: tuple(sorted(names[s])[:NAMED_WITNESSES]) for s in self._segments(names) if names[s]}
+
+    def _on_path(self, conflict: Conflict) -> frozenset[int]:
+        """Return what the conflict accuses and what silence on its path would accuse."""
+        return conflict.accused.union(self.model.failing(conflict.probe).accused)
 
     def _deciders(self, found: Sequence[Conflict], windows: Sequence[Window], failing: set[str]) -> tuple[str, ...]:
         """Return the measurements that would settle `found`: by passing, by failing, or by both."""

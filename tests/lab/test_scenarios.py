@@ -36,10 +36,10 @@ def agrees(found: Incidents, expected: Finding) -> bool:
         return False
     (one,) = found
     if one["kind"] == MONITOR:
-        return one["parties"] == []
+        return not one["parties"]
     candidates = set(one["candidates"])
     allowed = set(expected.candidates) | set(expected.perhaps)
-    return (
+    return bool(
         set(expected.candidates) <= candidates <= allowed
         and (expected.party is None or one["parties"] == [expected.party])
         and not (one["kind"] == ATTRIBUTED and one["parties"][0] in expected.never)

@@ -1,0 +1,76 @@
+"""`make test`: everything of `make check`, then real servers, then each lab scenario once.
+
+Prints the time of each group at the end, and what was left out and why. With CI set in the environment a lab
+that could not run is a failure: there a silent gap would look like a pass.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PYTHON = sys.executable
+BIN = Path(PYTHON).parent
+PURE = Path(__file__).parents[1] / "tests" / "pure_modules.txt"
+LEFT_OUT = "LEFT OUT"
+
+PYTEST = (PYTHON, "-m", "pytest", "-q")
+
+
+def groups() -> dict[str, list[tuple[str, ...]]]:
+    """Return the commands of each group, in order."""
+    pure = ",".join(PURE.read_text().split())
+    report = (PYTHON, "-m", "coverage", "report", f"--include={pure}", "--fail-under=100", "--show-missing")
+    return {
+        "lint": [(str(BIN / "ruff"), "check", "."), (str(BIN / "ruff"), "format", "--check", ".")],
+        "types": [(str(BIN / "mypy"),)],
+        "contracts": [(str(BIN / "lint-imports"), "--no-cache")],
+        "unit": [
+            (PYTHON, "-m", "coverage", "run", "-m", "pytest", "-q", "tests/agent", "tests/probes"),
+            (*report, "--skip-covered"),
+        ],
+        "rules": [("sh", "tools/check_rules.sh")],
+        "peers": [(*PYTEST, "tests/peers")],
+        "lab": [(*PYTEST, "tests/lab")],
+    }
+
+
+def run(name: str, commands: list[tuple[str, ...]]) -> tuple[bool, float, str]:
+    """Run a group, passing its output on; return success, seconds and its output."""
+    print(f"\n=== {name}", flush=True)
+    start, output, good = time.monotonic(), "", True
+    for command in commands:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            output += line
+        good &= process.wait() == 0
+    return good, time.monotonic() - start, output
+
+
+def main() -> int:
+    """Run every group, or those named on the command line; return the exit status."""
+    every = groups()
+    wanted = sys.argv[1:] or list(every)
+    if strangers := [name for name in wanted if name not in every]:
+        print(f"no such group: {', '.join(strangers)}; there are {', '.join(every)}")
+        return 2
+    results = {name: run(name, every[name]) for name in wanted}
+    print("\n=== result")
+    for name, (good, seconds, _) in results.items():
+        print(f"{name:<10} {'ok' if good else 'FAILED':<7} {seconds:7.1f} s")
+    left_out = [name for name, (_, _, output) in results.items() if LEFT_OUT.lower() in output.lower()]
+    if left_out:
+        print(f"tests were left out in: {', '.join(left_out)}; the reason stands above")
+    failed = [name for name, (good, _, _) in results.items() if not good]
+    if left_out and os.environ.get("CI"):
+        failed += [f"{name} (left out)" for name in left_out]
+    if failed:
+        print(f"FAILED: {', '.join(failed)}")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
