@@ -37,6 +37,6 @@ def test_a_runbook_names_what_exists(page: Path) -> None:
     assert text.startswith(f"# {page.stem}\n")
     assert all(part in text for part in ("## What it means", "## Good to know", "## What to do"))
     assert set(re.findall(r"\bdemarc_\w+", text)) <= METRICS
-    assert {match for match in re.findall(r"`demarc ([a-z]+)", text)} <= set(COMMANDS)
+    assert set(re.findall(r"`demarc ([a-z]+)", text)) <= set(COMMANDS)
     assert set(re.findall(r"\bDemarc[A-Z]\w+", text)) <= set(alerts())
     assert not re.search(r"blame|guilt|liable|schuld|toerekenbaar|aansprakelijk", text, re.IGNORECASE)

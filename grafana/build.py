@@ -1,0 +1,188 @@
+"""Write the dashboard *Chain* for Grafana's file provisioning: `python grafana/build.py [FILE]`.
+
+Built with grafana-foundation-sdk, whose output lacks panel ids, writes `id: 0` on rows and a
+`placement` that older servers refuse; `finished` repairs that. The committed file is what this writes.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from panels import PARTY, ROWS, Mapping, Panel
+
+with warnings.catch_warnings():
+    # The SDK would rather have the v2 schema, which file provisioning of Grafana 10 to 12 does not read.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from grafana_foundation_sdk.builders import common as options
+    from grafana_foundation_sdk.builders import dashboard as build
+    from grafana_foundation_sdk.builders import prometheus, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import common, dashboard
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+TARGET = Path(__file__).parent / "dashboards" / "chain.json"
+UID = "demarc-chain"
+SOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
+COLUMNS = 24
+Builder = Any  # the SDK's panel builders share methods, not a type
+
+
+def mapped(mapping: Mapping) -> list[dashboard.ValueMapping]:
+    """Return value mappings; the order is that of the legend."""
+    results = {
+        str(number): dashboard.ValueMappingResult(text=text, color=color, index=index)
+        for index, (number, text, color) in enumerate(mapping)
+    }
+    return [dashboard.ValueMap(options=results)]
+
+
+def lines(panel: Panel) -> Builder:
+    """Return a time series; a gap stays a gap."""
+    made = timeseries.Panel().span_nulls(False).line_width(1).fill_opacity(8).min(0)
+    made.show_points(common.VisibilityMode.AUTO)
+    legend = options.VizLegendOptions().display_mode(common.LegendDisplayMode.TABLE)
+    made.legend(legend.placement(common.LegendPlacement.RIGHT).calcs(["lastNotNull", "max"]))
+    made.tooltip(options.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI))
+    return made if panel.top is None else made.max(panel.top)
+
+
+def states(_: Panel) -> Builder:
+    """Return a state timeline; a gap stays a gap."""
+    made = statetimeline.Panel().span_nulls(False).merge_values(True).row_height(0.8).fill_opacity(80)
+    made.legend(options.VizLegendOptions().show_legend(False))
+    return made.show_value(common.VisibilityMode.NEVER)
+
+
+def number(panel: Panel) -> Builder:
+    """Return one big number; what no mapping names is shown in the warning colour."""
+    made = stat.Panel().graph_mode(common.BigValueGraphMode.NONE).color_mode(common.BigValueColorMode.BACKGROUND)
+    made.reduce_options(options.ReduceDataOptions().calcs(["lastNotNull"]))
+    color = "#5794f2" if not panel.mapping else "#e02f44"
+    return made.thresholds(
+        build.ThresholdsConfig()
+        .mode(dashboard.ThresholdsMode.ABSOLUTE)
+        .steps([dashboard.Threshold(value=None, color=color)])
+    )
+
+
+def rows(_: Panel) -> Builder:
+    """Return a table of labels."""
+    made = table.Panel().show_header(True)
+    hidden = {"excludeByName": {"Time": True, "Value": True}, "indexByName": {}, "renameByName": {}}
+    return made.transformations([dashboard.DataTransformerConfig(id_val="organize", options=hidden)])
+
+
+KINDS = {"lines": lines, "states": states, "stat": number, "table": rows}
+
+
+def made(panel: Panel) -> Builder:
+    """Return the builder of one panel."""
+    builder = KINDS[panel.kind](panel)
+    builder.title(panel.title).description(panel.description).datasource(SOURCE).unit(panel.unit)
+    if panel.mapping:
+        builder.mappings(mapped(panel.mapping))
+    if panel.none:
+        builder.no_value(panel.none)
+    for index, query in enumerate(panel.queries):
+        target = prometheus.Dataquery().expr(query.expression).ref_id("ABCDE"[index]).datasource(SOURCE)
+        if query.legend:
+            target.legend_format(query.legend)
+        if panel.kind == "table":
+            target.instant().format(PromQueryFormat.TABLE)
+        elif panel.kind == "stat":
+            target.instant()
+        else:
+            target.range()
+        builder.with_target(target)
+    return builder
+
+
+def variable(name: str, label: str, query: str) -> build.QueryVariable:
+    """Return a variable over label values; several may be chosen, all at first."""
+    chosen = dashboard.VariableOption(selected=True, text="All", value="$__all")
+    return (
+        build.QueryVariable(name)
+        .label(label)
+        .datasource(SOURCE)
+        .query(query)
+        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .all_value(".*")
+        .current(chosen)
+    )
+
+
+def chain() -> build.Dashboard:
+    """Return the dashboard, panels laid out left to right in their rows."""
+    board = (
+        build.Dashboard("demarc / Chain")
+        .uid(UID)
+        .description("Is the chain up, where is it slow, what changed. Written by grafana/build.py.")
+        .tags(["demarc"])
+        .readonly()
+        .refresh("10s")
+        .time("now-3h", "now")
+        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+        .timezone("browser")
+    )
+    board.with_variable(build.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+    board.with_variable(variable("vantage", "Vantage", "label_values(demarc_agent_info, vantage)"))
+    board.with_variable(variable("party", "Party", "label_values(demarc_segment_info, party)"))
+    board.with_variable(variable("side", "Side", "label_values(demarc_segment_info, side)"))
+    board.link(
+        build.DashboardLink("demarc")
+        .type(dashboard.DashboardLinkType.DASHBOARDS)
+        .tags(["demarc"])
+        .as_dropdown(True)
+        .include_vars(True)
+        .keep_time(True)
+    )
+    incidents = f"max by (incident, kind, party, side) (demarc_incident_open{{{PARTY}}})"
+    board.annotation(
+        build.AnnotationQuery()
+        .name("Incidents")
+        .datasource(SOURCE)
+        .enable(True)
+        .icon_color("#e02f44")
+        .expr(incidents)
+        .step("10s")
+        .title_format("{{kind}} {{party}}")
+        .text_format("incident {{incident}}, side {{side}}")
+        .tag_keys("kind,party,side")
+    )
+    down = 0
+    for title, panels in ROWS:
+        board.with_row(build.Row(title).grid_pos(dashboard.GridPos(h=1, w=COLUMNS, x=0, y=down)))
+        down += 1
+        across = tallest = 0
+        for panel in panels:
+            if across + panel.width > COLUMNS:
+                across, down, tallest = 0, down + tallest, 0
+            place = dashboard.GridPos(h=panel.height, w=panel.width, x=across, y=down)
+            board.with_panel(made(panel).grid_pos(place))
+            across, tallest = across + panel.width, max(tallest, panel.height)
+        down += tallest
+    return board
+
+
+def finished(board: dict[str, Any]) -> dict[str, Any]:
+    """Return the dashboard with what the SDK leaves out: ids of panels and rows, no `placement`."""
+    for index, panel in enumerate(board["panels"], start=1):
+        panel["id"] = index
+    for part in [*board.get("links", []), *board.get("annotations", {}).get("list", [])]:
+        part.pop("placement", None)
+    return board
+
+
+def written() -> str:
+    """Return the file's text."""
+    board = json.loads(JSONEncoder().encode(chain().build()))
+    return json.dumps(finished(board), indent=2, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    (Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET).write_text(written(), encoding="utf-8")
