@@ -21,6 +21,8 @@ Parameters = dict[str, float | str]
 CABLE = "cable"
 DEFAULT_CABLE = "last-mile"
 HEAL_SECONDS = 5.0
+# A tunnel fault is healed while others last: the tunnel gets this long, and may stay down.
+TRY_SECONDS = 1.0
 
 
 def settings_of(fault: Fault, parameters: Parameters) -> Settings:
@@ -93,23 +95,36 @@ class Breakage:
         try:
             for effect in fault.effects:
                 self._apply[type(effect)](name, effect)
-        except (LabError, OSError, RuntimeError) as error:
-            self.heal(name)
+        except (LabError, OSError, ValueError) as error:
+            del self.active[name]
+            self._undo_all(name)
             raise LabError(f"{name} could not be made: {error}") from error
 
     def heal(self, name: str | None) -> None:
         """Undo one fault, or all; once nothing is broken the tunnel is up again. LabError when it does not come."""
         if name is not None and name not in self.active:
             raise LabError(f"{name} is not active; active: {', '.join(self.active) or 'none'}.")
-        for healed in [name] if name is not None else list(reversed(self.active)):
+        names = [name] if name is not None else list(reversed(self.active))
+        for healed in names:
             del self.active[healed]
-            for effect in reversed(FAULTS[healed].effects):
-                self._undo[type(effect)](healed, effect)
-        if not self.active and not self._site.swanctl.agrees() and not self._revive():
-            raise LabError(f"Healed, but the tunnel does not come up within {HEAL_SECONDS} s.")
+        troubles = [trouble for healed in names for trouble in self._undo_all(healed)]
+        if self.active:
+            if any(isinstance(effect, Secret | Forget) for healed in names for effect in FAULTS[healed].effects):
+                self._site.swanctl.restart(seconds=TRY_SECONDS)
+        elif not self._site.swanctl.agrees() and not self._site.swanctl.restart(seconds=HEAL_SECONDS):
+            troubles.append(f"the tunnel does not come up within {HEAL_SECONDS} s")
+        if troubles:
+            raise LabError(f"Healed {', '.join(names)}, but: {'; '.join(troubles)}.")
 
-    def _revive(self) -> bool:
-        return self._site.swanctl.restart(seconds=HEAL_SECONDS)
+    def _undo_all(self, name: str) -> list[str]:
+        """Undo every effect of a fault, the last first; return what went wrong."""
+        troubles = []
+        for effect in reversed(FAULTS[name].effects):
+            try:
+                self._undo[type(effect)](name, effect)
+            except (LabError, OSError, ValueError) as error:
+                troubles.append(str(error))
+        return troubles
 
     def _nft(self, node: str, script: str) -> None:
         run_in(self._site.networks[node], ["nft", "-f", "-"], script)
@@ -153,7 +168,7 @@ class Breakage:
         services.wait(effect.service)
         node = services.node_of(effect.service)
         if node in tunnel.GATEWAYS:
-            self._reload((node,))
+            self._site.swanctl.load(node)
 
     def _ip(self, node: str, lines: tuple[str, ...], *, forgiving: bool = False) -> None:
         """Run `ip` lines; `forgiving` goes on where one is already as it should be."""
@@ -186,11 +201,11 @@ class Breakage:
             self._unblock(name, mute)
 
     def _reload(self, nodes: tuple[str, ...]) -> None:
-        """Restore the agreed configuration and renegotiate, unless another fault is in the way."""
+        """Restore the agreed configuration; what was negotiated under another one is dropped."""
         for node in nodes:
             self._site.swanctl.load(node)
-        if not self.active:
-            self._revive()
+        for node in tunnel.GATEWAYS:
+            self._site.swanctl.drop(node)
 
 
 def _table(name: str) -> str:

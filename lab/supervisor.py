@@ -12,6 +12,7 @@ import select
 import shutil
 import socket
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -96,6 +97,10 @@ class Supervisor:
                     pass
         except LabError as error:
             return self._status(str(error))
+        except Exception as error:
+            # Our bug must not take the whole lab along: the tests that use it would only see it vanish.
+            traceback.print_exc()
+            return self._status(f"{error!r}, see {self._site.run_dir}/supervisor.log")
         return self._status()
 
     def _status(self, error: str = "") -> Reply:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from lab.rundir import LabError
 from lab.topology import ADDRESSES, CLOUD_PREFIX, ONPREM_PREFIX
 
 CONNECTION = "site"
@@ -168,12 +169,12 @@ class Swanctl:
             return subprocess.CompletedProcess(command, 124, "", f"no answer in {seconds} s")
 
     def load(self, node: str, *, secret: str = AGREED_SECRET, dpd_seconds: int = DPD_SECONDS) -> None:
-        """Write and load the gateway's configuration; RuntimeError with swanctl's words when it is refused."""
+        """Write and load the gateway's configuration; LabError with swanctl's words when it is refused."""
         path = connection_file(self._run_dir, node)
         path.write_text(connection_text(node, secret=secret, dpd_seconds=dpd_seconds))
         result = self.order(node, "--load-all", "--clear", "--file", str(path))
         if result.returncode:
-            raise RuntimeError(f"swanctl refuses {path}: {result.stderr}{result.stdout}")
+            raise LabError(f"swanctl refuses {path}: {result.stderr}{result.stdout}")
 
     def associations(self, node: str) -> tuple[Association, ...]:
         """Return the installed child SAs of `node`; empty when its daemon does not answer."""
