@@ -10,6 +10,10 @@ import msgspec
 from agent.config import Examined, InstalledTypes, examine
 from agent.config.flows import FlowRow, flows
 
+_PLACES = {
+    "way": "on the way, proven by no other probe (a fault there may stay undetermined):",
+    "end": "at the end of a path, proven by its own probe only:",
+}
 BAD_CONFIG = 78  # EX_CONFIG of sysexits.h
 
 
@@ -46,18 +50,29 @@ def _print_schema() -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(schema(InstalledTypes()))))
 
 
-def _unproven(examined: Examined) -> tuple[tuple[str, str], ...]:
-    """Return (segment, sentence) of the roles that some probe accuses and no other clears."""
+class Unproven(msgspec.Struct, frozen=True, kw_only=True):
+    """A role that some probe accuses and no other clears; `place` is `way` or `end` of a path."""
+
+    segment: str
+    place: str
+    role: str
+
+
+def _unproven(examined: Examined) -> tuple[Unproven, ...]:
+    """Return the unproven roles, each once."""
     if examined.chain is None or examined.problems:
         return ()
-    from agent.diagnosis.roles import unproven_roles  # noqa: PLC0415 - not needed to refuse a file
+    from agent.diagnosis.roles import Crossed, Filtered, unproven_roles  # noqa: PLC0415 - not needed to refuse a file
 
-    named = dict.fromkeys((role.segment, str(role)) for role in unproven_roles(examined.chain))
-    return tuple(named)
+    roles = dict.fromkeys(unproven_roles(examined.chain))
+    return tuple(
+        Unproven(segment=role.segment, place="way" if isinstance(role, Crossed | Filtered) else "end", role=str(role))
+        for role in roles
+    )
 
 
 def _plain(
-    file: Path, examined: Examined, unproven: tuple[tuple[str, str], ...], rows: tuple[FlowRow, ...], with_flows: bool
+    file: Path, examined: Examined, unproven: tuple[Unproven, ...], rows: tuple[FlowRow, ...], with_flows: bool
 ) -> dict[str, Any]:
     chain = examined.chain
     plain: dict[str, Any] = {
@@ -68,7 +83,7 @@ def _plain(
         "counts": _counts(examined),
         "problems": examined.problems,
         "warnings": examined.warnings,
-        "unproven": [{"segment": segment, "role": role} for segment, role in unproven],
+        "unproven": unproven,
     }
     return plain | ({"flows": rows} if with_flows else {})
 
@@ -78,7 +93,7 @@ def _counts(examined: Examined) -> dict[str, int]:
     return {name: len(getattr(examined.chain, name)) for name in names} if examined.chain else {}
 
 
-def _print(file: Path, examined: Examined, unproven: tuple[tuple[str, str], ...], rows: tuple[FlowRow, ...]) -> None:
+def _print(file: Path, examined: Examined, unproven: tuple[Unproven, ...], rows: tuple[FlowRow, ...]) -> None:
     for problem in examined.problems:
         click.echo(str(problem), err=True)
     for warning in examined.warnings:
@@ -99,17 +114,16 @@ def _print(file: Path, examined: Examined, unproven: tuple[tuple[str, str], ...]
         _print_rows(rows)
 
 
-def _print_unproven(unproven: tuple[tuple[str, str], ...]) -> None:
-    """Print the roles by segment; one that another only makes more precise is left out."""
-    texts = [role for _, role in unproven]
-    precise = [(segment, role) for segment, role in unproven if not any(t.startswith(role + " (") for t in texts)]
-    if not precise:
-        return
-    click.echo("roles that no other probe proves; a fault in one may stay undetermined:")
-    for segment in dict.fromkeys(segment for segment, _ in precise):
-        click.echo(f"  {segment}")
-        for role in (role for at, role in precise if at == segment):
-            click.echo(f"    {role.removeprefix(segment).strip()}")
+def _print_unproven(unproven: tuple[Unproven, ...]) -> None:
+    """Print the roles, those on the way first; one that another only makes more precise is left out."""
+    refined = {found.role.rpartition(" (")[0] for found in unproven}
+    for place, heading in _PLACES.items():
+        roles = {found.role for found in unproven if found.place == place}
+        precise = sorted(roles - refined)
+        if precise:
+            click.echo(heading)
+        for role in precise:
+            click.echo(f"  {role}")
 
 
 def _print_rows(rows: tuple[FlowRow, ...]) -> None:

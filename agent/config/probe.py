@@ -116,10 +116,18 @@ class ProbeReader:
         try:
             flow = module.flow(settings)
         except ValueError as error:
-            target = next((key for key in _TARGET_KEYS if key in self._own(spec)), None)
-            report.problem((*where, target) if target else where, str(error))
+            key, text = self._culprit(spec, str(error))
+            report.problem((*where, key) if key else where, text)
             return ReadProbe(form=form, spec=spec, settings=settings)
         return ReadProbe(form=form, spec=spec, settings=settings, flow=flow)
+
+    def _culprit(self, spec: Spec, text: str) -> tuple[str | None, str]:
+        """Return the key that a type complains of (`KEY: what is wrong`, else its target), and the complaint."""
+        key, colon, rest = text.partition(": ")
+        own = self._own(spec)
+        if colon and key in own:
+            return key, rest
+        return next((key for key in _TARGET_KEYS if key in own), None), text
 
     def _module(self, node: document.Mapping, where: Where, report: Report) -> ProbeModule | None:
         entry = node.entries.get("type")

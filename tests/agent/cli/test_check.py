@@ -32,7 +32,7 @@ def test_good(chain: Path) -> None:
     assert f"{chain}: ok" in result.stdout
     assert "segments: 9" in result.stdout
     assert "chain hash " in result.stdout
-    assert "  onprem-fw\n    forwards IPv4" in result.stdout
+    assert "undetermined):\n  carrier forwards IPv4" in result.stdout
 
 
 def test_bad(chain: Path) -> None:
@@ -100,7 +100,7 @@ def test_json(chain: Path) -> None:
     document = json.loads(result.stdout)
     assert (document["ok"], document["problems"], document["counts"]["probes"]) == (True, [], 7)
     assert document["flows"][0]["protocol"] == "icmp"
-    assert {"segment", "role"} == set(document["unproven"][0])
+    assert {"segment", "place", "role"} == set(document["unproven"][0])
 
 
 def test_json_of_a_bad_file(chain: Path) -> None:
@@ -146,4 +146,4 @@ probes:
     )
     result = check(str(chain))
     assert result.exit_code == 0
-    assert "no other probe proves" not in result.stdout
+    assert "proven by" not in result.stdout

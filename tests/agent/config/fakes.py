@@ -57,6 +57,8 @@ class Fake(msgspec.Struct, frozen=True):
         if isinstance(settings, PickySettings):
             if settings.server == "bad":
                 raise ValueError("`bad` is no server")
+            if settings.high > 9:
+                raise ValueError("high: write at most 9")
             return Flow(host=settings.server, protocol="tcp", port=settings.high, function="x")
         try:
             address = ipaddress.ip_address(settings.target)

@@ -377,6 +377,12 @@ BAD: list[tuple[str, str, str, list[tuple[int, str, str]]]] = [
         [(27, "probes.gw", "`low` is above `high`; swap them")],
     ),
     (
+        "key that the type names",
+        "gw:         {type: icmp, from: cloud,  target: 10.10.0.1,",
+        "gw:         {type: picky, from: cloud, server: a,\n  high: 10,",
+        [(28, "probes.gw.high", "write at most 9")],
+    ),
+    (
         "destination by another name",
         "gw:         {type: icmp, from: cloud,  target: 10.10.0.1,",
         "gw:         {type: picky, from: cloud,\n  server: bad,",
