@@ -136,9 +136,9 @@ SPEC: Final = Spec(
     ),
     phases=("token", "graph"),
     metrics=(
-        Metric("entra_last_sync_timestamp_seconds", "when the directory was last synchronised, UTC epoch"),
-        Metric("entra_sync_age_seconds", "age of the last synchronisation when it was read"),
-        Metric("entra_sync_enabled", "1 if the directory is synchronised from on-premise, 0 if no longer"),
+        Metric("entra_last_sync_timestamp_seconds", "When the directory was last synchronised, UTC epoch."),
+        Metric("entra_sync_age_seconds", "Age of the last synchronisation when it was read."),
+        Metric("entra_sync_enabled", "1 if the directory is synchronised from on-premise, 0 if no longer."),
     ),
     evidence=Evidence.STATE,
     pace=Pace.OWN,
