@@ -6,11 +6,12 @@ change from UDP to TCP; the answer is the server's word, so a wrong one is `answ
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
 
-from probes.kit.address import FAMILY_HELP, Endpoint, endpoint
+from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, endpoint
 from probes.kit.dns_exchange import Answered, Question, Stopped, ask_tcp, ask_udp
 from probes.kit.dns_message import Message, encode_name, same_name
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
@@ -100,12 +101,13 @@ class QuestionRunner:
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
+        self._endpoint = lru_cache(KEPT)(_endpoint)
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:  # noqa: ARG002
         """Ask once; every attempt is `fresh`."""
         clock = self._kit.clock
         start = clock.boot()
-        end = _endpoint(settings)
+        end = self._endpoint(settings)
         phases: dict[str, float] = {}
         address = end.host
         if end.named:

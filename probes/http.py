@@ -13,11 +13,12 @@ from contextlib import asynccontextmanager
 from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
+import h11
 import msgspec
 
-from probes.kit.address import FAMILY_HELP, Endpoint, host_endpoint, is_name, literal_family
+from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, host_endpoint, is_name, literal_family
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
-from probes.kit.response import Body, Head, Response
+from probes.kit.response import Body, Head, Response, request
 from probes.kit.result import Outcome, Result, Stage, unknown
 from probes.kit.sockets import connect_tcp, tcp_info
 from probes.kit.spec import Fault, Flow, Kit, Metric, Spec
@@ -100,18 +101,18 @@ SPEC: Final = Spec(
 class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Settings, read and checked."""
 
+    settings: Settings
     end: Endpoint
     secure: bool
     server_name: str
-    request_target: str
-    host_header: str
+    request: h11.Request
     accepted: tuple[tuple[int, int], ...]
 
 
 def flow(settings: Settings) -> Flow:
     """Return the request's flow; ValueError says what is wrong with URL, status, headers or addresses."""
-    plan = _plan(settings)
     _check_headers(settings.headers)
+    plan = _plan(settings)
     if settings.max_bytes < 1:
         raise ValueError("max_bytes: write at least 1")
     return Flow(
@@ -156,11 +157,16 @@ def _plan(settings: Settings) -> _Plan:
     name = settings.server_name or host
     shown = f"[{name}]" if literal_family(name) == 6 else name
     return _Plan(
+        settings=settings,
         end=end,
         secure=url.scheme == "https",
         server_name=name,
-        request_target=(url.path or "/") + (f"?{url.query}" if url.query else ""),
-        host_header=shown if port == _PORTS[url.scheme] else f"{shown}:{port}",
+        request=request(
+            settings.method,
+            (url.path or "/") + (f"?{url.query}" if url.query else ""),
+            shown if port == _PORTS[url.scheme] else f"{shown}:{port}",
+            settings.headers,
+        ),
         accepted=parse_status(settings.status),
     )
 
@@ -194,22 +200,28 @@ class RequestRunner:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self._contexts = Contexts()
+        self._plans: dict[int, _Plan] = {}  # by the identity of settings that the plan keeps alive
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:  # noqa: ARG002
         """Connect, ask once, read the answer, close; every attempt is `fresh`."""
-        exchange = _Exchange(self._kit, settings, deadline)
+        plan = self._plans.get(id(settings))
+        if plan is None or plan.settings is not settings:
+            if len(self._plans) >= KEPT:
+                self._plans.clear()
+            plan = self._plans[id(settings)] = _plan(settings)
+        exchange = _Exchange(self._kit, plan, deadline)
         return await exchange.run(self._contexts)
 
 
 class _Exchange:
     """One attempt on its way: what it has measured so far."""
 
-    def __init__(self, kit: Kit, settings: Settings, deadline: float) -> None:
+    def __init__(self, kit: Kit, plan: _Plan, deadline: float) -> None:
         self._kit = kit
         self._clock = kit.clock
-        self._settings = settings
+        self._settings = plan.settings
         self._deadline = deadline
-        self._plan = _plan(settings)
+        self._plan = plan
         self._start = self._mark = kit.clock.boot()
         self._phases: dict[str, float] = {}
         self._values: dict[str, float] = {}
@@ -259,10 +271,8 @@ class _Exchange:
             return None
 
     async def _ask(self, stream: Stream) -> Result:
-        response = Response(self._settings.method, self._settings.max_bytes)
-        sent = await stream.send(
-            response.request(self._plan.request_target, self._plan.host_header, self._settings.headers)
-        )
+        response = Response(self._settings.max_bytes)
+        sent = await stream.send(response.begin(self._plan.request))
         if sent is not None:
             return self._stopped(sent, Stage.ANSWER, stream)
         head: Head | None = None

@@ -14,12 +14,13 @@ import struct
 from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
 
 from probes.kit import echo
-from probes.kit.address import FAMILY_HELP, Endpoint, address_family, canonical, host_endpoint
+from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, address_family, canonical, host_endpoint
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
 from probes.kit.result import Result, Stage, ok
 from probes.kit.sockets import ask_for_errors, name_sender, next_error
@@ -248,6 +249,7 @@ class EchoRunner:
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
+        self._endpoint = lru_cache(KEPT)(_endpoint)
         self._ports: dict[int, EchoPort] = {}
 
     def close(self) -> None:
@@ -260,7 +262,7 @@ class EchoRunner:
         """Send one echo request; `fresh` uses a socket and identifier of its own."""
         clock = self._kit.clock
         start = clock.boot()
-        end = _endpoint(settings)
+        end = self._endpoint(settings)
         phases: dict[str, float] = {}
         address = end.host
         if end.named:

@@ -6,11 +6,12 @@ estimate stands beside the elapsed time, because our wake-up is not the wire.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
 
-from probes.kit.address import FAMILY_HELP, Endpoint, endpoint
+from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, endpoint
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
 from probes.kit.result import Result, Stage, ok
 from probes.kit.sockets import connect_tcp, tcp_info
@@ -70,12 +71,13 @@ class ConnectRunner:
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
+        self._endpoint = lru_cache(KEPT)(_endpoint)
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:  # noqa: ARG002
         """Connect once and close; every attempt is `fresh`."""
         clock = self._kit.clock
         start = clock.boot()
-        end = _endpoint(settings)
+        end = self._endpoint(settings)
         phases: dict[str, float] = {}
         address = end.host
         if end.named:

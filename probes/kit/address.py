@@ -11,6 +11,8 @@ import msgspec
 
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+# How many targets a runner keeps read: more probes than one agent runs.
+KEPT: Final = 8192
 FAMILY_HELP: Final = "Address family, 4 or 6; a literal address decides by itself."
 
 

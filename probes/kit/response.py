@@ -29,25 +29,26 @@ class Body(msgspec.Struct, frozen=True):
     cut: bool
 
 
+def request(method: str, target: str, host: str, headers: dict[str, str]) -> h11.Request:
+    """Return one request with given and own headers; it may be sent any number of times."""
+    given = {name.lower() for name in headers}
+    own = {"Host": host, "User-Agent": "demarc", "Accept": "*/*", "Accept-Encoding": "identity"}
+    lines = [(name, value) for name, value in own.items() if name.lower() not in given]
+    return h11.Request(method=method, target=target, headers=[*lines, *headers.items(), ("Connection", "close")])
+
+
 class Response:
     """The response to one request as it comes in."""
 
-    def __init__(self, method: str, max_bytes: int) -> None:
-        self._method = method
+    def __init__(self, max_bytes: int) -> None:
         self._room = max_bytes
         self._parts: list[bytes] = []
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
         self._start = b""
 
-    def request(self, target: str, host: str, headers: dict[str, str]) -> bytes:
-        """Return the request's bytes."""
-        given = {name.lower() for name in headers}
-        own = {"Host": host, "User-Agent": "demarc", "Accept": "*/*", "Accept-Encoding": "identity"}
-        lines = [(name, value) for name, value in own.items() if name.lower() not in given]
-        event = h11.Request(
-            method=self._method, target=target, headers=[*lines, *headers.items(), ("Connection", "close")]
-        )
-        return (self._connection.send(event) or b"") + (self._connection.send(h11.EndOfMessage()) or b"")
+    def begin(self, request: h11.Request) -> bytes:
+        """Return the request's bytes; the response will be read as the one to it."""
+        return (self._connection.send(request) or b"") + (self._connection.send(h11.EndOfMessage()) or b"")
 
     def feed(self, data: bytes | None) -> Head | Body | Trouble | None:
         """Take bytes (b"": the peer closed; None: nothing new) and return what they complete, if anything."""

@@ -98,12 +98,22 @@ def not_after(certificate: bytes) -> float | None:
         for _ in range(3):  # serial number, signature algorithm, issuer
             position = _behind(certificate, position)
         start = _behind(certificate, _inside(certificate, position))
-        kind, text = certificate[start], certificate[_inside(certificate, start) : _behind(certificate, start)].decode()
-        layout = {0x17: "%y%m%d%H%M%SZ", 0x18: "%Y%m%d%H%M%SZ"}[kind]  # UTCTime, GeneralizedTime
-        moment = datetime.strptime(text, layout).replace(tzinfo=UTC)
-    except (IndexError, KeyError, ValueError):
+        return _moment(certificate[start], certificate[_inside(certificate, start) : _behind(certificate, start)])
+    except (IndexError, ValueError):
         return None
-    return moment.timestamp()
+
+
+def _moment(kind: int, text: bytes) -> float:
+    """Return a UTCTime or GeneralizedTime (RFC 5280 section 4.1.2.5) as UTC epoch seconds; ValueError otherwise."""
+    digits = text.decode("ascii")
+    if kind == 0x17 and len(digits) == 13:
+        digits = ("19" if digits >= "50" else "20") + digits
+    elif kind != 0x18:
+        raise ValueError("not a time")
+    if len(digits) != 15 or digits[14] != "Z" or not digits[:14].isdigit():
+        raise ValueError("not a time")
+    month, day, hour, minute, second = (int(digits[n : n + 2]) for n in range(4, 14, 2))
+    return datetime(int(digits[:4]), month, day, hour, minute, second, tzinfo=UTC).timestamp()
 
 
 def _length(der: bytes, position: int) -> tuple[int, int]:

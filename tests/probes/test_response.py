@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.kit.response import Body, Head, Response
+from probes.kit.response import Body, Head, Response, request
 from probes.kit.trouble import Trouble
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -43,8 +43,8 @@ CASES: dict[str, tuple[str, bytes, bool, int | None, Body | str]] = {
 
 def play(method: str, data: bytes, step: int, *, closes: bool) -> tuple[int | None, Body | Trouble | None]:
     """Feed `data` in pieces of `step`; return the status seen and what it ended with."""
-    response = Response(method, 8)
-    response.request("/", "host", {})
+    response = Response(8)
+    response.begin(request(method, "/", "host", {}))
     status = None
     pieces: list[bytes | None] = [data[n : n + step] for n in range(0, len(data), step)]
     for piece in [*pieces, *([b""] if closes else [])]:
@@ -81,7 +81,7 @@ def test_what_the_peer_said_is_answered() -> None:
 
 def test_the_request_is_one_plain_request() -> None:
     """Own headers come first, given ones replace ours, and the connection ends after one answer."""
-    wire = Response("GET", 8).request("/health?x=1", "erp.corp.lab", {"accept": "text/html", "X-Probe": "1"})
+    wire = Response(8).begin(request("GET", "/health?x=1", "erp.corp.lab", {"accept": "text/html", "X-Probe": "1"}))
 
     lines = wire.decode().split("\r\n")
     assert lines[0] == "GET /health?x=1 HTTP/1.1"
@@ -96,8 +96,8 @@ def test_the_request_is_one_plain_request() -> None:
 @given(st.lists(st.binary(max_size=40), max_size=6), st.booleans())
 def test_any_bytes_are_a_value(pieces: list[bytes], head: bool) -> None:
     """Nothing that a peer sends raises."""
-    response = Response("GET", 16)
-    response.request("/", "host", {})
+    response = Response(16)
+    response.begin(request("GET", "/", "host", {}))
     if head:
         response.feed(OK)
     for piece in pieces:

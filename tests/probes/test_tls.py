@@ -38,7 +38,7 @@ def certificate(until: datetime) -> bytes:
 ONE = certificate(datetime(2027, 1, 15, 12, 30, 5, tzinfo=UTC))
 
 
-@pytest.mark.parametrize("year", [2027, 2049, 2050, 2100])
+@pytest.mark.parametrize("year", [2027, 2030, 2049, 2050, 2100])
 def test_reads_the_end_of_validity(year: int) -> None:
     """Both of RFC 5280's ways to write a time are read."""
     until = datetime(year, 1, 15, 12, 30, 5, tzinfo=UTC)
