@@ -62,7 +62,7 @@ def command(
 
 def _run(options: Options, host: Host, chain: Chain, *, level: str, form: Literal["json", "logfmt"]) -> None:
     # structlog loads rich and pygments where they happen to be installed: 5 MB for colours that no daemon shows.
-    sys.modules.setdefault("rich", None)  # type: ignore[arg-type] - None is the documented way to refuse an import
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None refuses an import
     import asyncio  # noqa: PLC0415 - loaded when the agent really runs
 
     import structlog  # noqa: PLC0415
