@@ -5,7 +5,7 @@ others, those that repeat (the same event of the same segments) at most `MOST` a
 next line that is written says how many were left out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import msgspec
@@ -51,7 +51,9 @@ class Journal:
 
     def __init__(self, write: Callable[[str], object], *, chain_hash: str, vantage: str) -> None:
         self._log = structlog.wrap_logger(
-            _Line(write), processors=[structlog.processors.JSONRenderer()], wrapper_class=structlog.BoundLoggerBase
+            _Line(write),
+            processors=[_event_first, structlog.processors.JSONRenderer()],
+            wrapper_class=structlog.BoundLoggerBase,
         )
         self._chain_hash = chain_hash
         self._vantage = vantage
@@ -77,6 +79,11 @@ class Journal:
             self._repeats.clear()
         self._repeats[key], suppressed = step(self._repeats.get(key), transition.at)
         return suppressed
+
+
+def _event_first(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put the event before the rest, where a reader of the raw line looks first."""
+    return {"event": fields["event"], **fields}
 
 
 class _Line:

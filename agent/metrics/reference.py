@@ -71,5 +71,10 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:].rstrip('.')}."
 
 
+def main(arguments: list[str]) -> None:
+    """Write the page to the file that the only argument names."""
+    Path(arguments[0]).write_text(page(specs(InstalledTypes())), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(page(specs(InstalledTypes())), encoding="utf-8")
+    main(sys.argv[1:])

@@ -42,6 +42,7 @@ def test_a_line_is_the_contract() -> None:
         "chain_hash": "c0ffee",
     }
     assert "\n" not in lines[0]
+    assert lines[0].startswith('{"event": "confirmed", ')
 
 
 def test_nothing_proven_is_null() -> None:
