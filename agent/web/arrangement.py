@@ -5,7 +5,7 @@ side run left to right, those of one on the on-premise side right to left. A dem
 wherever two neighbours on any path have different owners, and none of them may be left out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -29,7 +29,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Branch(msgspec.Struct, frozen=True, kw_only=True):
-    """A segment off the chain (an online service), what leads to it, and its demarcation lines."""
+    """A segment off the chain (an online service, or what is seen only through one), what leads to it, its lines."""
 
     segment: str
     after: tuple[str, ...] = ()
@@ -50,24 +50,44 @@ Edge = tuple[str, str]
 def arrange(chain: Chain) -> Arrangement:
     """Return the picture of `chain`. Every segment appears once."""
     edges = _edges(chain)
-    spine = [s for s in chain.segments if chain.segments[s].side != SAAS]
-    members = frozenset(spine)
-    ranks = _ranks(spine, [e for e in edges if e[0] in members and e[1] in members])
+    off = _off_the_chain(chain, edges)
+    spine = [s for s in chain.segments if s not in off]
+    ranks = _ranks(spine, [e for e in edges if not off.intersection(e)])
     keys = sorted({_place(chain.segments[s], ranks[s]) for s in spine})
     index = {s: keys.index(_place(chain.segments[s], ranks[s])) for s in spine}
+    members = [tuple(s for s in spine if index[s] == number) for number in range(len(keys))]
+    owners = [frozenset(chain.segments[s].owners for s in column) for column in members]
     changes = [e for e in edges if chain.segments[e[0]].owners != chain.segments[e[1]].owners]
-    columns = []
-    for number in range(len(keys)):
-        here = tuple(s for s in spine if index[s] == number)
-        columns.append(
-            Column(
-                segments=here,
-                sides=tuple(dict.fromkeys(chain.segments[s].side for s in here)),
-                lines=tuple(e for e in changes if _edge_column(e, index) == number),
-            )
+    edge_columns = {e: _edge_column(e, index, owners) for e in changes}
+    columns = tuple(
+        Column(
+            segments=column,
+            sides=tuple(dict.fromkeys(chain.segments[s].side for s in column)),
+            lines=tuple(e for e in changes if edge_columns[e] == number),
         )
-    branches = tuple(_branch(s, edges, changes) for s in chain.segments if chain.segments[s].side == SAAS)
-    return Arrangement(columns=tuple(columns), branches=branches, lines=tuple(changes))
+        for number, column in enumerate(members)
+    )
+    branches = tuple(_branch(s, edges, changes) for s in _branch_order(off, chain, edges))
+    return Arrangement(columns=columns, branches=branches, lines=tuple(changes))
+
+
+def _off_the_chain(chain: Chain, edges: Iterable[Edge]) -> frozenset[str]:
+    """Return the online services, and every segment all of whose neighbours are off the chain."""
+    neighbours: dict[str, set[str]] = {s: set() for s in chain.segments}
+    for left, right in edges:
+        neighbours[left].add(right)
+        neighbours[right].add(left)
+    off = {s for s in chain.segments if chain.segments[s].side == SAAS}
+    vantages = {v.segment for v in chain.vantages.values()}
+    while more := {s for s, near in neighbours.items() if near and near <= off} - off - vantages:
+        off |= more
+    return frozenset(off)
+
+
+def _branch_order(off: frozenset[str], chain: Chain, edges: Iterable[Edge]) -> list[str]:
+    """Return the branches so that each stands after what leads to it."""
+    ranks = _ranks([s for s in chain.segments if s in off], [e for e in edges if off.issuperset(e)])
+    return sorted(ranks, key=lambda s: ranks[s])
 
 
 def _edges(chain: Chain) -> tuple[Edge, ...]:
@@ -116,12 +136,16 @@ def _place(segment: Segment, rank: int) -> tuple[int, int]:
     return _PLACE[segment.side], rank
 
 
-def _edge_column(edge: Edge, index: dict[str, int]) -> int | None:
-    """Return the column at whose left edge `edge` crosses; None within a column or for a branch."""
+def _edge_column(edge: Edge, index: Mapping[str, int], owners: Sequence[frozenset[tuple[str, ...]]]) -> int | None:
+    """Return the column at whose left edge the owner changes along `edge`; None within a column or for a branch.
+
+    A step that passes over columns (of other paths) has its line where those change owner too.
+    """
     left, right = (index.get(s) for s in edge)
     if left is None or right is None or left == right:
         return None
-    return max(left, right)
+    between = range(min(left, right) + 1, max(left, right) + 1)
+    return next((n for n in reversed(between) if owners[n - 1] != owners[n]), max(left, right))
 
 
 def _branch(segment: str, edges: Iterable[Edge], changes: Iterable[Edge]) -> Branch:

@@ -9,6 +9,7 @@ DUTCH = Phrases(
     quoted="“{name}”",
     probe="“{name}” ({type} naar {target})",
     self_check="de zelfcontrole van {vantage}",
+    self_checks="de zelfcontroles van {vantages}",
     from_vantages="vanaf {vantages}",
     owned="{segments} ({owner})",
     nobody="geen afgesproken eigenaar",
@@ -46,6 +47,10 @@ DUTCH = Phrases(
     blind="Sinds {since} kan het meetpunt {vantage} niet meten: {how}.",
     was_blind="Van {since} tot {until} ({lasted}) kon het meetpunt {vantage} niet meten: {how}.",
     worked="Op hetzelfde moment werkten deze schakels: {parts}; dat blijkt uit {probes}.",
+    worked_even=(
+        "Op hetzelfde moment werkten deze schakels: {parts}; dat blijkt uit {probes}, "
+        "en uit mislukte metingen zelf, die tot daar kwamen."
+    ),
     worked_nothing="Op dat moment liet geen enkele meting zien dat een andere schakel op hetzelfde pad werkte.",
     remains=(
         "Al het andere dat de mislukte metingen nodig hebben, werkte aantoonbaar; over blijft {segments}, "

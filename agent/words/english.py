@@ -9,6 +9,7 @@ ENGLISH = Phrases(
     quoted="“{name}”",
     probe="“{name}” ({type} to {target})",
     self_check="the self-check of {vantage}",
+    self_checks="the self-checks of {vantages}",
     from_vantages="from {vantages}",
     owned="{segments} ({owner})",
     nobody="no agreed owner",
@@ -46,6 +47,10 @@ ENGLISH = Phrases(
     blind="Since {since}, the measuring point {vantage} cannot measure: {how}.",
     was_blind="From {since} until {until} ({lasted}), the measuring point {vantage} could not measure: {how}.",
     worked="At the same moment these parts worked: {parts}; this is shown by {probes}.",
+    worked_even=(
+        "At the same moment these parts worked: {parts}; this is shown by {probes}, "
+        "and by failing measurements themselves, which got that far."
+    ),
     worked_nothing="At that moment no measurement showed that another part on the same path worked.",
     remains=(
         "Everything else that the failing measurements need was shown to work; what remains is {segments}, "

@@ -76,16 +76,24 @@ def probe_name(key: str, chain: Chain, language: str, *, full: bool = False) -> 
 
 
 def probe_names(keys: Iterable[str], chain: Chain, language: str) -> str:
-    """Return probes grouped by the vantage that they measure from: `“gw” and “saas” from cloud`."""
+    """Return probes by the vantage that they measure from, self-checks last: `“gw” and “saas” from cloud`."""
     words = phrases(language)
     groups: dict[str, list[str]] = {}
+    checks: list[str] = []
     for key in keys:
         vantage, _, name = key.rpartition(">")
-        groups.setdefault("" if name == SELF else vantage, []).append(probe_name(key, chain, language))
+        if name == SELF:
+            checks.append(vantage)
+        else:
+            groups.setdefault(vantage, []).append(probe_name(key, chain, language))
     texts = []
     for vantage, names in groups.items():
         text = listed(names, language)
         texts.append(f"{text} {words.from_vantages.format(vantages=vantage)}" if vantage else text)
+    if len(checks) == 1:
+        texts.append(words.self_check.format(vantage=checks[0]))
+    elif checks:
+        texts.append(words.self_checks.format(vantages=listed(checks, language)))
     return grouped(texts, language)
 
 

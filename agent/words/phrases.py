@@ -15,6 +15,7 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     quoted: str
     probe: str
     self_check: str
+    self_checks: str
     from_vantages: str
     owned: str
     nobody: str
@@ -39,6 +40,7 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     blind: str
     was_blind: str
     worked: str
+    worked_even: str
     worked_nothing: str
     remains: str
     possible: str

@@ -153,9 +153,12 @@ def _worked(case: Case) -> str:
     if not cleared:
         return case.words.worked_nothing
     shown_by = dict.fromkeys(key for keys in cleared.values() for key in keys)
-    return case.words.worked.format(
+    # A refused connection shows that the way to the refusal works; named bare, it would read as a contradiction.
+    passing = [key for key in shown_by if key not in case.incident.support.failing]
+    both = 0 < len(passing) < len(shown_by)
+    return (case.words.worked_even if both else case.words.worked).format(
         parts=segment_names(cleared, case.chain, case.language),
-        probes=probe_names(shown_by, case.chain, case.language),
+        probes=probe_names(passing or shown_by, case.chain, case.language),
     )
 
 

@@ -77,6 +77,16 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "answer": ("no proper answer came", "er kwam geen goed antwoord"),
     },
     "fault": FAULTS,
+    "phase": {
+        "resolve": ("find the name", "naam zoeken"),
+        "connect": ("connect", "verbinden"),
+        "secure": ("secure", "beveiligen"),
+        "first_byte": ("first byte", "eerste byte"),
+        "transfer": ("transfer", "overdracht"),
+        "answer": ("answer", "antwoord"),
+        "token": ("sign in", "aanmelden"),
+        "graph": ("ask", "vragen"),
+    },
     "contact": {"phone": ("phone", "telefoon"), "email": ("e-mail", "e-mail")},
     "self": {"": ("its self-check failed", "de zelfcontrole mislukte")},
 }

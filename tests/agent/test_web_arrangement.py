@@ -86,6 +86,31 @@ def test_segments_without_probes_stand_with_their_side() -> None:
     assert columns(chain_of(sides, {"p": "h x"})) == ["h", "x", "lost"]
 
 
+def test_what_is_seen_only_through_an_online_service_is_a_branch_too() -> None:
+    """A synchronisation server that only the online service speaks of stands behind that service."""
+    sides = {
+        "h": ("a", "cloud"),
+        "gw": ("a", "cloud"),
+        "sync": ("c", "onprem"),
+        "entra": ("m", "saas"),
+        "edge": ("c", "onprem"),
+    }
+    picture = arrange(chain_of(sides, {"p": "h gw edge", "q": "h gw entra sync"}))
+    assert [c.segments for c in picture.columns] == [("h",), ("gw",), ("edge",)]
+    assert [(b.segment, b.after, b.lines) for b in picture.branches] == [
+        ("entra", ("gw",), (("gw", "entra"),)),
+        ("sync", ("entra",), (("entra", "sync"),)),
+    ]
+
+
+def test_a_line_stands_where_the_columns_change_owner() -> None:
+    """A step over a column of its own new owner has its line before that column."""
+    sides = {"h": ("a", "cloud"), "x": ("c", "onprem"), "y": ("c", "onprem")}
+    picture = arrange(chain_of(sides, {"p": "h y", "q": "h x y"}))
+    assert [bool(c.lines) for c in picture.columns] == [False, True, False]
+    assert picture.columns[1].lines == (("h", "y"), ("h", "x"))
+
+
 names = st.sampled_from("abcdefgh")
 owned = st.tuples(st.sampled_from(["p", "q", "p+q"]), st.sampled_from(["cloud", "line", "transit", "onprem", "saas"]))
 

@@ -1,6 +1,7 @@
 """The status page: what it says, that it escapes, its size and its headers."""
 
 import re
+import sys
 import time
 from html.parser import HTMLParser
 
@@ -101,14 +102,14 @@ def test_state_is_never_colour_alone(name: str) -> None:
 
 
 def test_the_page_for_forty_segments_is_small_and_quick() -> None:
-    """Below 100 kB; below 20 ms at best of five, which this machine's other work cannot spoil."""
+    """Below 100 kB; below 20 ms of processor time at best of nine (coverage's tracing costs four times as much)."""
     took = []
-    for _ in range(5):
-        before = time.perf_counter()
+    for _ in range(9):
+        before = time.thread_time()
         html = page(SNAPSHOTS["large"])
-        took.append(time.perf_counter() - before)
+        took.append(time.thread_time() - before)
     assert len(html.encode()) < 100_000
-    assert min(took) < 0.020
+    assert min(took) < (0.020 if sys.gettrace() is None else 0.100)
 
 
 HEADLINES = {
@@ -233,7 +234,9 @@ def test_measurements() -> None:
     """A row tells outcome, reason, duration with its phases, when, since, and whether it counts yet."""
     shown = words(SNAPSHOTS["carrier"], "probes")
     assert "underlay ping · 203.0.113.2 failed no answer came in time 1.00 s 15:03:04 15:01:35" in shown
-    assert "36 ms resolve 0.40 ms + connect 4.3 ms + secure 10 ms + answer 22 ms" in words(samples.HEALTHY, "probes")
+    assert "36 ms find the name 0.40 ms + connect 4.3 ms + secure 10 ms + answer 22 ms" in words(
+        samples.HEALTHY, "probes"
+    )
     first_day = words(SNAPSHOTS["unverified"], "probes")
     assert "no result yet" in first_day
     assert "unverified" in first_day

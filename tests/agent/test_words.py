@@ -166,6 +166,22 @@ def test_rare_fields_say() -> None:
     assert "the measurement “underlay” (ping to 203.0.113.2) from cloud failed" in changed(samples.CLOSED, support=one)
 
 
+def test_what_failing_measurements_show() -> None:
+    """A failing measurement that got far enough to clear a part is told apart from those that passed."""
+    refused = {"carrier": ("cloud>erp", "cloud>anchor")}
+    text = changed(samples.CONTRADICTION, support=Support(failing=("cloud>erp",), exonerating=refused))
+    assert "shown by “anchor” from cloud, and by failing measurements themselves, which got that far." in text
+    alone = Support(failing=("cloud>erp",), exonerating={"carrier": ("cloud>erp",)})
+    assert "this is shown by “erp” from cloud." in changed(samples.CONTRADICTION, support=alone)
+
+
+def test_several_self_checks_are_named_together() -> None:
+    """Two vantages' self-checks are told in one breath, after the probes."""
+    cleared = {"cloud-host": ("cloud>self", "onprem>self", "cloud>gw")}
+    text = changed(samples.LAST_MILE, support=Support(failing=("cloud>underlay",), exonerating=cleared))
+    assert "shown by “gw” from cloud, and the self-checks of cloud and onprem." in text
+
+
 def test_unassigned_segment_names_nobody() -> None:
     """A segment without an agreed owner is never put down to a party."""
     segment = msgspec.structs.replace(CHAIN.segments["carrier"], owners=(UNASSIGNED,), quote="")

@@ -48,7 +48,7 @@ def _row(view: View, probe: Probe, now: ProbeNow) -> Markup:
         "tr",
         el("th", el("strong", probe.id), el("span", f"{kind} · {probe.target}", class_="quiet target"), scope="row"),
         el("td", _result(view, now), data_label=labels.result),
-        el("td", _took(now), data_label=labels.duration, class_="number"),
+        el("td", _took(view, now), data_label=labels.duration, class_="number"),
         el("td", _last(view, probe, now), data_label=labels.last, class_="number"),
         el("td", clock(view, now.since) if now.since is not None else "", data_label=labels.since, class_="number"),
     )
@@ -71,11 +71,15 @@ def _result(view: View, now: ProbeNow) -> Markup:
     return joined(parts)
 
 
-def _took(now: ProbeNow) -> Markup:
+def _took(view: View, now: ProbeNow) -> Markup:
     """Return the duration, and its phases where there are several; a phase not reached is absent."""
     if now.seconds is None:
         return NOTHING
-    phases = " + ".join(f"{name} {duration(s)}" for name, s in now.phases.items()) if len(now.phases) > 1 else ""
+    phases = (
+        " + ".join(f"{view.term('phase', name)} {duration(s)}" for name, s in now.phases.items())
+        if len(now.phases) > 1
+        else ""
+    )
     return joined(duration(now.seconds), el("span", phases, class_="quiet phases") if phases else NOTHING)
 
 
