@@ -99,10 +99,10 @@ class _Page:
         if service.before != service.availability:
             lines += self._figures("the same without exclusions", service.before)
         if service.norm is not None:
+            norm = service.norm
             lines += [
-                f"Norm: {service.norm.norm} %, {_NORM[service.norm.result]}",
-                f"  judged on the {service.norm.judged_on} figure, at a coverage of at least "
-                f"{service.norm.minimum_coverage} %",
+                f"Norm: {norm.norm} %, {_NORM[norm.result]}",
+                f"  judged on the {norm.judged_on} figure, at a coverage of at least {norm.minimum_coverage} %",
             ]
         lines += ["", *self._classes(service), *self._exclusions(service), *self._outages(service)]
         return [*lines, *self._shares(service), ""]

@@ -1,0 +1,384 @@
+"""The observation store: what goes in comes out, bounded, and every way in which its file can fail."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.availability.fold import Cadence, Span, State, spans_of
+from agent.observation import Observation, decode, encode
+from agent.store import DATABASE, Store, StoreHealth
+from agent.store.schema import MIGRATIONS
+from agent.store.store import Limits, export
+from agent.store.tables import StoreGap, Tables, connect, connect_reading, read_observations, read_spans, read_states
+from probes.kit.result import Outcome, Stage
+
+NOW = 1_795_442_400.0
+QUICK = Limits(batch_seconds=0.01, retry_seconds=0.02, span_seconds=0.05, forget_seconds=0.05)
+CADENCES = {"cloud>erp": Cadence(interval=1.0, timeout=1.0)}
+WAIT = 10.0
+
+
+class FakeClock:
+    """A wall clock that stands, and a boot clock that runs with every look."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.looks = 0.0
+
+    def wall(self) -> float:
+        """Return the present."""
+        return self.now
+
+    def boot(self) -> float:
+        """Return a time that rises."""
+        self.looks += 0.01
+        return self.looks
+
+
+def seen(number: int, outcome: Outcome = Outcome.OK, vantage: str = "cloud", probe: str = "erp") -> Observation:
+    """Return the result of a second."""
+    return Observation(
+        time=NOW + number + 0.125, round=number, vantage=vantage, probe=probe, outcome=outcome, seconds=0.01
+    )
+
+
+class Opened:
+    """A store with what it told."""
+
+    def __init__(self, folder: Path, limits: Limits = QUICK) -> None:
+        self.alarms: list[str] = []
+        self.gaps: list[StoreGap] = []
+        self.clock = FakeClock()
+        self.store = Store.open(
+            folder / DATABASE,
+            cadences=CADENCES,
+            limits=limits,
+            alarm=self.alarms.append,
+            on_gap=self.gaps.append,
+            clock=self.clock,
+        )
+
+    def take(self, *observations: Observation) -> None:
+        """Give results and wait until they are written or lost."""
+        for observation in observations:
+            self.store.observation(observation)
+        assert self.store.flush(WAIT)
+
+
+OBSERVATIONS = st.builds(
+    Observation,
+    time=st.integers(0, 4 * 10**15).map(lambda micro: micro / 1_000_000),
+    round=st.integers(0, 10**9),
+    vantage=st.sampled_from(["cloud", "onprem"]),
+    probe=st.sampled_from(["self", "erp", "gw"]),
+    outcome=st.sampled_from(Outcome),
+    stage=st.none() | st.sampled_from(Stage),
+    fault=st.none() | st.text(max_size=5),
+    seconds=st.none() | st.floats(0, 100),
+    answered=st.booleans(),
+    by=st.none() | st.just("192.0.2.1"),
+    packet_bytes=st.none() | st.integers(0, 9000),
+    verified=st.booleans(),
+    detail=st.text(max_size=20),
+    phases=st.dictionaries(st.sampled_from(["connect", "answer"]), st.floats(0, 1)),
+)
+
+
+@given(found=st.lists(OBSERVATIONS, max_size=20, unique_by=lambda one: (one.key, round(one.time * 1e6))))
+def test_what_goes_in_comes_out(found: list[Observation]) -> None:
+    """In the contract's form, in order of time, whatever the order of arrival."""
+    connection = connect(Path(":memory:"))
+    tables = Tables(connection, {})
+    assert tables.write(found) == len(found)
+    assert tables.write(found) == 0  # a peer may send a result twice
+    read = list(read_observations(connection, 0, None))
+    tables.close()
+    assert sorted(encode(one) for one in read) == sorted(encode(one) for one in found)
+    assert [one.time for one in read] == sorted(one.time for one in found)
+
+
+def test_results_are_written_in_batches_and_counted(tmp_path: Path) -> None:
+    """Health tells what was written."""
+    opened = Opened(tmp_path)
+    opened.take(*(seen(number) for number in range(100)))
+    assert opened.store.health == StoreHealth(recording=True, written=100)
+    assert len(list(opened.store.export(NOW + 10, NOW + 20))) == 10
+    assert opened.store.close(WAIT)
+    assert opened.alarms == []
+    assert not opened.store.health.recording
+
+
+def test_recent_results_of_a_vantage(tmp_path: Path) -> None:
+    """By round, by time, the newest first to be kept and the oldest first in order."""
+    opened = Opened(tmp_path)
+    opened.take(*(seen(number) for number in range(10)), seen(5, vantage="onprem"), seen(9, probe="self"))
+    recent = opened.store.recent
+    assert [one.round for one in recent("cloud", since_round=6)] == [7, 8, 9, 9]
+    assert [one.round for one in recent("cloud", since=NOW + 8)] == [8, 9, 9]
+    assert [one.round for one in recent("cloud", limit=2)] == [9, 9]
+    assert [one.round for one in recent("onprem")] == [5]
+    assert recent("nobody") == ()
+    opened.store.close(WAIT)
+
+
+def test_states_are_those_of_the_observations_across_restarts(tmp_path: Path) -> None:
+    """Spans in the file are what folding the raw results gives, wherever the agent stopped."""
+    found = [seen(n, Outcome.FAILED if 20 <= n < 45 or n % 11 == 0 else Outcome.OK) for n in range(100)]
+    for start in range(0, 100, 17):
+        opened = Opened(tmp_path)
+        opened.take(*found[start : start + 17])
+        opened.store.close(WAIT)
+    expected = spans_of(found, CADENCES["cloud>erp"], int(NOW), int(NOW) + 110)
+    assert read_states(tmp_path / DATABASE, CADENCES, int(NOW), int(NOW) + 110) == {"cloud>erp": expected}
+    assert any(span.state is State.DOWN for span in expected)
+
+
+def test_a_crash_costs_no_seconds(tmp_path: Path) -> None:
+    """Spans that were not written yet are folded anew from the raw results."""
+    found = [seen(n, Outcome.FAILED if 20 <= n < 45 else Outcome.OK) for n in range(100)]
+    tables = Tables(connect(tmp_path / DATABASE), CADENCES)
+    tables.write(found[:30])
+    tables.write_spans()
+    tables.write(found[30:60])
+    tables.close()  # without writing the spans
+    tables = Tables(connect(tmp_path / DATABASE), CADENCES)
+    tables.write(found[60:])
+    tables.write_spans()
+    tables.close()
+    expected = spans_of(found, CADENCES["cloud>erp"], int(NOW), int(NOW) + 100)
+    assert read_states(tmp_path / DATABASE, CADENCES, int(NOW), int(NOW) + 100)["cloud>erp"] == expected
+
+
+def test_a_probe_that_gains_a_cadence_is_folded_from_an_hour_back(tmp_path: Path) -> None:
+    """Its earlier results were kept raw."""
+    tables = Tables(connect(tmp_path / DATABASE), {})
+    tables.write([seen(number) for number in (0, 100, 101, 3700)])
+    tables.write_spans()
+    tables.close()
+    tables = Tables(connect(tmp_path / DATABASE), CADENCES)
+    tables.write([seen(3701)])
+    tables.write_spans()
+    tables.close()
+    connection = connect_reading(tmp_path / DATABASE)
+    spans = read_spans(connection, 0, 2**40)["cloud>erp"]
+    connection.close()
+    assert spans[0] == Span(int(NOW) + 100, int(NOW) + 104, State.UP)
+
+
+def test_states_of_a_probe_that_was_never_seen(tmp_path: Path) -> None:
+    """Unmeasured."""
+    opened = Opened(tmp_path)
+    opened.take(seen(1, probe="other"))
+    opened.store.close(WAIT)
+    assert read_states(tmp_path / DATABASE, CADENCES, 0, 10) == {"cloud>erp": (Span(0, 10, State.UNMEASURED),)}
+
+
+def test_minutes_are_merged_over_batches(tmp_path: Path) -> None:
+    """Two batches in one minute are one row."""
+    opened = Opened(tmp_path)
+    opened.take(seen(0), seen(1, Outcome.FAILED))
+    opened.take(seen(2, Outcome.DEGRADED), seen(60))
+    opened.store.close(WAIT)
+    connection = connect_reading(tmp_path / DATABASE)
+    rows = connection.execute("SELECT ok, degraded, failed, unknown, timed, sum FROM minute ORDER BY minute").fetchall()
+    connection.close()
+    assert rows == [(1, 1, 1, 0, 2, 20000), (1, 0, 0, 0, 1, 10000)]
+
+
+def test_what_is_old_is_forgotten_in_steps(tmp_path: Path) -> None:
+    """Raw results by age, minutes and spans by theirs."""
+    opened = Opened(tmp_path, msgspec.structs.replace(QUICK, raw_seconds=100.0, minute_seconds=200.0))
+    opened.take(*(seen(number) for number in range(5000)))
+    opened.clock.now = NOW + 4950.0
+    deadline = threading.Event()
+    for _ in range(500):
+        if sum(1 for _ in opened.store.export(0, NOW + 4849)) == 0:
+            break
+        deadline.wait(0.02)
+    opened.store.close(WAIT)
+    assert len(list(export(tmp_path / DATABASE, 0, 5e9))) == 5000 - 4850
+    connection = connect_reading(tmp_path / DATABASE)
+    assert connection.execute("SELECT min(minute) * 60 FROM minute").fetchone()[0] >= NOW + 4750 - 60
+    connection.close()
+
+
+def test_too_many_bytes_are_forgotten_oldest_first(tmp_path: Path) -> None:
+    """The size is bounded though nothing is old."""
+    tables = Tables(connect(tmp_path / DATABASE), {})
+    tables.write([seen(number) for number in range(20_000)])
+    full = tables.used_bytes()
+    more = True
+    while more:
+        more = tables.forget(before=0, minutes_before=0, most_bytes=full // 2)
+    assert tables.used_bytes() <= full // 2
+    tables.close()
+    lines = list(export(tmp_path / DATABASE, 0, 5e9))
+    assert 1000 < len(lines) < 18_000
+    assert decode(lines[-1]).round == 19_999
+
+
+def test_a_full_queue_drops_counts_and_leaves_a_gap(tmp_path: Path) -> None:
+    """The sink never blocks; what was lost is told and recorded."""
+    opened = Opened(tmp_path, msgspec.structs.replace(QUICK, queue=10, batch_seconds=0.5))
+    for number in range(25):
+        opened.store.observation(seen(number))
+    assert opened.store.health.dropped == 15
+    opened.take(seen(100))
+    opened.store.close(WAIT)
+    assert [gap.dropped for gap in opened.gaps] in ([15], [16])
+    assert opened.gaps[0].reason == "the queue was full"
+    connection = connect_reading(tmp_path / DATABASE)
+    assert connection.execute("SELECT count(*) FROM gap").fetchone()[0] == 1
+    connection.close()
+
+
+def test_after_closing_results_are_counted_as_lost(tmp_path: Path) -> None:
+    """Nothing hangs."""
+    opened = Opened(tmp_path)
+    assert opened.store.close(WAIT)
+    opened.store.observation(seen(1))
+    assert opened.store.health.dropped == 1
+
+
+class Broken(Tables):
+    """Tables that fail on demand."""
+
+    def __init__(self, fault: Exception) -> None:
+        self.fault = fault
+
+    def write(self, batch: object, gap: object = None) -> int:
+        """Fail."""
+        raise self.fault
+
+    def write_spans(self) -> None:
+        """Do nothing."""
+
+    def forget(self, *, before: float, minutes_before: float, most_bytes: int) -> bool:
+        """Do nothing."""
+        return False
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def test_a_full_disk_stops_recording_and_space_resumes_it(tmp_path: Path) -> None:
+    """Loudly once; what was lost in between is a gap with its reason."""
+    opened = Opened(tmp_path, msgspec.structs.replace(QUICK, retry_seconds=0.3))
+    opened.take(seen(0))
+    opened.store._tables = Broken(sqlite3.OperationalError("database or disk is full"))
+    opened.take(seen(1), seen(2))
+    health = opened.store.health
+    assert (health.recording, health.dropped) == (False, 2)
+    assert "database or disk is full" in health.reason
+    number = 3
+    while not opened.store.health.recording:
+        opened.take(seen(number))
+        number += 1
+    opened.store.close(WAIT)
+    assert opened.alarms == [health.reason]
+    assert len(opened.gaps) == 1
+    assert opened.gaps[0].opened == seen(1).time
+    assert opened.gaps[0].dropped == opened.store.health.dropped
+    assert opened.gaps[0].reason == health.reason
+
+
+def test_damage_while_running_stops_until_the_next_start(tmp_path: Path) -> None:
+    """A damaged file is not written to again; the next start sets it aside if it cannot be read."""
+    opened = Opened(tmp_path)
+    opened.store._tables = Broken(sqlite3.DatabaseError("database disk image is malformed"))
+    for number in range(20):
+        opened.take(seen(number))
+    assert not opened.store.health.recording
+    assert opened.store.health.dropped == 20
+    opened.store.close(WAIT)
+    assert len(opened.alarms) == 1
+
+
+def test_a_damaged_file_is_set_aside_on_opening(tmp_path: Path) -> None:
+    """It is kept under another name, and a new one begun."""
+    content = b"this was a database once" * 100
+    (tmp_path / DATABASE).write_bytes(content)
+    opened = Opened(tmp_path)
+    opened.take(seen(1))
+    assert opened.store.health.recording
+    opened.store.close(WAIT)
+    assert (tmp_path / f"{DATABASE}.damaged-{int(NOW)}").read_bytes() == content
+    assert "was damaged" in opened.alarms[0]
+
+
+def test_a_folder_that_cannot_be_made_is_tried_again(tmp_path: Path) -> None:
+    """The data directory is a file at first."""
+    (tmp_path / "data").write_text("")
+    opened = Opened(tmp_path / "data")
+    assert not opened.store.health.recording
+    (tmp_path / "data").unlink()
+    number = 0
+    while not opened.store.health.recording:
+        opened.take(seen(number))
+        number += 1
+    opened.store.close(WAIT)
+    assert len(opened.gaps) == 1
+
+
+def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
+    """An older agent does not touch it."""
+    Tables(connect(tmp_path / DATABASE), {}).close()
+    with sqlite3.connect(tmp_path / DATABASE) as connection:
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    opened = Opened(tmp_path)
+    opened.take(seen(1))
+    assert "this agent knows" in opened.store.health.reason
+    opened.store.close(WAIT)
+
+
+def test_a_locked_file_is_tried_again(tmp_path: Path) -> None:
+    """Another process that holds the lock costs results, not the agent."""
+    Tables(connect(tmp_path / DATABASE), {}).close()
+    connection = connect(tmp_path / DATABASE)
+    connection.execute("PRAGMA busy_timeout = 10")
+    tables = Tables(connection, {})
+    other = sqlite3.connect(tmp_path / DATABASE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        tables.write([seen(1)])
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        tables.write_spans()
+    other.execute("ROLLBACK")
+    other.close()
+    assert tables.write([seen(1)]) == 1
+    tables.close()
+
+
+def test_a_transaction_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A batch that fails halfway leaves nothing behind."""
+    tables = Tables(connect(tmp_path / DATABASE), {})
+    bad = msgspec.structs.replace(seen(2), round=2**70)  # SQLite has no such integer
+    with pytest.raises(OverflowError):
+        tables.write([seen(1), bad])
+    tables.close()
+    assert list(export(tmp_path / DATABASE, 0, 5e9)) == []
+
+
+def test_no_store_is_told(tmp_path: Path) -> None:
+    """Reading does not make one."""
+    with pytest.raises(FileNotFoundError, match="no observation store"):
+        next(export(tmp_path / DATABASE, 0, 1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_beside_a_writer(tmp_path: Path) -> None:
+    """An export runs while results come in, and sees what was there when it began."""
+    opened = Opened(tmp_path)
+    opened.take(*(seen(number) for number in range(50)))
+    lines = opened.store.export(0, 5e9)
+    first = next(lines)
+    opened.take(*(seen(number) for number in range(50, 100)))
+    assert decode(first).round == 0
+    assert len(list(lines)) == 49
+    opened.store.close(WAIT)
