@@ -104,7 +104,8 @@ SPEC: Final = Spec(
             "Login does not accept the client secret.",
             "Put the secret's value (not its id) into the file.",
         ),
-        Fault("credential-unreadable", None, "The secret or CA file cannot be used.", "See the detail: path, rights."),
+        Fault("credential-unreadable", None, "The secret file cannot be used.", "See the detail: path, rights."),
+        Fault("ca-unreadable", None, "The CA file cannot be used.", "Check `ca_file` and its permissions."),
         Fault(
             "app-not-found", None, "The tenant or its application does not exist.", "Correct `tenant` or `client_id`."
         ),
@@ -257,13 +258,18 @@ class _Call(msgspec.Struct, frozen=True, kw_only=True):
     phases: dict[str, float]
 
 
-def _material(settings: Settings) -> tuple[Secret, ssl.SSLContext]:
-    """Read both files, anew at each attempt so that a rotated one counts; OSError or ValueError says why not."""
-    secret = read_secret(settings.secret_file)
+def _material(settings: Settings) -> tuple[Secret, ssl.SSLContext] | Result:
+    """Read both files, anew at each attempt so that a rotated one counts; or say which cannot be used."""
+    try:
+        secret = read_secret(settings.secret_file)
+    except OSError as error:
+        return unknown("credential-unreadable", f"{settings.secret_file}: {error.strerror or error}")
+    except ValueError as error:
+        return unknown("credential-unreadable", str(error))
     try:
         return secret, ssl.create_default_context(cafile=settings.ca_file or None)
     except OSError as error:  # ssl.SSLError too
-        raise ValueError(f"ca_file {settings.ca_file}: {error.strerror or error}") from None
+        return unknown("ca-unreadable", f"{settings.ca_file}: {error.strerror or error}")
 
 
 class EntraRunner:
@@ -286,18 +292,20 @@ class EntraRunner:
         phases: dict[str, float] = {}
         try:
             async with asyncio.timeout(max(0.0, deadline - began)):
-                secret, context = await asyncio.to_thread(_material, settings)
-                answer = await self._ask(
-                    _Call(key=key, settings=settings, deadline=deadline, secret=secret, context=context, phases=phases)
+                material = await asyncio.to_thread(_material, settings)
+                if isinstance(material, Result):
+                    return material
+                secret, context = material
+                call = _Call(
+                    key=key, settings=settings, deadline=deadline, secret=secret, context=context, phases=phases
                 )
+                answer = await self._ask(call)
         except TimeoutError:
             silent = "Graph" if key in self._tokens else "login"
             return unknown("graph-unreachable", f"{silent} was silent until the deadline", phases=phases)
         except ExchangeError as error:
             fault = "proxy-refused" if error.step == "proxy" else "graph-unreachable"
             return unknown(fault, str(error), phases=phases)
-        except (OSError, ValueError) as error:
-            return unknown("credential-unreadable", _why(error))
         self._note(key, answer)
         if isinstance(answer, Blind):
             return unknown(answer.fault, answer.detail, phases=phases)
@@ -359,13 +367,6 @@ class EntraRunner:
         refusals = before.refusals + 1 if before is not None else 1
         wait = answer.wait_seconds if answer.wait_seconds is not None else backoff_seconds(refusals)
         self._away[key] = _Away(until=self._kit.clock.boot() + wait, refusals=refusals, blind=answer)
-
-
-def _why(error: OSError | ValueError) -> str:
-    """Return what is wrong with a file, without its content."""
-    if isinstance(error, OSError):
-        return f"{error.filename or 'secret_file'}: {error.strerror or error}"
-    return str(error)
 
 
 @asynccontextmanager

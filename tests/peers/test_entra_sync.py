@@ -275,27 +275,31 @@ def test_one_hung_probe_does_not_delay_another(microsoft: Microsoft, tmp_path: P
     play(scenario)
 
 
-FILES: dict[str, dict[str, object]] = {
-    "no secret file": {"secret_file": "/nonexistent/secret"},
-    "no CA file": {"ca_file": "/nonexistent/ca.pem"},
-    "no such credential": {"secret_file": "credential:entra"},
+FILES: dict[str, tuple[str, str, str]] = {
+    "no secret file": ("secret_file", "/nonexistent/secret", "credential-unreadable"),
+    "no such credential": ("secret_file", "credential:nonexistent", "credential-unreadable"),
+    "a directory": ("secret_file", "/", "credential-unreadable"),
+    "no secret in it": ("secret_file", "/dev/null", "credential-unreadable"),
+    "no CA file": ("ca_file", "/nonexistent/ca.pem", "ca-unreadable"),
+    "no CA in it": ("ca_file", "/dev/null", "ca-unreadable"),
 }
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_cannot_be_read_is_named(microsoft: Microsoft, name: str) -> None:
     """The detail names what is missing; nothing is asked."""
+    key, path, fault = FILES[name]
     asked = len(microsoft.requests())
-    result = once(microsoft.settings(**FILES[name]))
-    assert (result.outcome, result.fault) == (Outcome.UNKNOWN, "credential-unreadable")
-    assert "nonexistent" in result.detail or "entra" in result.detail
+    result = once(microsoft.settings(**{key: path}))
+    assert (result.outcome, result.fault) == (Outcome.UNKNOWN, fault)
+    assert path in result.detail
     assert len(microsoft.requests()) == asked
 
 
 def test_a_file_that_is_no_certificate_is_named(microsoft: Microsoft) -> None:
     """A secret in the place of the CA file is not repeated."""
     result = once(microsoft.settings(ca_file=str(microsoft.secret_file)))
-    assert (result.fault, "ca_file" in result.detail) == ("credential-unreadable", True)
+    assert (result.fault, str(microsoft.secret_file) in result.detail) == ("ca-unreadable", True)
 
 
 def test_an_unknown_ca_is_no_microsoft(microsoft: Microsoft) -> None:
