@@ -36,6 +36,18 @@ CASES: dict[str, tuple[ModuleType, Any, float]] = {
     "icmp unreachable here": (icmp, icmp.Settings(target="10.8.1.1"), 1),
     "icmp filtered here": (icmp, icmp.Settings(target="10.9.6.1"), 1),
     "icmp neighbour": (icmp, icmp.Settings(target="10.0.1.77"), 5),
+    "liar honest": (icmp, icmp.Settings(target="10.0.1.10"), 1),
+    "liar token": (icmp, icmp.Settings(target="10.0.1.11"), 0.3),
+    "liar payload": (icmp, icmp.Settings(target="10.0.1.12"), 1),
+    "liar identifier": (icmp, icmp.Settings(target="10.0.1.13"), 0.3),
+    "liar sequence": (icmp, icmp.Settings(target="10.0.1.14"), 0.3),
+    "liar source": (icmp, icmp.Settings(target="10.0.1.15"), 0.3),
+    "liar thrice": (icmp, icmp.Settings(target="10.0.1.16"), 1),
+    "liar cut": (icmp, icmp.Settings(target="10.0.1.17"), 1),
+    "liar error": (icmp, icmp.Settings(target="10.0.1.18"), 1),
+    "liar error, other identifier": (icmp, icmp.Settings(target="10.0.1.19"), 0.3),
+    "liar error, other sequence": (icmp, icmp.Settings(target="10.0.1.20"), 0.3),
+    "liar stubs": (icmp, icmp.Settings(target="10.0.1.21"), 1),
     "tcp unreachable": (tcp, tcp.Settings(target="10.9.1.1:80"), 1),
     "tcp prohibited": (tcp, tcp.Settings(target="10.9.2.1:80"), 1),
     "tcp refused": (tcp, tcp.Settings(target="10.0.1.1:80"), 1),
@@ -57,12 +69,13 @@ CASES: dict[str, tuple[ModuleType, Any, float]] = {
 # Routes of type unreachable answer a peer only five times in a row (net.ipv4.route.error_burst): rules do it here.
 ROUTER = """
 ip link set lo up; ip addr add 10.0.1.1/24 dev r0; ip addr add fd00:1::1/64 dev r0 nodad; ip link set r0 up
+for n in $(seq 10 21); do ip addr add 10.0.1.$n/24 dev r0; done
 sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
 ip link add d0 mtu 1000 type veth peer name d1 mtu 1000; ip link set d1 up; ip link set d0 up
 ip addr add 10.9.0.1/16 dev d0; ip route add blackhole 10.9.4.0/24; ip -6 route add unreachable fd00:9::/64
 nft -f - <<END
 table ip f {
-  chain input { type filter hook input priority 0; tcp dport 81 reject; }
+  chain input { type filter hook input priority 0; tcp dport 81 reject; ip daddr 10.0.1.10-10.0.1.30 drop; }
   chain forward {
     type filter hook forward priority 0
     ip daddr 10.9.1.0/24 reject with icmp type host-unreachable
@@ -113,6 +126,7 @@ async def _attempts() -> dict[str, Any]:
 def main() -> None:
     """Build both namespaces, attempt every case with each kind of ICMP socket, print the results."""
     router = subprocess.Popen(["unshare", "--net", "sleep", "60"])
+    children = [router]
     try:
         while Path(f"/proc/{router.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
             pass
@@ -120,12 +134,18 @@ def main() -> None:
         subprocess.run(["sh", "-ec", link], check=True)
         subprocess.run(["nsenter", "-t", str(router.pid), "-n", "sh", "-ec", ROUTER], check=True)
         subprocess.run(["sh", "-ec", CLIENT], check=True)
+        command = ["nsenter", "-t", str(router.pid), "-n", sys.executable, "-m", "tests.lab.icmp_liar"]
+        liar = subprocess.Popen(command, stdout=subprocess.PIPE)
+        children.append(liar)
+        assert liar.stdout is not None
+        liar.stdout.readline()  # it is ready
         results = {"raw": asyncio.run(_attempts())}
         _allow_datagram_sockets()
         results["datagram"] = asyncio.run(_attempts())
     finally:
-        router.kill()
-        router.wait()
+        for child in children:
+            child.kill()
+            child.communicate()
     json.dump(results, sys.stdout)
 
 

@@ -31,6 +31,18 @@ EXPECTED: dict[str, tuple[str, str | None, str | None]] = {
     "icmp unreachable here": ("unknown", "no-route", None),
     "icmp filtered here": ("unknown", "no-permission", None),
     "icmp neighbour": ("failed", "neighbour-silent", None),
+    "liar honest": ("ok", None, None),
+    "liar token": ("failed", "timeout", None),
+    "liar payload": ("failed", "payload-changed", None),
+    "liar identifier": ("failed", "timeout", None),
+    "liar sequence": ("failed", "timeout", None),
+    "liar source": ("failed", "timeout", None),
+    "liar thrice": ("ok", None, None),
+    "liar cut": ("failed", "payload-changed", None),
+    "liar error": ("failed", "host-unreachable", ROUTER),
+    "liar error, other identifier": ("failed", "timeout", None),
+    "liar error, other sequence": ("failed", "timeout", None),
+    "liar stubs": ("ok", None, None),
     "tcp unreachable": ("failed", "host-unreachable", ROUTER),
     "tcp prohibited": ("failed", "prohibited", ROUTER),
     "tcp refused": ("failed", "refused", None),
@@ -87,3 +99,35 @@ def test_every_case_is_expected(results: dict[str, dict[str, Any]]) -> None:
 def test_reports_the_size_that_crossed(results: dict[str, dict[str, Any]], kind: str) -> None:
     """An echo proves its own packet size."""
     assert results[kind]["icmp ok full"]["packet_bytes"] == 1500
+
+
+_BLIND = """
+import asyncio
+from probes import icmp
+from tests.lab.path_errors import Kit
+
+async def scenario():
+    async with icmp.open(Kit()) as runner:
+        for fresh in (False, True):
+            result = await runner.attempt(icmp.Settings(target="127.0.0.1"), Kit.clock.boot() + 1, fresh=fresh)
+            print(result.outcome, result.fault)
+
+asyncio.run(scenario())
+"""
+
+
+def test_without_permission_it_cannot_look() -> None:
+    """Without CAP_NET_RAW and outside ping_group_range an icmp probe is unknown, never failed."""
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not installed")
+    without = ("setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw")
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--net", *without, sys.executable, "-c", _BLIND],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout.splitlines() == ["unknown no-permission"] * 2, done.stderr
