@@ -1,0 +1,251 @@
+"""What `demarc doctor` looks at: what this host lacks to run the configured probes, and the remedy.
+
+Every check is a function from the configuration to findings; none changes anything on the host, and
+none raises for what it finds. It sees with the rights of the user that runs it.
+"""
+
+import asyncio
+import ctypes
+import os
+import resource
+import shutil
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import msgspec
+
+from agent.clock import Clock
+from agent.daemon.http_client import FetchError, get
+from agent.daemon.peers import ANSWER_SECONDS, MOST_BYTES, tls_context
+from agent.model import Chain, Host, Probe
+from probes.kit.resolver import ResolveError, SystemResolver
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+# The store's and the ledger's months; below this a disk is full within weeks.
+FREE_BYTES = 500_000_000
+# A thousand attempts in flight, two descriptors each, and the rest of the process.
+DESCRIPTORS = 2_500
+# struct timex of adjtimex(2) on 64-bit Linux has 208 bytes; `status` is the int at 40, `maxerror` the long at 24.
+_TIMEX_BYTES, _STATUS_AT = 208, 40
+_STA_UNSYNC = 0x40
+_CAN_OPEN = "grant the unit AmbientCapabilities=CAP_NET_RAW, or set net.ipv4.ping_group_range to the agent's group"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing looked at: `state` is ok, warn or fail; `remedy` is empty when nothing is to be done."""
+
+    subject: str
+    state: str
+    text: str
+    remedy: str = ""
+
+
+async def examine(host: Host, chain: Chain, clock: Clock) -> AsyncIterator[Finding]:
+    """Yield every finding, the quick ones first."""
+    own = chain.probes_of(host.vantage)
+    for finding in (
+        *packages(),
+        *user(),
+        *data_directory(Path(host.data)),
+        *descriptors(),
+        *clock_state(),
+        *probing_rights(own),
+        *files(own),
+        *vici(own),
+    ):
+        yield finding
+    async for finding in names(own, clock):
+        yield finding
+    async for finding in others(host, chain):
+        yield finding
+
+
+def packages() -> Iterator[Finding]:
+    """Check that the import packages `agent` and `probes` are demarc's and belong together."""
+    import agent  # noqa: PLC0415 - the packages themselves are what is looked at
+    import probes  # noqa: PLC0415
+
+    places = [Path(str(module.__file__)).resolve().parent.parent for module in (agent, probes)]
+    if places[0] == places[1]:
+        yield Finding(subject="packages", state=OK, text=f"demarc {agent.__version__} in {places[0]}")
+    else:
+        yield Finding(
+            subject="packages",
+            state=FAIL,
+            text=f"`agent` comes from {places[0]} and `probes` from {places[1]}",
+            remedy="install demarc-agent into an environment of its own",
+        )
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding(subject="python", state=OK, text=version)
+
+
+def user() -> Iterator[Finding]:
+    """Say as whom we look: root sees rights that the agent's user may not have."""
+    if os.geteuid() == 0:
+        yield Finding(
+            subject="user",
+            state=WARN,
+            text="this runs as root; the rights found here are not those of the agent",
+            remedy="run it as the agent does: sudo -u demarc demarc doctor --config.file …",
+        )
+
+
+def data_directory(folder: Path) -> Iterator[Finding]:
+    """Check that the data directory can be written and has room."""
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        yield Finding(
+            subject="data",
+            state=FAIL,
+            text=f"{nearest} cannot be written",
+            remedy=f"install -d -o demarc -g demarc -m 0750 {folder}",
+        )
+        return
+    free = shutil.disk_usage(nearest).free
+    room = f"{folder}, {free / 1e9:.1f} GB free"
+    if free < FREE_BYTES:
+        yield Finding(subject="data", state=WARN, text=room, remedy="make room: recording stops when the disk is full")
+    else:
+        yield Finding(subject="data", state=OK, text=room)
+
+
+def descriptors() -> Iterator[Finding]:
+    """Check the limit of open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    state = OK if soft >= DESCRIPTORS else WARN
+    remedy = "" if state == OK else "raise LimitNOFILE= of the unit when there are more than a few hundred probes"
+    yield Finding(subject="open files", state=state, text=f"at most {soft}", remedy=remedy)
+
+
+def clock_state() -> Iterator[Finding]:
+    """Ask the kernel whether its clock is synchronised (adjtimex(2))."""
+    buffer = ctypes.create_string_buffer(_TIMEX_BYTES)
+    result = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
+    status = int.from_bytes(buffer.raw[_STATUS_AT : _STATUS_AT + 4], sys.byteorder)
+    if result >= 0 and not status & _STA_UNSYNC:
+        yield Finding(subject="clock", state=OK, text="synchronised")
+        return
+    yield Finding(
+        subject="clock",
+        state=WARN,
+        text="the kernel does not call it synchronised" if result >= 0 else "its state cannot be read",
+        remedy="run chrony or systemd-timesyncd: evidence of two vantages is compared by wall time",
+    )
+
+
+def probing_rights(probes: tuple[Probe, ...]) -> Iterator[Finding]:
+    """Try to open what the ICMP probes need, for each address family in use."""
+    families = sorted({probe.flow.family for probe in probes if probe.flow.protocol.startswith("icmp")})
+    for family in families:
+        constant, protocol = (
+            (socket.AF_INET6, socket.IPPROTO_ICMPV6) if family == 6 else (socket.AF_INET, socket.IPPROTO_ICMP)
+        )
+        kind = next((k for k in (socket.SOCK_DGRAM, socket.SOCK_RAW) if _opens(constant, k, protocol)), None)
+        if kind is None:
+            text = f"no socket for IPv{family} echo may be opened: those probes stay unknown"
+            yield Finding(subject="icmp", state=FAIL, text=text, remedy=_CAN_OPEN)
+        else:
+            name = "datagram" if kind == socket.SOCK_DGRAM else "raw"
+            yield Finding(subject="icmp", state=OK, text=f"IPv{family} echo by a {name} socket")
+
+
+def _opens(family: int, kind: int, protocol: int) -> bool:
+    try:
+        socket.socket(family, kind, protocol).close()
+    except OSError:
+        return False
+    return True
+
+
+def files(probes: tuple[Probe, ...]) -> Iterator[Finding]:
+    """Check that the files which settings name can be read."""
+    named = {
+        (probe.id, str(getattr(probe.settings, field)))
+        for probe in probes
+        for field in getattr(probe.settings, "__struct_fields__", ())
+        if field.endswith("_file") and getattr(probe.settings, field)
+    }
+    for name, path in sorted(named):
+        if not os.access(path, os.R_OK):
+            yield Finding(
+                subject=f"probe {name}",
+                state=FAIL,
+                text=f"{path} cannot be read",
+                remedy="give the agent's user the right to read it, or hand it over with LoadCredential= of the unit",
+            )
+
+
+def vici(probes: tuple[Probe, ...]) -> Iterator[Finding]:
+    """Connect to the VICI sockets that probes name."""
+    for path in sorted({probe.flow.host for probe in probes if probe.flow.protocol == "unix"}):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            number = client.connect_ex(path)
+        if number:
+            yield Finding(
+                subject="vici",
+                state=FAIL,
+                text=f"{path}: {os.strerror(number)}",
+                remedy="start strongSwan with its vici plugin; let the group demarc use the socket",
+            )
+        else:
+            yield Finding(subject="vici", state=OK, text=path)
+
+
+async def names(probes: tuple[Probe, ...], clock: Clock) -> AsyncIterator[Finding]:
+    """Resolve the names that probes use."""
+    resolver = SystemResolver(clock)
+    wanted = sorted({(probe.flow.host, probe.flow.family) for probe in probes if probe.flow.named})
+    for name, family in wanted:
+        try:
+            address = await resolver.resolve(name, family, clock.boot() + 2.0)
+        except ResolveError as error:
+            text = f"{name} does not resolve now: {error.fault} {error.detail}".strip()
+            remedy = "not fatal, the probe tells it as its own fault; check /etc/resolv.conf"
+            yield Finding(subject="names", state=WARN, text=text, remedy=remedy)
+        else:
+            yield Finding(subject="names", state=OK, text=f"{name} is {address}")
+
+
+async def others(host: Host, chain: Chain) -> AsyncIterator[Finding]:
+    """Ask the peers and the Alertmanagers."""
+    for peer in host.peers:
+        # A round that never comes: the peer answers with its chain and without observations.
+        url = f"{peer.url.rstrip('/')}/api/v1/observations?since_round={2**53}"
+        try:
+            tls = await asyncio.to_thread(tls_context, peer) if url.startswith("https:") else None
+            answer = await get(url, tls=tls, within_seconds=ANSWER_SECONDS, most_bytes=MOST_BYTES)
+        except (FetchError, OSError) as error:
+            remedy = "start the agent there, open the way; this agent goes on alone"
+            yield Finding(subject=f"peer {peer.vantage}", state=WARN, text=f"{peer.url}: {error}", remedy=remedy)
+            continue
+        yield _peer(peer.vantage, answer.status, answer.headers, chain)
+    for url in host.alertmanagers:
+        try:
+            tls = await asyncio.to_thread(default_tls) if url.startswith("https:") else None
+            answer = await get(f"{url.rstrip('/')}/-/ready", tls=tls, within_seconds=ANSWER_SECONDS, most_bytes=100_000)
+            trouble = "" if answer.status == 200 else f"HTTP status {answer.status}"
+        except FetchError as error:
+            trouble = str(error)
+        remedy = "without it nobody is paged; incidents are kept and sent when it answers" if trouble else ""
+        state = FAIL if trouble else OK
+        yield Finding(subject="alertmanager", state=state, text=f"{url} {trouble}".strip(), remedy=remedy)
+
+
+def default_tls() -> ssl.SSLContext:
+    """Return the context that trusts what the system trusts."""
+    return ssl.create_default_context()
+
+
+def _peer(vantage: str, status: int, headers: dict[str, str], chain: Chain) -> Finding:
+    subject = f"peer {vantage}"
+    found = headers.get("demarc-vantage", "")
+    if status != 200 or found != vantage:
+        text = f"HTTP status {status}, vantage {found or 'none'}"
+        return Finding(subject=subject, state=FAIL, text=text, remedy=f"point `url` at the agent of {vantage}")
+    if headers.get("demarc-chain") != chain.hash:
+        text = "it runs another chain file, so nothing of it is merged"
+        return Finding(subject=subject, state=FAIL, text=text, remedy="give both agents the same chain file")
+    return Finding(subject=subject, state=OK, text="answers, same chain")
