@@ -16,6 +16,7 @@ def advise(chain: Chain, report: Report) -> None:
         _probe(probe, report)
     _timeouts(chain, report)
     _unused(chain, report)
+    _homes(chain, report)
     for name, service in chain.services.items():
         if service.page.when == "hours" and not service.hours:
             report.warn(("services", name, "page"), "pages in its hours, and has none: always; write `hours`")
@@ -37,6 +38,18 @@ def _probe(probe: Probe, report: Report) -> None:
             f"attempts start every {probe.interval:g} s and may last {probe.timeout:g} s, so they overlap; "
             "write an interval of at least the timeout",
         )
+
+
+def _homes(chain: Chain, report: Report) -> None:
+    """Warn of two vantages in one segment: neither could be told from the other."""
+    homes: dict[str, str] = {}
+    for name, vantage in chain.vantages.items():
+        first = homes.setdefault(vantage.segment, name)
+        if first != name:
+            report.warn(
+                ("vantages", name, "segment"),
+                f"is the segment of vantage `{first}` too; give every host a segment of its own",
+            )
 
 
 def _timeouts(chain: Chain, report: Report) -> None:

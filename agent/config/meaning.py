@@ -25,8 +25,9 @@ def check(form: ChainForm, probes: Mapping[str, ReadProbe], report: Report) -> N
     _confirm(form, report)
     if known(form.parties) and UNASSIGNED in form.parties:
         report.problem(("parties", UNASSIGNED), "the name `unassigned` says that nobody owns a segment; choose another")
+    reported = {problem.key for problem in report.problems}  # a section is not empty when its names are unreadable
     for section in ("parties", "segments", "vantages", "probes"):
-        if getattr(form, section) == {}:
+        if getattr(form, section) == {} and section not in reported:
             report.problem((section,), f"is empty; describe at least one of the {section}")
     for name, segment in _entries(form.segments):
         _segment(form, ("segments", name), segment, report)

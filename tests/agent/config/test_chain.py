@@ -604,6 +604,13 @@ def test_empty_sections() -> None:
     ]
 
 
+def test_names_that_cannot_be_read() -> None:
+    """A section whose only name is no text is not called empty as well."""
+    data = DESIGN[: DESIGN.index(b"parties:")] + b"parties: {1: {}}\nsegments: {}\nvantages: {}\nprobes: {}\n"
+    found = examine_chain(data, "chain.yml", TYPES).problems
+    assert [p.text.partition(";")[0] for p in found if p.key == "parties"] == ["the key `1` is not text"]
+
+
 def test_unread_sections_raise_no_echo() -> None:
     """A section that cannot be read is reported once, without complaints about references into it."""
     data = DESIGN.replace(b"parties:\n", b"partys:\n").replace(b"confirm: {", b"confirm: 3 #{")
@@ -637,6 +644,19 @@ def test_error_text() -> None:
 
 
 WARNINGS = [
+    (
+        "two vantages in one segment",
+        "onprem: {segment: onprem-host, operator: incumbent}",
+        "onprem: {segment: onprem-host, operator: incumbent}\n  third: {segment: onprem-host, operator: client}",
+        [
+            (23, "vantages.third", "no probe runs here; add probes with `from: third`"),
+            (
+                23,
+                "vantages.third.segment",
+                "is the segment of vantage `onprem` too; give every host a segment of its own",
+            ),
+        ],
+    ),
     (
         "name without resolve",
         "resolve: [dns],",

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.config.chain import examine_chain
 from agent.config.host import chain_beside, examine_host
@@ -139,3 +141,12 @@ BESIDE = [
 def test_chain_beside(data: bytes, path: Path | None) -> None:
     """The chain file is found even when the rest of the agent file is wrong."""
     assert chain_beside(data, FILE) == path
+
+
+@given(st.binary(max_size=200), st.integers(0, len(GOOD)), st.integers(0, 30))
+def test_any_bytes(inserted: bytes, start: int, cut: int) -> None:
+    """Any bytes, also in the middle of a good file, give a host or problems, nothing else."""
+    for data in (inserted, GOOD[:start] + inserted + GOOD[start + cut :]):
+        found = examine_host(data, FILE, CHAIN)
+        assert (found.host is None) == bool(found.problems)
+        chain_beside(data, FILE)
