@@ -15,7 +15,8 @@ from lab.supervisor import Reply
 from lab.topology import NODES
 
 
-def _parser() -> argparse.ArgumentParser:
+def arguments_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(prog="python -m lab", description="A hybrid environment on one machine.")
     orders = parser.add_subparsers(dest="order", required=True, metavar="ORDER")
     named = argparse.ArgumentParser(add_help=False)
@@ -128,7 +129,7 @@ ORDERS = {
 
 def main() -> int:
     """Run one order; 1 and a plain sentence when it cannot be done."""
-    given = _parser().parse_args()
+    given = arguments_parser().parse_args()
     try:
         status = ORDERS[given.order](given)
         sys.stdout.flush()

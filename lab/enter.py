@@ -35,6 +35,8 @@ def _dress(run_dir: Path, node: str) -> None:
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.attach("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.attach("sysfs", "/sys", "sysfs", 0)
+    if not Path(RESOLVER).exists():
+        raise LabError(f"This machine has no {RESOLVER} that the node's own could lie upon; create an empty file.")
     kernel.attach(str(run_dir / "nodes" / f"{node}.resolv.conf"), RESOLVER, None, kernel.MS_BIND)
 
 

@@ -94,7 +94,12 @@ def clear(run_dir: Path, *, seconds: float = 5.0) -> bool:
         time.sleep(0.01)
     if run_dir.is_symlink():
         raise LabError(f"{run_dir} is a symbolic link and no lab's directory; remove it.")
-    shutil.rmtree(run_dir, ignore_errors=False) if run_dir.exists() else None
+    try:
+        shutil.rmtree(run_dir)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise LabError(f"{run_dir} cannot be removed: {error}; is it another user's lab?") from error
     return found
 
 

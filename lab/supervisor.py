@@ -10,6 +10,7 @@ request at a time; a request that fails changes nothing that `heal` does not und
 
 import select
 import shutil
+import signal
 import socket
 import sys
 import traceback
@@ -127,10 +128,14 @@ def main(run_dir: Path, handshake: socket.socket, *, user_namespace: bool) -> No
         sys.exit(1)
     state = State(pid=host_process_id(), user_namespace=user_namespace, networks=site.networks)
     (run_dir / "lab.json").write_bytes(msgspec.json.encode(state))
-    with suppress(ConnectionError):
-        handshake.sendall(b"ready\n")
-        Supervisor(site, control, handshake).run()
-    shutil.rmtree(run_dir)
+    # Without a handler the first process of a pid namespace never sees SIGTERM.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        with suppress(ConnectionError):
+            handshake.sendall(b"ready\n")
+            Supervisor(site, control, handshake).run()
+    finally:
+        shutil.rmtree(run_dir)
 
 
 if __name__ == "__main__":

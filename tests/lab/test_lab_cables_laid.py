@@ -1,11 +1,14 @@
 """The cables in the running lab: what they are told is what packets experience."""
 
+import json
 import math
+import socket
 import statistics
 
 import pytest
 
 from lab.api import Lab
+from lab.wire import Command, order
 from tests.lab.conftest import look
 
 pytestmark = pytest.mark.lab
@@ -60,6 +63,28 @@ def test_a_slow_line_with_a_finite_queue_loses_the_tail(lab: Lab) -> None:
     trips = round_trips(lab, 100, 0.001)
     assert 0 < len(trips) < 80
     assert max(trips) > 0.05
+
+
+def test_a_cable_can_be_unplugged(lab: Lab) -> None:
+    """Without a carrier both ends see their link down, and up again when it is plugged in."""
+
+    def shown() -> str:
+        return lab.run("cloud-gw", ["ip", "-br", "link", "show", "wan0"]).stdout
+
+    order(lab.run_dir / "near.cable", Command(carrier=False))
+    assert "NO-CARRIER" in shown()
+    order(lab.run_dir / "near.cable", Command(carrier=True))
+    assert "NO-CARRIER" not in shown()
+
+
+def test_a_cable_refuses_a_bad_order_and_goes_on(lab: Lab) -> None:
+    """What is no command is answered with the reason; nothing changes."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(lab.run_dir / "near.cable"))
+        connection.sendall(b'{"ab": {"loss": 2}}\n')
+        report = json.loads(connection.makefile().readline())
+    assert "loss" in report["error"]
+    assert len(round_trips(lab, 5)) == 5
 
 
 def test_healing_one_of_two_faults_keeps_the_other(lab: Lab) -> None:

@@ -203,6 +203,16 @@ def test_errors_are_plain_sentences(name: str) -> None:
         assert lab.heal("dns-stopped").faults == {}
 
 
+def test_sigterm_ends_a_lab_in_order(name: str) -> None:
+    """As at the machine's shutdown: processes and files are gone."""
+    lab = Lab.up(name)
+    state = rundir.read_state(lab.run_dir)
+    assert state is not None
+    os.kill(state.pid, signal.SIGTERM)
+    assert eventually(lambda: remains(lab.run_dir) == [])
+    lab.down()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other lab tests run as this ordinary user already")
 def test_an_ordinary_user_gets_a_lab_too(name: str) -> None:
     """In user namespaces of their own, faults included."""
