@@ -74,6 +74,7 @@ def test_structure() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_read_back(number: float) -> None:
     """Any double reads back as itself."""
@@ -187,7 +188,7 @@ def rewritten(draw: st.DrawFn) -> bytes:
     return as_yaml(shuffled(TREE, draw), 0, draw).encode()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(rewritten())
 def test_order_and_layout_leave_no_trace(data: bytes) -> None:
     """The same content in any key order, layout and commenting has the same hash."""

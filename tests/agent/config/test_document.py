@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config import document
@@ -227,6 +227,7 @@ def test_empty_collection_is_something() -> None:
     assert found.problems == ()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes(data: bytes) -> None:
     """Any bytes give a document, with a root or with problems, and lines within the text."""
@@ -264,6 +265,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(FRAGMENTS, max_size=40).map("".join))
 def test_any_yaml_like_text(text: str) -> None:
     """Text made of YAML's own signs gives a document, whatever their order."""

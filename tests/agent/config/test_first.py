@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config import load_chain_text
@@ -92,12 +92,14 @@ def test_slug(name: str, made: str) -> None:
     assert slug(name) == made
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_resolv_conf(text: str) -> None:
     """Any text gives a tuple of addresses."""
     assert isinstance(resolvers(text), tuple)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=40).filter(lambda name: name.isprintable() and name.strip() != ""))
 def test_any_operator(name: str) -> None:
     """Whatever printable name the operator has, the chain file loads and keeps it."""

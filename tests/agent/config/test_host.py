@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config.chain import examine_chain
@@ -143,6 +143,7 @@ def test_chain_beside(data: bytes, path: Path | None) -> None:
     assert chain_beside(data, FILE) == path
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, len(GOOD)), st.integers(0, 30))
 def test_any_bytes(inserted: bytes, start: int, cut: int) -> None:
     """Any bytes, also in the middle of a good file, give a host or problems, nothing else."""

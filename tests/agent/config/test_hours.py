@@ -1,7 +1,7 @@
 """Opening hours: the grammar and its refusals."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config.hours import Opening, parse_hours
@@ -52,6 +52,7 @@ def test_bad(text: str, start: str) -> None:
     assert str(caught.value).startswith(start)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="MoTuWeFrSa-0123456789:, ;/", max_size=30))
 def test_any_text(text: str) -> None:
     """Any text gives sorted openings apart from each other, or a ValueError."""

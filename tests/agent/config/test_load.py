@@ -113,7 +113,7 @@ def test_installed_types() -> None:
         assert types.load(name) is None
 
 
-@settings(max_examples=200)
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes(data: bytes) -> None:
     """Any bytes give a chain or a ConfigError, nothing else."""
@@ -140,7 +140,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return data
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(mutated())
 def test_any_mutation(data: bytes) -> None:
     """A damaged chain file gives a chain or problems with lines inside it, nothing else."""

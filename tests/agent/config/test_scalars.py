@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config import scalars
@@ -138,6 +138,7 @@ READERS = [
 ]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(READERS), st.text(max_size=30))
 def test_any_text(read: Callable[[Scalar], Any], written: str) -> None:
     """Any scalar is a value or a ValueError of one line, nothing else."""
@@ -149,6 +150,7 @@ def test_any_text(read: Callable[[Scalar], Any], written: str) -> None:
     assert "\n" not in fault
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000_000))
 def test_milliseconds_are_exact(count: int) -> None:
     """A duration in milliseconds is the double nearest to it."""
