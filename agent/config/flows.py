@@ -16,8 +16,8 @@ LOCAL = "unix"  # the protocol of a flow that stays on the host
 PEER_INTERVAL = 1.0  # seconds; an agent asks its peers about once a second at most
 
 _DATAGRAM = 2  # a request and its reply
-_HANDSHAKE = 7  # SYN, SYN-ACK, ACK; FIN and ACK in both directions
-_EXCHANGE = 24  # with a TLS 1.3 handshake (about four full segments of certificates), request, reply, and their ACKs
+_HANDSHAKE = 7  # SYN, SYN-ACK, ACK; FIN and ACK in both directions; counted on loopback
+_EXCHANGE = 24  # HTTPS with one small certificate: 15 counted on loopback; a public chain adds segments and ACKs
 _PACKETS = {"icmp": _DATAGRAM, "icmpv6": _DATAGRAM, "udp": _DATAGRAM}
 _NAME_SERVICE_PACKETS = 2  # per hour and probe: a name is kept for its TTL, assumed to be an hour
 
