@@ -1,29 +1,34 @@
-"""A view as Prometheus text or OpenMetrics; pure but for the process metrics, made to run in a thread.
+"""What a scrape shows: the agent's families, those of the probe types, and the process's own cost.
 
-Only samples that exist are written: an absent series means that nothing is known.
+Made to run in a thread: it works on a view and reads /proc. Only samples that exist are written:
+an absent series means that nothing is known.
 """
 
-from collections.abc import Iterator
-from itertools import accumulate
+import time
+from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import ProcessCollector
-from prometheus_client.core import Metric as Exposed
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
+import psutil
 
 from agent.metrics.families import FAMILIES, Family, FamilyKind, Row
-from agent.metrics.tally import Histogram
+from agent.metrics.text import OPENMETRICS, PLAIN, Writer, chosen
 from agent.metrics.view import View
 from probes.kit.spec import Metric
 
 PREFIX = "demarc_"
 
 
-def render(view: View, accept: str = "", *, process: bool = True) -> tuple[bytes, str]:
-    """Return the exposition and its content type for an Accept header; the text format by default."""
-    encoder, content_type = choose_encoder(accept)
-    return encoder(_Picture(view, process=process)), content_type
+class Exposition:
+    """Renders views; one per agent, used by one thread at a time."""
+
+    def __init__(self) -> None:
+        # Sleeping for nothing hands the interpreter to the thread of the probes if it waits.
+        self._writers = {kind: Writer(kind, lambda: time.sleep(0)) for kind in (PLAIN, OPENMETRICS)}
+
+    def render(self, view: View, accept: str = "", *, process: bool = True) -> tuple[bytes, str]:
+        """Return the exposition and its content type for an Accept header."""
+        writer = self._writers[chosen(accept)]
+        families = (*FAMILIES, *extra_families(view.extra.values()), *(process_families() if process else ()))
+        return writer.write(view, families), writer.content_type
 
 
 def extra_name(metric: Metric) -> str:
@@ -31,49 +36,42 @@ def extra_name(metric: Metric) -> str:
     return metric.name if metric.name.startswith(PREFIX) else PREFIX + metric.name
 
 
-class _Picture(Collector):
-    """One view in the shape that the encoders of prometheus_client read."""
-
-    def __init__(self, view: View, *, process: bool) -> None:
-        self._view = view
-        self._process = process
-
-    def collect(self) -> Iterator[Exposed]:
-        """Yield every family; those without a sample keep their HELP."""
-        for family in FAMILIES:
-            yield _exposed(family, self._view)
-        for metric in self._view.extra.values():
-            yield _extra(metric, self._view)
-        if self._process:
-            yield from ProcessCollector(registry=None).collect()
+def extra_families(metrics: Iterable[Metric]) -> Iterator[Family]:
+    """Yield the families of the metrics that probe types declare."""
+    for metric in metrics:
+        yield Family(name=extra_name(metric), labels=("probe",), help=metric.help, read=_reader(metric.name))
 
 
-def _exposed(family: Family, view: View) -> Exposed:
-    base = family.name.removesuffix("_total") if family.kind is FamilyKind.COUNTER else family.name
-    exposed = Exposed(base, family.help, family.kind.value)
-    for row in family.read(view):
-        _add(exposed, family, row)
-    return exposed
+def _reader(name: str) -> Callable[[View], Iterator[Row]]:
+    def read(view: View) -> Iterator[Row]:
+        for probe in view.tallies:
+            tally = view.fresh(probe)
+            if tally is not None and name in tally.values:
+                yield (probe,), tally.values[name]
+
+    return read
 
 
-def _add(exposed: Exposed, family: Family, row: Row) -> None:
-    values, sample = row
-    labels = dict(zip(family.labels, values, strict=True))
-    if not isinstance(sample, Histogram):
-        exposed.add_sample(family.name, labels, sample)
-        return
-    bounds = [*map(floatToGoString, family.bounds), "+Inf"]
-    for bound, number in zip(bounds, accumulate(sample.counts), strict=True):
-        exposed.add_sample(f"{family.name}_bucket", {**labels, "le": bound}, number)
-    exposed.add_sample(f"{family.name}_count", labels, sum(sample.counts))
-    exposed.add_sample(f"{family.name}_sum", labels, sample.total)
+def process_families() -> tuple[Family, ...]:
+    """Return what every Prometheus client says of its process, by the names of their convention."""
+    own = psutil.Process()
+    with own.oneshot():
+        cpu, memory = own.cpu_times(), own.memory_info()
+        rows = (
+            ("process_cpu_seconds_total", FamilyKind.COUNTER, "Processor time used (s).", cpu.user + cpu.system),
+            ("process_resident_memory_bytes", FamilyKind.GAUGE, "Resident memory (bytes).", memory.rss),
+            ("process_virtual_memory_bytes", FamilyKind.GAUGE, "Virtual memory (bytes).", memory.vms),
+            ("process_start_time_seconds", FamilyKind.GAUGE, "Start of the process (UTC epoch).", own.create_time()),
+            ("process_open_fds", FamilyKind.GAUGE, "Open file descriptors.", own.num_fds()),
+            (
+                "process_max_fds",
+                FamilyKind.GAUGE,
+                "Most file descriptors that may be open.",
+                own.rlimit(psutil.RLIMIT_NOFILE)[0],
+            ),
+        )
+    return tuple(Family(name=name, kind=kind, help=text, read=_constant(value)) for name, kind, text, value in rows)
 
 
-def _extra(metric: Metric, view: View) -> Exposed:
-    name = extra_name(metric)
-    exposed = Exposed(name, metric.help, "gauge")
-    for probe in view.tallies:
-        tally = view.fresh(probe)
-        if tally is not None and metric.name in tally.values:
-            exposed.add_sample(name, {"probe": probe}, tally.values[metric.name])
-    return exposed
+def _constant(value: float) -> Callable[[View], list[Row]]:
+    return lambda _: [((), value)]

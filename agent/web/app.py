@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from agent.clock import Clock, SystemClock
-from agent.metrics import Metrics, render
+from agent.metrics import Exposition, Metrics
 
 # Two Prometheus servers of a pair scrape independently; a flood of scrapes costs four renderings a second.
 REUSE_SECONDS = 0.25
@@ -69,6 +69,7 @@ class Scrapes:
 
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
+        self._exposition = Exposition()
         self._clock = clock
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="scrape")
         self._turn = asyncio.Lock()
@@ -88,7 +89,7 @@ class Scrapes:
         if not kind or now - at > REUSE_SECONDS:
             view = self._metrics.view()
             body, kind = await asyncio.get_running_loop().run_in_executor(
-                self._pool, lambda: _written(*render(view, accept), packed=packed)
+                self._pool, lambda: _written(*self._exposition.render(view, accept), packed=packed)
             )
             self._fresh[accept, packed] = now, body, kind
         return body, kind

@@ -118,7 +118,7 @@ def test_a_refused_reload_says_why() -> None:
         ("text/html", "text/plain; version=0.0.4; charset=utf-8"),
         (
             "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
-            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
         ),
     ],
 )
@@ -151,7 +151,7 @@ def test_scrapes_share_a_rendering() -> None:
     clock = HandClock()
     metrics = Metrics(CHAIN, "cloud", "msp", "1")
     app = application(metrics, clock=clock)
-    line = b'demarc_probe_results_total{outcome="ok",probe="gw"} 1.0'
+    line = b'demarc_probe_results_total{probe="gw",outcome="ok"} 1.0'
 
     async def scenario() -> list[bool]:
         seen = [line in (await ask(app, "GET", "/metrics"))[2]]

@@ -91,7 +91,7 @@ TLS = "tls_server_config:\n  cert_file: s.crt\n  key_file: s.key\n"
         ),
         (
             TLS + "  client_auth_type: RequireAnyClientCert\n",
-            "web.yml:4: tls_server_config.client_auth_type: `RequireAnyClientCert` is not supported; this server cannot take ",
+            "web.yml:4: tls_server_config.client_auth_type: `RequireAnyClientCert` is not supported; this server",
         ),
         (
             TLS + "  client_auth_type: RequireAndVerifyClientCert\n",

@@ -8,7 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.incident.value import Event, Incident, State, Transition
-from agent.metrics import Metrics, render
+from agent.metrics import Exposition, Metrics
 from agent.metrics.record import SINKS
 from agent.observation import SELF, Observation
 from agent.snapshot import Recording
@@ -48,7 +48,7 @@ def build(clock: HandClock | None = None) -> Metrics:
 
 def scrape(metrics: Metrics) -> Samples:
     """Return every sample by name and labels, as Prometheus' own parser reads them."""
-    body, _ = render(metrics.view(), process=False)
+    body, _ = Exposition().render(metrics.view(), process=False)
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(body.decode())
@@ -300,19 +300,19 @@ def test_openmetrics_is_offered() -> None:
     """Both formats are read by their own parsers and hold no `_created` series."""
     metrics = build()
     metrics.result("erp", seen())
-    body, kind = render(metrics.view(), "application/openmetrics-text;version=1.0.0")
-    assert kind.startswith("application/openmetrics-text")
+    body, kind = Exposition().render(metrics.view(), "application/openmetrics-text;version=1.0.0")
+    assert kind == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     read = openmetrics(body.decode())  # type: ignore[no-untyped-call]  # the library's parser
     names = {s.name for family in read for s in family.samples}
     assert not {name for name in names if name.endswith("_created")}
     assert "process_resident_memory_bytes" in names
-    text, kind = render(metrics.view(), "text/plain")
-    assert kind.startswith("text/plain")
+    text, kind = Exposition().render(metrics.view(), "text/plain")
+    assert kind == "text/plain; version=0.0.4; charset=utf-8"
     assert b"process_cpu_seconds_total" in text
 
 
 def test_help_says_that_probes_have_their_own_timer() -> None:
     """Whoever reads success in a scrape is told that it was not measured by the scrape."""
-    body, _ = render(build().view())
+    body, _ = Exposition().render(build().view())
     line = next(text for text in body.decode().splitlines() if text.startswith("# HELP demarc_probe_success "))
     assert "own timer" in line
