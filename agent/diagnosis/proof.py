@@ -101,13 +101,23 @@ def _components(conflicts_: Sequence[Conflict]) -> list[list[Conflict]]:
     return [members for _, members in sets]
 
 
+def _minimal(conflicts_: Sequence[Conflict]) -> list[Conflict]:
+    """Leave out conflicts that hold all of another one's segments: that one explains them."""
+    least: list[int] = []
+    for mask in sorted({c.remains.mask for c in conflicts_}, key=int.bit_count):
+        if not any(mask & smaller == smaller for smaller in least):
+            least.append(mask)
+    kept = set(least)
+    return [c for c in conflicts_ if c.remains.mask in kept]
+
+
 def _groups(found: Sequence[Conflict]) -> tuple[list[Group], list[Group]]:
     """Return proven groups (one party, or one segment) and the open ones that they leave over."""
     by_party: dict[str, list[Conflict]] = defaultdict(list)
     for conflict in found:
         if conflict.party is not None:
             by_party[conflict.party].append(conflict)
-    proven = [tuple(part) for mine in by_party.values() for part in _components(mine)]
+    proven = [tuple(part) for mine in by_party.values() for part in _components(_minimal(mine))]
     named = {s for part in proven for c in part for s in c.segments}
     # A single segment that is all that remains is proven broken, whoever owns it jointly.
     single = [c for c in found if c.party is None and len(c.segments) == 1 and not c.segments & named]

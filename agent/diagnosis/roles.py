@@ -271,6 +271,10 @@ class Model:
         stage = Stage.CONNECT if outcome is Outcome.FAILED else None
         return self.effect(Observation(time=0, round=0, vantage=vantage, probe=name, outcome=outcome, stage=stage))
 
+    def accusable(self, probe: str) -> frozenset[int]:
+        """Return every role that some kind of fail of `probe` accuses."""
+        return frozenset(n for roles in self._accused[probe].values() for n in roles)
+
     def home_roles(self, vantage: str) -> tuple[int, ...]:
         """Return every role of the vantage's own segment: what its passed self-check clears."""
         home = self.home[vantage]
@@ -306,7 +310,7 @@ def unproven_roles(chain: Chain) -> tuple[Role, ...]:
     accusers: Mapping[int, set[str]] = defaultdict(set)
     clearers: Mapping[int, set[str]] = defaultdict(set)
     for key in model.probes:
-        for number in (*model.failing(key).accused, *model._accused[key].get(Verdict.LATE, ())):  # noqa: SLF001 - same module
+        for number in model.accusable(key):
             accusers[number].add(key)
         for number in model.passing(key).cleared:
             clearers[number].add(key)

@@ -1,0 +1,152 @@
+"""What each outcome accuses and clears, by design.md's table."""
+
+import pytest
+
+from agent.diagnosis.roles import NOTHING, Model, unproven_roles, verdict
+from agent.observation import Observation
+from probes.kit.result import Outcome, Stage
+from probes.kit.spec import Evidence
+from tests.agent.diagnosis.small import chain, flow, probe
+
+WEB = flow("10.0.0.20", protocol="tcp", port=443, size=1500, function="GET /")
+OWNERS = {"h": "a", "g": "a", "c": "b", "fw": "d", "x": "d", "dns": "a"}
+
+
+def model() -> Model:
+    """Return a chain with a filter, a web probe by name and two plain ones."""
+    named = flow("app.example", protocol="tcp", port=443, size=1500, function="GET /")
+    return Model(
+        chain(
+            OWNERS,
+            [
+                probe("web", ["h", "g", "c", "fw", "x"], to=WEB),
+                probe("named", ["h", "g", "c", "fw", "x"], to=named, resolve=["g", "dns"]),
+                probe("tcp", ["h", "g", "c", "fw", "x"], to=flow("10.0.0.20", protocol="tcp", port=443, function="")),
+                probe("ping", ["h", "g", "c"], to=flow("10.0.0.3")),
+                probe("gw", ["h", "g"], to=flow("10.0.0.1")),
+                probe("state", ["h", "g", "c"], evidence=Evidence.STATE),
+                probe("around", ["h", "g", "x"], back=["c"], to=flow("10.0.0.21")),
+            ],
+            filters=["fw"],
+        )
+    )
+
+
+def seen(name: str, outcome: Outcome = Outcome.FAILED, **more: object) -> Observation:
+    """Return an observation of probe `name`."""
+    return Observation(time=0, round=1, vantage="v", probe=name, outcome=outcome, **more)  # type: ignore[arg-type]
+
+
+def words(found: Model, numbers: tuple[int, ...]) -> set[str]:
+    """Return roles in words."""
+    return {str(found.roles[n]) for n in numbers}
+
+
+SMALL = {f"{s} forwards IPv4 packets of 84 bytes" for s in ("h", "g", "c", "fw")}
+LARGE = {f"{s} forwards IPv4 packets of 1500 bytes" for s in ("h", "g", "c", "fw")}
+GATE = "fw lets tcp/443 from c through to 10.0.0.20"
+PORT = "x answers tcp/443 at 10.0.0.20"
+PAGE = "x answers tcp/443 at 10.0.0.20 (GET /)"
+
+ACCUSED = [
+    ("silence accuses the whole path", seen("web", stage=Stage.CONNECT), SMALL | {GATE, PORT}),
+    (
+        "a refusal accuses the responder and the filters",
+        seen("web", stage=Stage.CONNECT, fault="refused"),
+        {GATE, PORT},
+    ),
+    ("the responder's own bytes accuse it alone", seen("web", stage=Stage.ANSWER, answered=True), {PAGE}),
+    ("silence after connecting accuses the path for large packets", seen("web", stage=Stage.SECURE), LARGE | {PAGE}),
+    ("a name accuses nobody without resolve", seen("web", stage=Stage.RESOLVE), set()),
+    (
+        "a name accuses the way to the resolver and the resolver",
+        seen("named", stage=Stage.RESOLVE),
+        {"g forwards IPv4 packets of 84 bytes", "dns resolves app.example"},
+    ),
+    ("what we could not see accuses nobody", seen("web", Outcome.UNKNOWN), set()),
+    (
+        "a router's error leaves what lies before it alone",
+        seen("web", stage=Stage.CONNECT, fault="host-unreachable", by="10.0.0.3"),
+        (SMALL - {f"{s} forwards IPv4 packets of 84 bytes" for s in "hg"}) | {GATE, PORT},
+    ),
+    (
+        "an error from a stranger is silence",
+        seen("web", stage=Stage.CONNECT, fault="host-unreachable", by="192.0.2.99"),
+        SMALL | {GATE, PORT},
+    ),
+    (
+        "the way back is crossed too",
+        seen("around", stage=Stage.CONNECT),
+        {f"{s} forwards IPv4 packets of 84 bytes" for s in "hgc"} | {"x answers icmp at 10.0.0.21"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "observation", "expected"), ACCUSED, ids=[c[0] for c in ACCUSED])
+def test_accuses(what: str, observation: Observation, expected: set[str]) -> None:
+    """Each kind of fail accuses exactly the roles of the table."""
+    found = model()
+    assert words(found, found.effect(observation).accused) == expected, what
+
+
+CLEARED = [
+    ("a pass clears the path, every smaller packet, the filter for its flow, and the answer",
+     seen("web", Outcome.OK), SMALL | LARGE | {GATE, PORT, PAGE}),
+    ("degraded is a pass for reachability", seen("web", Outcome.DEGRADED), SMALL | LARGE | {GATE, PORT, PAGE}),
+    ("a small pass says nothing of large packets, nor of forwarding by the one that answers",
+     seen("ping", Outcome.OK), {f"{s} forwards IPv4 packets of 84 bytes" for s in "hg"}
+     | {"c answers icmp at 10.0.0.3", "c answers icmp at 10.0.0.3 (echo)"}),
+    ("a bare connect clears filter and port, not the page",
+     seen("tcp", Outcome.OK), SMALL | {GATE, PORT}),
+    ("what really crossed decides the size", seen("web", Outcome.OK, packet_bytes=400), SMALL | {GATE, PORT, PAGE}),
+    ("the responder's bytes prove path and port", seen("web", stage=Stage.ANSWER, answered=True),
+     SMALL | LARGE | {GATE, PORT}),
+    ("late silence proves that small packets crossed", seen("web", stage=Stage.ANSWER), SMALL | {GATE, PORT}),
+    ("a refusal proves the way to the first filter", seen("web", stage=Stage.CONNECT, fault="refused"),
+     {f"{s} forwards IPv4 packets of 84 bytes" for s in "hgc"}),
+    ("silence proves nothing", seen("web", stage=Stage.CONNECT), set()),
+    ("a state proves the answer and nothing on the way", seen("state", Outcome.OK),
+     {"c answers icmp at host-of-state", "c answers icmp at host-of-state (echo)"}),
+    ("a state that fails proves nothing", seen("state", stage=Stage.CONNECT), set()),
+    ("an error proves the path to the router that sent it",
+     seen("web", stage=Stage.CONNECT, fault="host-unreachable", by="10.0.0.3"),
+     {f"{s} forwards IPv4 packets of 84 bytes" for s in "hg"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "observation", "expected"), CLEARED, ids=[c[0] for c in CLEARED])
+def test_clears(what: str, observation: Observation, expected: set[str]) -> None:
+    """Each outcome clears exactly the roles that it proves."""
+    found = model()
+    numbered = {str(r) for r in found.roles}
+    assert words(found, found.effect(observation).cleared) == expected & numbered, what
+
+
+def test_strangers() -> None:
+    """An observation of no known probe accuses and clears nothing."""
+    assert model().effect(seen("nobody")) == NOTHING
+
+
+def test_every_verdict_is_told() -> None:
+    """An outcome and stage have exactly one verdict."""
+    kinds = {verdict(seen("p", o, stage=s)) for o in Outcome for s in (None, *Stage)}
+    assert len(kinds) == 5
+    assert verdict(seen("p", stage=Stage.CONNECT, fault="refused")).value == "refused"
+    assert verdict(seen("p", stage=Stage.ANSWER, answered=True)).value == "answered"
+
+
+def test_remains_are_bounded() -> None:
+    """What is remembered of accusations is dropped when it grows beyond its bound."""
+    found = model()
+    found._remains = {("v", frozenset({n})): found.remains("v", frozenset()) for n in range(50_001)}
+    found.remains("v", frozenset({0, 1}))
+    assert len(found._remains) == 1
+
+
+def test_unproven_roles() -> None:
+    """A role counts as proven only when another probe's pass clears it; the vantage's own segment is left out."""
+    told = {str(r) for r in unproven_roles(model().chain)}
+    assert "c answers icmp at 10.0.0.3" in told
+    assert "dns resolves app.example" in told
+    assert not any(text.startswith("h ") for text in told)
+    assert "g forwards IPv4 packets of 84 bytes" not in told
