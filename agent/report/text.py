@@ -178,7 +178,7 @@ class _Page:
             finding += f", {_STANDING[row.standing]}" if row.standing else ""
             finding += f" ({', '.join(map(self._party, row.rests_on))})" if row.rests_on else ""
         else:
-            finding = _KIND[row.kind]
+            finding = _KIND.get(row.kind, row.kind)
             if row.candidates:
                 finding += f"; possible: {', '.join(map(self._party, row.candidates))}"
         closed = "not over at the end of this report" if row.closed is None else f"to {self._moment(int(row.closed))}"

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,8 @@ from agent.store.schema import NewerError
 from agent.store.tables import StoreGap, Tables, connect, connect_reading, read_observations, read_recent
 
 _DAY = 86400.0
+_LAST_SECOND = 1e11  # the year 5138; in microseconds it still fits 64 bits
+_ROUNDS = 2**63
 _PAUSE_SECONDS = 0.2  # between two steps of forgetting, so that writing goes on beside it
 
 
@@ -97,7 +100,7 @@ class Store:
         on_gap: Callable[[StoreGap], None] = _no_gap,
         clock: Clock | None = None,
     ) -> "Store":
-        """Open or create the store at `path`; never raises for what is wrong with the files.
+        """Open or create the store at `path`; returns at once, never raises for what is wrong with the files.
 
         `cadences` names the probes (`vantage>probe`) whose state in every second is kept for reports.
         `alarm` is called with the reason when recording stops, `on_gap` when it goes on, both by the writer.
@@ -110,7 +113,6 @@ class Store:
             on_gap=on_gap,
             clock=clock or SystemClock(),
         )
-        store._prepare()
         store._writer.start()
         return store
 
@@ -118,8 +120,10 @@ class Store:
         """Take one result in; never blocks. Dropped and counted when the queue is full."""
         with self._changed:
             self._taken += 1
-            if len(self._queue) >= self._limits.queue or self._closing:
-                self._lose([observation], "the queue was full")
+            if not storable(observation):
+                self._lose(1, self._clock.wall(), "a result with an impossible time or round")
+            elif len(self._queue) >= self._limits.queue or self._closing:
+                self._lose(1, observation.time, "the queue was full")
             else:
                 self._queue.append(observation)
                 if len(self._queue) >= self._limits.batch:
@@ -132,6 +136,8 @@ class Store:
 
         Those of rounds after `since_round`, and not before `since` (UTC epoch seconds).
         """
+        if not self._path.exists():
+            return ()
         connection = connect_reading(self._path)
         try:
             return read_recent(connection, vantage, since_round, since, limit)
@@ -171,6 +177,7 @@ class Store:
         return not self._writer.is_alive()
 
     def _run(self) -> None:
+        self._prepare()
         while True:
             with self._changed:
                 self._changed.wait_for(
@@ -227,7 +234,7 @@ class Store:
     def _write(self, batch: list[Observation]) -> None:
         if self._tables is None:
             with self._changed:
-                self._lose(batch, self._reason)
+                self._lose(len(batch), batch[0].time, self._reason)
             return
         with self._changed:
             lost = self._lost
@@ -237,11 +244,11 @@ class Store:
         except Exception as error:
             self._stop(error)
             with self._changed:
-                self._lose(batch, self._reason)
+                self._lose(len(batch), batch[0].time, self._reason)
             return
         with self._changed:
             self._written += len(batch)
-            self._lost = None if self._lost is lost else self._lost
+            self._lost = lost_beyond(lost, self._lost, batch[-1].time)
             self._reason = ""
             self._changed.notify_all()
         if gap is not None:
@@ -268,7 +275,8 @@ class Store:
         damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
         tables, self._tables = self._tables, None
         if tables is not None:
-            tables.close()
+            with suppress(sqlite3.Error):  # the fault that brought us here is told below
+                tables.close()
         with self._changed:
             first = not self._reason
             self._for_good = self._for_good or for_good or damaged
@@ -277,18 +285,26 @@ class Store:
         if first:
             self._alarm(self._reason)
 
-    def _lose(self, batch: list[Observation], reason: str) -> None:
+    def _lose(self, count: int, at: float, reason: str) -> None:
         """Count what is lost; the caller holds the lock."""
-        self._dropped += len(batch)
-        last = batch[-1].time
-        lost = self._lost
-        self._lost = StoreGap(
-            opened=lost.opened if lost else batch[0].time,
-            closed=last,
-            dropped=len(batch) + (lost.dropped if lost else 0),
-            reason=lost.reason if lost else reason,
-        )
+        self._dropped += count
+        lost = self._lost or StoreGap(opened=at, closed=at, dropped=0, reason=reason)
+        self._lost = msgspec.structs.replace(lost, closed=max(lost.closed, at), dropped=lost.dropped + count)
         self._changed.notify_all()
+
+
+def storable(observation: Observation) -> bool:
+    """Say whether time and round fit the tables; a peer may send what it likes."""
+    return 0 <= observation.time < _LAST_SECOND and 0 <= observation.round < _ROUNDS
+
+
+def lost_beyond(told: StoreGap | None, lost: StoreGap | None, now: float) -> StoreGap | None:
+    """Return what was lost beyond the gap that was just recorded."""
+    if lost is None or lost is told:
+        return None
+    if told is None:
+        return lost
+    return StoreGap(opened=now, closed=lost.closed, dropped=lost.dropped - told.dropped, reason=lost.reason)
 
 
 def export(path: Path, start: float, stop: float) -> Iterator[bytes]:

@@ -18,6 +18,8 @@ from agent.store.schema import migrate
 
 _MICRO = 1_000_000
 _REST_OF = ("time", "round", "vantage", "probe")
+_MARK = 0  # the row of `fold` that holds the newest time when spans were written; no source has this id
+_LATE_MICRO = 300 * _MICRO  # a peer's results come in later than our own, by minutes at most
 _FIRST_FOLD_MICRO = 3600 * _MICRO  # a probe that gains a cadence is folded from an hour back
 _DELETE_STEP = 2000  # rows a step: under 10 ms on a slow disk
 
@@ -102,6 +104,8 @@ class Tables:
                 )
                 for span in merged(self._spans.get(key, [])):
                     self._extend(source, span)
+            mark = self._db.execute("SELECT coalesce(max(time), 0) FROM observation").fetchone()[0]
+            self._db.execute("INSERT OR REPLACE INTO fold VALUES (?, ?)", (_MARK, str(mark)))
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
@@ -212,14 +216,15 @@ def catch_up(
     """
     saved = dict(connection.execute("SELECT source, value FROM fold").fetchall())
     newest = connection.execute("SELECT coalesce(max(time), 0) FROM observation").fetchone()[0]
-    start = newest
+    start = int(saved.get(_MARK, newest)) - _LATE_MICRO
     folds: dict[str, Availability] = {}
     for source, vantage, probe in connection.execute("SELECT id, vantage, probe FROM source").fetchall():
         key = f"{vantage}>{probe}"
         if key not in cadences:
             continue
         folds[key] = msgspec.json.decode(saved[source], type=Availability) if source in saved else Availability()
-        start = min(start, folds[key].held_micro if source in saved else newest - _FIRST_FOLD_MICRO)
+        if source not in saved:
+            start = min(start, newest - _FIRST_FOLD_MICRO)
     spans: dict[str, list[Span]] = {}
     for observation in read_observations(connection, start, None) if folds else ():
         value = folds.get(observation.key)

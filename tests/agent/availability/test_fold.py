@@ -126,6 +126,15 @@ def test_the_state_now(text: str, now: float, state: State) -> None:
     assert state_at(value, now, ONE) is state
 
 
+def test_seconds_can_be_closed_without_results() -> None:
+    """A live caller closes them as time goes by: held first, then unmeasured."""
+    value, _ = fold(Availability(), seen(0.5, "o"), ONE)
+    value, first = advance(value, 2, ONE)
+    value, then = advance(value, 6, ONE)
+    assert (first, then) == ((Span(0, 2, State.UP),), (Span(2, 3, State.UP), Span(3, 6, State.UNMEASURED)))
+    assert advance(value, 6, ONE) == (value, ())
+
+
 def test_covering_fills_and_clips() -> None:
     """Seconds that no span speaks of are unmeasured, and a second is taken once."""
     spans = (Span(0, 4, State.UP), Span(3, 6, State.DOWN), Span(8, 20, State.UP))

@@ -248,6 +248,21 @@ def test_what_a_later_version_wrote_is_noted_and_not_refused(tmp_path: Path) -> 
     assert "is not known to this version" in verdict.notes[0]
 
 
+def test_details_and_time_of_any_type_are_survived(tmp_path: Path) -> None:
+    """A body may be canonical and still hold anything under these names."""
+    filled(tmp_path, 2)
+    connection = without_triggers(tmp_path / "ledger.db")
+    for index, body in enumerate((b'{"details":5,"kind":"x","time":"y"}', b'{"a":1}')):
+        connection.execute(
+            "UPDATE leaf SET body = ?, hash = ?, kind = 'x', time = 'y' WHERE idx = ?",
+            (body, merkle.leaf_hash(body), index),
+        )
+    put_back(connection)
+    connection.close()
+    verdict = check(tmp_path / "ledger.db")
+    assert "entry 1: the column kind says 'x', the body None" in verdict.problems
+
+
 def test_a_clock_that_was_set_back_is_noted(tmp_path: Path) -> None:
     """The order of entries is theirs, not the clock's."""
     log = Ledger.open(tmp_path / "ledger.db", tmp_path / "ledger.key", ORIGIN, alarm=pytest.fail)

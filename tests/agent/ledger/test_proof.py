@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,23 @@ def test_verify_tells_and_exits(ledger: Path) -> None:
     assert code == 1
     assert "NOT whole" in text
     assert "entry 2: the column kind says 'x'" in text
+
+
+def test_erased_details_are_told(ledger: Path) -> None:
+    """The entries still verify."""
+    connection = sqlite3.connect(ledger, isolation_level=None)
+    connection.execute("DELETE FROM detail")
+    connection.close()
+    assert "1 detail was erased; the entries still verify." in run("verify", str(ledger))[1]
+
+
+def test_an_empty_ledger_is_whole(tmp_path: Path) -> None:
+    """It has no checkpoint yet."""
+    filled(tmp_path, 0)
+    code, text = run("verify", str(tmp_path))
+    assert code == 0
+    assert "0 entries" in text
+    assert "checkpoint" not in text
 
 
 def test_verify_against_a_key(ledger: Path) -> None:

@@ -275,6 +275,33 @@ def test_incidents_are_listed_and_clipped() -> None:
     ]
 
 
+def test_the_text_names_all_kinds_of_findings() -> None:
+    """Standing, on whose word, candidates, overlaps, carried outages; and nothing at all."""
+    told = (
+        incident("a", "3 09:00", "3 10:00", "carrier", standing=Standing.SINGLE_SIDED, rests_on=("msp",)),
+        incident("b", "3 09:30", "3 10:30", "incumbent"),
+        incident("c", "3 10:15", "3 10:45", candidates=()),
+        incident("d", "5 00:00", "5 01:00", kind=Kind.MONITOR, services=(), segments=(), candidates=()),
+        incident("e", "29 09:00", None),
+    )
+    always = msgspec.structs.replace(CHAIN, services={"erp": msgspec.structs.replace(CHAIN.services["erp"], hours="")})
+    spans = (Span(START - 600, START + 600, State.DOWN), down("3 09:00", "3 11:00"), down("6 09:00", "6 09:01"))
+    text = render(report_of(*spans, incidents=told, chain=always), always)
+    for words in (
+        "located with GlasNet (carrier), rests on the measurement of one side (Nieuwe MSP (msp))",
+        "at the same time: GlasNet (carrier) and Zittende ICT (incumbent): 1,800 s",
+        "not traced to one party; possible: Nieuwe MSP (msp), Zittende ICT (incumbent)",
+        "our own vantage could not look",
+        "not over at the end of this report",
+        "(began in an earlier period, counted there)",
+        "no incident recorded",
+        "2026-10-31 23:50:00 +01:00 to 2026-11-01 00:10:00 +01:00",
+    ):
+        assert words in text
+    empty = msgspec.structs.replace(CHAIN, services={})
+    assert "The chain file names no service." in render(report_of(chain=empty), empty)
+
+
 def test_a_month_that_is_not_over_is_counted_so_far() -> None:
     """The seconds to come are in no class, and the report says that it is provisional."""
     period = msgspec.structs.replace(PERIOD, until=at("4 00:00"))

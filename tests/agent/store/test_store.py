@@ -13,7 +13,7 @@ from agent.availability.fold import Cadence, Span, State, spans_of
 from agent.observation import Observation, decode, encode
 from agent.store import DATABASE, Store, StoreHealth
 from agent.store.schema import MIGRATIONS
-from agent.store.store import Limits, export
+from agent.store.store import Limits, export, lost_beyond
 from agent.store.tables import StoreGap, Tables, connect, connect_reading, read_observations, read_spans, read_states
 from probes.kit.result import Outcome, Stage
 
@@ -237,6 +237,28 @@ def test_a_full_queue_drops_counts_and_leaves_a_gap(tmp_path: Path) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize(
+    "changes", [{"time": 1e300}, {"time": -1.0}, {"time": float("nan")}, {"round": 2**63}, {"round": -1}]
+)
+def test_what_cannot_be_stored_is_dropped_alone(tmp_path: Path, changes: dict[str, float]) -> None:
+    """A peer that sends nonsense does not stop the store."""
+    opened = Opened(tmp_path)
+    opened.take(seen(0), msgspec.structs.replace(seen(1), **changes), seen(2))
+    assert opened.store.health == StoreHealth(recording=True, written=2, dropped=1)
+    opened.store.close(WAIT)
+    assert opened.alarms == []
+
+
+def test_what_is_lost_while_a_gap_is_written_is_told_in_the_next_one() -> None:
+    """No loss is told twice, none is forgotten."""
+    told = StoreGap(opened=1.0, closed=5.0, dropped=3, reason="full")
+    more = StoreGap(opened=1.0, closed=7.0, dropped=5, reason="full")
+    assert lost_beyond(told, told, 6.0) is None
+    assert lost_beyond(None, None, 6.0) is None
+    assert lost_beyond(None, more, 6.0) == more
+    assert lost_beyond(told, more, 6.0) == StoreGap(opened=6.0, closed=7.0, dropped=2, reason="full")
+
+
 def test_after_closing_results_are_counted_as_lost(tmp_path: Path) -> None:
     """Nothing hangs."""
     opened = Opened(tmp_path)
@@ -290,6 +312,7 @@ def test_a_full_disk_stops_recording_and_space_resumes_it(tmp_path: Path) -> Non
 def test_damage_while_running_stops_until_the_next_start(tmp_path: Path) -> None:
     """A damaged file is not written to again; the next start sets it aside if it cannot be read."""
     opened = Opened(tmp_path)
+    opened.take(seen(99))
     opened.store._tables = Broken(sqlite3.DatabaseError("database disk image is malformed"))
     for number in range(20):
         opened.take(seen(number))
@@ -315,9 +338,11 @@ def test_a_folder_that_cannot_be_made_is_tried_again(tmp_path: Path) -> None:
     """The data directory is a file at first."""
     (tmp_path / "data").write_text("")
     opened = Opened(tmp_path / "data")
+    opened.take(seen(0))
     assert not opened.store.health.recording
+    assert opened.store.recent("cloud") == ()
     (tmp_path / "data").unlink()
-    number = 0
+    number = 1
     while not opened.store.health.recording:
         opened.take(seen(number))
         number += 1
