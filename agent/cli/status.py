@@ -11,6 +11,7 @@ import msgspec
 
 from agent.cli.running import Refusal, ask, find_socket
 from agent.cli.terminal import bold, cut, marked, width, wrapped
+from agent.incident.value import Kind
 from agent.web.answers import ProbeAnswer, SegmentAnswer, StatusAnswer
 from agent.words import term
 from agent.words.terms import fault_words
@@ -117,13 +118,16 @@ def _chain(status: StatusAnswer, names: dict[str, str], language: str) -> list[s
     """Return a line per segment, and a demarcation line wherever the next one has another owner."""
     lines: list[str] = []
     before: SegmentAnswer | None = None
+    doubtful = {s for i in status.incidents if i.kind == Kind.UNDETERMINED for s in i.segments}
     widest = max((len(s.id) for s in status.segments), default=0)
     for segment in status.segments:
         if before is not None and before.owners != segment.owners:
             lines.append("  " + f"{'╌' * 12} demarcation line ".ljust(width() - 4, "╌"))
         side = "" if before is not None and before.side == segment.side else term("side", segment.side, language)
         owners = " + ".join(names.get(o, o) for o in segment.owners)
-        state = marked(segment.state, term("segment", segment.state, language), 17)
+        # What works for one kind of traffic can still be the cause for another.
+        key = "suspected" if segment.state == "ok" and segment.id in doubtful else segment.state
+        state = marked(key, term("segment", key, language), 17)
         lines.append(f"  {side:<15} {segment.id:<{widest}}  {state}  {owners}")
         before = segment
     return lines

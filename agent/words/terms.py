@@ -21,6 +21,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "ok": ("works", "werkt"),
         "degraded": ("slow or lossy", "traag of met verlies"),
         "failed": ("fails", "verstoord"),
+        "partly": ("works in part", "werkt deels"),
         "suspected": ("possible cause", "mogelijke oorzaak"),
         "masked": ("masked", "afgedekt"),
         "unknown": ("unknown", "onbekend"),

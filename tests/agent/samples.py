@@ -376,6 +376,16 @@ def large(count: int = 40) -> Snapshot:
     )
 
 
+MTU_HOLE = msgspec.structs.replace(
+    LAST_MILE,
+    id="b16fac7e4d00",
+    candidates=("msp", "carrier", "incumbent"),
+    segments=("carrier", "vpn", "onprem-gw", "onprem-fw", "erp-app"),
+    support=Support(failing=("cloud>erp",), exonerating={"cloud-gw": ("cloud>gw",), "cloud-host": ("cloud>gw",)}),
+    faults={"cloud>erp": "secure/timeout"},
+    decide_with=("onprem>erp-local",),
+)
+
 SNAPSHOTS = {
     "healthy": HEALTHY,
     "carrier": _broken(CARRIER, {"carrier": "failed", **BEHIND, "erp-app": "ok"}, DOWN),
@@ -386,6 +396,7 @@ SNAPSHOTS = {
     "suspected": _broken(APPLICATION, {"erp-app": "suspected"}, {}),
     "monitor": _broken(MONITOR, dict.fromkeys(CHAIN.segments, "unknown"), dict.fromkeys(CHAIN.services, "unobserved")),
     "contradiction": _broken(CONTRADICTION, {"carrier": "unknown"}, {"erp": "degraded"}),
+    "mtuhole": _broken(MTU_HOLE, {"onprem-fw": "suspected"}, {"erp": "down"}),
     "stopped": stopped(),
     "unverified": unverified(),
     "large": large(),

@@ -214,6 +214,16 @@ def test_the_demarcation_line_is_drawn_and_named() -> None:
     assert "carrier (GlasNet) | vpn (Nieuwe MSP + Zittende ICT)" in words(samples.HEALTHY, "chain")
 
 
+def test_a_working_candidate_says_both() -> None:
+    """A segment that works for some traffic and may be the cause for other traffic is not shown as simply working."""
+    hole = msgspec.structs.replace(SNAPSHOTS["lastmile"], segments=samples.HEALTHY.segments)
+    chain = words(hole, "chain")
+    assert "carrier works in part possible cause GlasNet" in chain
+    assert "onprem-gw works in part possible cause" in chain
+    assert "cloud-gw works Nieuwe MSP" in chain
+    assert "possible cause" not in words(SNAPSHOTS["carrier"], "chain")
+
+
 def test_one_colour_per_party_everywhere() -> None:
     """A party's colour comes from its place in the chain file, in every part of the page."""
     html = page(SNAPSHOTS["carrier"])
@@ -365,6 +375,7 @@ def test_the_page_is_served_with_its_headers() -> None:
     assert reply.headers["cache-control"] == "no-store"
     assert reply.headers["content-language"] == "en"
     assert all(f'id="{name}"' in reply.text for name in PARTS)
+    assert "<title>1 open incident: ERP and HR self-service down · cloud · demarc</title>" in reply.text
     assert '<noscript><meta http-equiv="refresh" content="10"></noscript>' in reply.text
     assert "<script src=" in reply.text
 

@@ -82,6 +82,7 @@ def test_an_incident_appears_without_reload(browser: Browser) -> None:
         tab.value("window.mark = 'same page'; document.querySelector('#lines').open = true; 1")
         served.snapshot = SNAPSHOTS["carrier"]
         tab.until("h1", "1 open incident: ERP and HR self-service down")
+        assert tab.value("document.title") == "1 open incident: ERP and HR self-service down · cloud · demarc"
         assert "what remains is carrier, owned by GlasNet alone" in tab.text("#incidents")
         assert "fails" in tab.text(".is-failed")
         assert tab.value("document.querySelector('#lines').open") is True

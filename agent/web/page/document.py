@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from agent.snapshot import Snapshot
-from agent.web.page.findings import banners, closed_incidents, headline, open_incidents
+from agent.web.page.findings import banners, closed_incidents, headline, open_incidents, verdict
 from agent.web.page.markup import Markup, el, joined
 from agent.web.page.measurements import measurements, peers
 from agent.web.page.picture import chain_picture, services
@@ -74,6 +74,7 @@ def document(snapshot: Snapshot, now: float, language: str, assets: Assets, vers
         data_lost=view.labels.lost,
         data_alive=view.labels.live,
         data_page=version,
+        data_name=f"{snapshot.vantage} · demarc",
     )
     return "<!doctype html>\n" + el("html", _head(view, assets), body, lang=language)
 
@@ -84,7 +85,7 @@ def _head(view: View, assets: Assets) -> Markup:
         el("meta", charset="utf-8"),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="color-scheme", content="light dark"),
-        el("title", f"{view.labels.title} · {view.snapshot.vantage} · demarc"),
+        el("title", f"{verdict(view)[1]} · {view.snapshot.vantage} · demarc"),
         el("link", rel="icon", type="image/svg+xml", href=assets.favicon),
         el("link", rel="stylesheet", href=assets.style),
         el("script", src=assets.script, defer=True),

@@ -21,7 +21,7 @@ def is_stale(view: View) -> bool:
 
 def headline(view: View) -> Markup:
     """Return the one line that a glance must give, with its colour and picture."""
-    look, title = _verdict(view)
+    look, title = verdict(view)
     snapshot = view.snapshot
     operator = snapshot.chain.vantages[snapshot.vantage].operator if snapshot.vantage in snapshot.chain.vantages else ""
     seen = view.labels.seen_from.format(vantage=snapshot.vantage, operator=view.party(operator))
@@ -33,7 +33,7 @@ def headline(view: View) -> Markup:
     )
 
 
-def _verdict(view: View) -> tuple[str, str]:
+def verdict(view: View) -> tuple[str, str]:
     """Return look and text of the headline. Absence of data is never told as working."""
     labels, snapshot = view.labels, view.snapshot
     confirmed = [i for i in snapshot.incidents if i.state is not State.SUSPECTED]

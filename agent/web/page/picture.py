@@ -58,6 +58,8 @@ def _segment(view: View, segment: str) -> Markup:
     """Return one segment's card."""
     known = view.chain.segments[segment]
     key = view.segment_state(segment)
+    # What works for one kind of traffic can still be the cause for another (large packets, another port).
+    doubtful = key == "ok" and segment in view.suspects
     eye = (
         el("span", icon("eye"), title=view.labels.measuring_point, class_="eye")
         if _measures(view.chain, segment)
@@ -67,9 +69,10 @@ def _segment(view: View, segment: str) -> Markup:
         "div",
         band(view, known.owners),
         el("strong", segment, eye, class_="name"),
-        state(view, "segment", key),
+        state(view, "segment", "partly" if doubtful else key),
+        state(view, "segment", "suspected") if doubtful else NOTHING,
         owners(view, known.owners),
-        class_=f"seg is-{key}",
+        class_=f"seg is-{'suspected' if doubtful else key}",
         title=known.description or None,
     )
 

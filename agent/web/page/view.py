@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from agent.incident.value import Kind, State
 from agent.model import UNASSIGNED, Chain
 from agent.snapshot import Snapshot
 from agent.web.page.labels import LABELS, Labels
@@ -18,6 +19,7 @@ COLOURS = 8
 # state of anything -> the picture and colour that show it (symbols in the document, `.s-*` in the stylesheet)
 LOOKS: Mapping[str, str] = {
     "ok": "ok",
+    "partly": "ok",
     "up": "ok",
     "degraded": "degraded",
     "failed": "failed",
@@ -54,6 +56,13 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     def term(self, topic: str, key: str) -> str:
         """Return a word of the vocabulary."""
         return term(topic, key, self.language)
+
+    @property
+    def suspects(self) -> frozenset[str]:
+        """Return the segments that an open incident holds possible and does not prove."""
+        proven = (Kind.ATTRIBUTED, Kind.MONITOR)
+        unproven = (i for i in self.snapshot.incidents if i.kind not in proven or i.state is State.SUSPECTED)
+        return frozenset(s for i in unproven if i.state is not State.RECOVERING for s in i.segments)
 
     def segment_state(self, segment: str) -> str:
         """Return a segment's state; what nobody speaks of is unknown."""

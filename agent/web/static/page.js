@@ -4,7 +4,7 @@
 (() => {
   const SILENCE = 5000; // ms without a message (one comes every second) until we say that we lost the agent
   const RETRY = 3000; // ms until a refused connection is tried anew
-  const { live, lost, alive, page } = document.body.dataset;
+  const { live, lost, alive, page, name: place } = document.body.dataset;
   const box = document.getElementById("live");
   const words = document.getElementById("live-words");
   const at = document.getElementById("live-at");
@@ -29,6 +29,7 @@
     at.innerHTML = message.at;
     box.className = "live on";
     for (const [name, html] of Object.entries(message.parts)) fill(name, html);
+    document.title = `${document.querySelector("h1").textContent} · ${place}`;
   };
 
   const connect = () => {
