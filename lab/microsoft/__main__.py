@@ -31,7 +31,7 @@ async def run(given: argparse.Namespace) -> None:
     simulator = Simulator(Tenant(id=given.tenant, client_id=given.client_id, secret=secret), given.state, sys.stdout)
     host, _, port = given.listen.rpartition(":")
     server = await asyncio.start_server(
-        simulator.serve, host.strip("[]"), int(port), ssl=tls(given.cert, given.key), ssl_handshake_timeout=10.0
+        simulator.accept, host.strip("[]"), int(port), ssl=tls(given.cert, given.key), ssl_handshake_timeout=10.0
     )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,6 +40,7 @@ async def run(given: argparse.Namespace) -> None:
     simulator.log(event="listening", address=name[0], port=name[1])
     await stop.wait()
     server.close()
+    await simulator.end()
 
 
 if __name__ == "__main__":

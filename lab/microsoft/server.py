@@ -35,7 +35,7 @@ class Simulator:
         self._state_file = state
         self._state = State()
         self._log = log
-        self._open = 0
+        self._connections: set[asyncio.Task[None]] = set()
 
     def state(self) -> State:
         """Return the state file's content, or the last good one with a log line that says so."""
@@ -50,17 +50,29 @@ class Simulator:
         self._log.write(json.dumps({"time": round(time.time(), 3), "simulated": LABEL[1], **fields}) + "\n")
         self._log.flush()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection in a task of its own (asyncio's own task would log its cancellation)."""
+        if len(self._connections) >= MAX_CONNECTIONS:
+            writer.transport.abort()
+            return
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def end(self) -> None:
+        """End every connection."""
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection's requests until it closes, idles or breaks the protocol."""
-        self._open += 1
         try:
-            if self._open <= MAX_CONNECTIONS:
-                await self._converse(reader, writer)
+            await self._converse(reader, writer)
         except (OSError, TimeoutError, h11.RemoteProtocolError) as error:
             self.log(event="connection ended", error=type(error).__name__)
         finally:
-            self._open -= 1
-            writer.transport.abort() if writer.is_closing() else writer.close()
+            writer.close()
             with suppress(OSError, TimeoutError):
                 async with asyncio.timeout(1.0):
                     await writer.wait_closed()
@@ -75,7 +87,7 @@ class Simulator:
             status = reply.status if reply.delay_seconds < HANG_SECONDS else None
             self.log(event="request", client=client, method=request.method, path=path, status=status)
             await _wait(reply.delay_seconds, reader)
-            writer.write(_bytes(connection, reply))
+            writer.write(_bytes(connection, reply, with_body=request.method != "HEAD"))
             await writer.drain()
             if connection.our_state is h11.MUST_CLOSE:
                 return
@@ -117,13 +129,13 @@ async def _receive(connection: h11.Connection, reader: asyncio.StreamReader) -> 
             return None
 
 
-def _bytes(connection: h11.Connection, reply: Reply) -> bytes:
+def _bytes(connection: h11.Connection, reply: Reply, *, with_body: bool) -> bytes:
     headers = [*reply.headers, LABEL, ("Content-Length", str(len(reply.body)))]
     parts = (
         connection.send(
             h11.Response(status_code=reply.status, reason=HTTPStatus(reply.status).phrase.encode(), headers=headers)
         ),
-        connection.send(h11.Data(data=reply.body)),
+        connection.send(h11.Data(data=reply.body if with_body else b"")),
         connection.send(h11.EndOfMessage()),
     )
     return b"".join(part for part in parts if part)

@@ -100,9 +100,11 @@ def running(directory: Path, address: str = "127.0.0.1") -> Iterator[Microsoft]:
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=Path(__file__).parents[2])
     try:
-        yield Microsoft(directory, _port(directory / "log", process))
+        microsoft = Microsoft(directory, _port(directory / "log", process))
+        yield microsoft
         process.terminate()
         assert process.wait(timeout=5) == 0
+        assert "Traceback" not in microsoft.log()
     finally:
         process.kill()
         process.wait(timeout=5)
