@@ -1,8 +1,8 @@
 """The incident log: one JSON object a line for each transition of an incident.
 
-Transitions only, never observations. A confirmation and a closure are always written; of the
-others, those that repeat (the same event of the same segments) at most `MOST` a `WINDOW`: the
-next line that is written says how many were left out.
+Transitions only, never observations. A confirmation and an end are always written; of the others,
+those that repeat (the same event of the same segments) at most `MOST` a `WINDOW`: the next line that
+is written says how many were left out.
 """
 
 from collections.abc import Callable, MutableMapping
@@ -18,7 +18,7 @@ MOST = 5
 WINDOW = 60.0
 # Keys are combinations of segments, so few; the bound is against a chain file nobody has seen.
 KEYS = 1000
-ALWAYS = frozenset((Event.CONFIRMED, Event.CLOSED))
+ALWAYS = frozenset((Event.CONFIRMED, Event.CLOSED, Event.MERGED))
 
 Key = tuple[Event, tuple[str, ...]]
 

@@ -23,11 +23,13 @@ _ENDINGS: Final[dict[str, dict[End, str]]] = {
     "en": {
         End.RECOVERED: "Resolved: {head}",
         End.REASSIGNED: "Handed over to {mover}, the disturbance continues: {head}",
+        End.MERGED: "Part of another incident, the disturbance continues: {head}",
         End.UNTRACKED: "No longer tracked, not known to have recovered: {head}",
     },
     "nl": {
         End.RECOVERED: "Hersteld: {head}",
         End.REASSIGNED: "Overgedragen aan {mover}, de storing duurt voort: {head}",
+        End.MERGED: "Onderdeel van een ander incident, de storing duurt voort: {head}",
         End.UNTRACKED: "Niet langer gevolgd, herstel is niet bekend: {head}",
     },
 }
@@ -43,7 +45,7 @@ def firing(key: Key, starts: float, incident: Incident, chain: Chain, *, url: st
 
 
 def ended(end: Ended, chain: Chain, *, url: str) -> dict[str, Any]:
-    """Return an alert that ended, with why: `ended` is recovered, reassigned or untracked."""
+    """Return an alert that ended, with why: `ended` is recovered, reassigned, merged or untracked."""
     language = _language(end.key.to, chain)
     mover = chain.parties.get(end.incident.mover)
     text = _ENDINGS[language][end.reason].format(

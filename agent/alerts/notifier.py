@@ -18,12 +18,14 @@ from agent.alerts import message
 from agent.alerts.plan import CONFIRMED, End, Ended, Key, plan
 from agent.alerts.push import PushError, push
 from agent.clock import Clock, SystemClock
-from agent.incident.value import Incident, Transition
+from agent.incident.value import Event, Incident, Transition
 from agent.model import Chain
 
 # An end that an Alertmanager has not taken by then is forgotten: its alert has ended by HOLDS.
 END_KEPT = 2 * message.HOLDS
 STATE_VERSION = 1
+
+_ENDS = {Event.CLOSED: End.RECOVERED, Event.MERGED: End.MERGED, Event.DISMISSED: End.UNTRACKED}
 
 Send = Callable[[str, bytes], Awaitable[None]]
 
@@ -124,10 +126,10 @@ class Notifier:
     def transition(self, transition: Transition) -> None:
         """Take one transition; only confirmed incidents leave the agent."""
         incident = transition.incident
-        if incident.state in CONFIRMED:
+        if transition.event not in _ENDS and incident.state in CONFIRMED:
             self._incidents[incident.id] = incident
         elif self._incidents.pop(incident.id, None) is not None:
-            self._gone[incident.id] = (End.RECOVERED, incident)
+            self._gone[incident.id] = (_ENDS.get(transition.event, End.UNTRACKED), incident)
         self._step()
 
     async def run(self) -> None:

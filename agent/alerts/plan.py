@@ -31,11 +31,13 @@ class Severity(StrEnum):
 class End(StrEnum):
     """Why an alert ended; only `recovered` may be told as resolved.
 
-    `untracked`: after a restart the agent no longer knows the incident (state lost, another chain).
+    `merged`: it turned out to be part of another incident, which has its own alerts. `untracked`: after
+    a restart the agent no longer knows the incident (state lost, another chain).
     """
 
     RECOVERED = "recovered"
     REASSIGNED = "reassigned"
+    MERGED = "merged"
     UNTRACKED = "untracked"
 
 

@@ -50,6 +50,8 @@ def test_without_an_address_there_is_no_link() -> None:
         (End.RECOVERED, "incumbent", "Hersteld: "),
         (End.REASSIGNED, "carrier", "Handed over to Zittende ICT, the disturbance continues: "),
         (End.REASSIGNED, "incumbent", "Overgedragen aan Zittende ICT, de storing duurt voort: "),
+        (End.MERGED, "carrier", "Part of another incident, the disturbance continues: "),
+        (End.MERGED, "incumbent", "Onderdeel van een ander incident, de storing duurt voort: "),
         (End.UNTRACKED, "carrier", "No longer tracked, not known to have recovered: "),
         (End.UNTRACKED, "elsewhere", "No longer tracked, not known to have recovered: "),
     ],

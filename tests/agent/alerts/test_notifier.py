@@ -126,6 +126,28 @@ def test_confirm_reassign_recover() -> None:
     play(scenario)
 
 
+@pytest.mark.parametrize(
+    ("event", "state", "reason"),
+    [
+        (Event.CLOSED, State.CLOSED, "recovered"),
+        (Event.MERGED, State.CONFIRMED, "merged"),
+        (Event.DISMISSED, State.CONFIRMED, "untracked"),
+        (Event.CHANGED, State.SUSPECTED, "untracked"),
+    ],
+)
+def test_only_a_closure_is_a_recovery(event: Event, state: State, reason: str) -> None:
+    """An incident that is merged into another one has not recovered, whatever its own state says."""
+
+    async def scenario(notifier: Notifier, fake: Fake) -> None:
+        notifier.transition(change())
+        await fake.next(bool)
+        notifier.transition(change(msgspec.structs.replace(CARRIER, state=state), event))
+        assert ending(await fake.next(lambda a: bool(ending(a)))) == {"msp": reason, "carrier": reason}
+        assert notifier.firing() == ()
+
+    play(scenario)
+
+
 def test_up_is_told() -> None:
     """Up is unknown without an Alertmanager, true when one of several takes alerts."""
 
