@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 
 from agent.config.problem import ConfigError
 from agent.web.server import STOP_SECONDS, serve
+from agent.web.webconfig import SECTIONS, load
 
 pytestmark = pytest.mark.peer
 Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
@@ -225,6 +226,21 @@ def test_client_certificates(tmp_path: Path, san: str | None, answers: bool) -> 
             return await get(served.port, trusting(authority, client))
 
     assert asyncio.run(scenario()).endswith("hello remote") is answers
+
+
+def test_the_documented_example_loads(tmp_path: Path) -> None:
+    """The example in the documentation is a configuration that this server takes, and every key is told of."""
+    page = (Path(__file__).parents[2] / "docs" / "web-configuration.md").read_text()
+    authority = issue("authority")
+    store(tmp_path, "ca", authority)
+    store(tmp_path, "server", issue("localhost", authority, ["localhost"]))
+    file = tmp_path / "web.yml"
+    file.write_text(page.split("```yaml\n")[1].split("```")[0])
+    config = load(file)
+    assert config.tls is not None
+    assert config.tls.allowed_sans == ("prometheus.example",)
+    assert set(config.users) == {"prometheus"}
+    assert all(key in page for keys in SECTIONS.values() for key in keys)
 
 
 def test_a_stop_is_bounded() -> None:
