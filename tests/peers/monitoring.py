@@ -43,6 +43,11 @@ def fetch(url: str) -> Any:
     return json.loads(body) if body[:1] in b"{[" else body.decode()
 
 
+def query_text(url: str) -> str:
+    """Return the text at `url`."""
+    return str(fetch(url))
+
+
 def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
     """Return the first true value of `condition`; fails after `seconds`."""
     limit = time.monotonic() + seconds

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import yaml
 
-from agent.metrics import Metrics
+from agent.metrics import Exposition, Metrics
 from agent.metrics.families import FAMILIES, FamilyKind
 from agent.observation import Observation
 from probes.kit.result import Outcome
@@ -63,6 +63,13 @@ def test_the_rules_pass_their_unit_tests() -> None:
     assert told.returncode == 0, told.stdout + told.stderr
     tested = set(re.findall(r"alertname: (\w+)", (PROMETHEUS / "demarc.test.yml").read_text()))
     assert tested == {rule["alert"] for rule in rules()}
+
+
+def test_the_exposition_passes_the_lint() -> None:
+    """Prometheus' own lint of metric names, types and HELP has nothing to say."""
+    text, _ = Exposition().render(measured().view())
+    told = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
+    assert (told.returncode, told.stdout, told.stderr) == (0, b"", b"")
 
 
 def test_the_rules_use_metrics_that_exist() -> None:
