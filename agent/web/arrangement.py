@@ -6,6 +6,7 @@ wherever two neighbours on any path have different owners, and none of them may 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -58,12 +59,14 @@ def arrange(chain: Chain) -> Arrangement:
     members = [tuple(s for s in spine if index[s] == number) for number in range(len(keys))]
     owners = [frozenset(chain.segments[s].owners for s in column) for column in members]
     changes = [e for e in edges if chain.segments[e[0]].owners != chain.segments[e[1]].owners]
-    edge_columns = {e: _edge_column(e, index, owners) for e in changes}
+    lines: dict[int | None, list[Edge]] = {}
+    for edge in changes:
+        lines.setdefault(_edge_column(edge, index, owners), []).append(edge)
     columns = tuple(
         Column(
             segments=column,
             sides=tuple(dict.fromkeys(chain.segments[s].side for s in column)),
-            lines=tuple(e for e in changes if edge_columns[e] == number),
+            lines=tuple(lines.get(number, ())),
         )
         for number, column in enumerate(members)
     )
@@ -93,19 +96,24 @@ def _branch_order(off: frozenset[str], chain: Chain, edges: Iterable[Edge]) -> l
 def _edges(chain: Chain) -> tuple[Edge, ...]:
     """Return all neighbouring pairs of all paths, left to right, in the order met."""
     found: dict[Edge, None] = {}
-    for probe in chain.probes.values():
-        for left, right in _steps(probe, chain):
+    # Probes of one vantage share most of their steps, and many probes have the same path.
+    for vantage, path in dict.fromkeys(p for probe in chain.probes.values() for p in _paths(probe)):
+        for left, right in _steps(chain, vantage, path):
             if (right, left) not in found:
                 found[left, right] = None
     return tuple(found)
 
 
-def _steps(probe: Probe, chain: Chain) -> list[Edge]:
+def _paths(probe: Probe) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return (vantage, path) of the way there, and of the way back where it differs."""
+    there = (probe.vantage, probe.path)
+    return (there, (probe.vantage, probe.back)) if probe.back else (there,)
+
+
+def _steps(chain: Chain, vantage: str, path: tuple[str, ...]) -> list[Edge]:
     """Return one path's neighbouring pairs, left to right; a branch stands on the right of its trunk."""
-    vantage = chain.segments[chain.vantages[probe.vantage].segment]
-    steps = list(zip(probe.path, probe.path[1:], strict=False))
-    steps += list(zip(probe.back, probe.back[1:], strict=False))
-    if vantage.side != "onprem":
+    steps = list(pairwise(path))
+    if chain.segments[chain.vantages[vantage].segment].side != "onprem":
         return steps
     return [(a, b) if chain.segments[b].side == SAAS else (b, a) for a, b in steps]
 
@@ -116,7 +124,9 @@ def _ranks(spine: Iterable[str], edges: Iterable[Edge]) -> dict[str, int]:
     Paths that disagree on the order make a cycle; the first segment in the file's order then goes
     first, so that the picture is always the same one.
     """
-    waiting = {s: {a for a, b in edges if b == s} for s in spine}
+    waiting: dict[str, set[str]] = {s: set() for s in spine}
+    for left, right in edges:
+        waiting[right].add(left)
     ranks: dict[str, int] = {}
     depth = dict.fromkeys(waiting, 0)
     while waiting:

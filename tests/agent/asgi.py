@@ -27,9 +27,10 @@ def get(routes: Sequence[BaseRoute], path: str, **headers: str) -> Reply:
     return asyncio.run(_get(routes, path, headers))
 
 
-async def _get(routes: Sequence[BaseRoute], path: str, headers: dict[str, str]) -> Reply:
+def request_scope(path: str, headers: dict[str, str]) -> Scope:
+    """Return the scope of a GET."""
     target, _, query = path.partition("?")
-    scope: Scope = {
+    return {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
@@ -43,6 +44,9 @@ async def _get(routes: Sequence[BaseRoute], path: str, headers: dict[str, str]) 
         "client": None,
         "server": ("127.0.0.1", 80),
     }
+
+
+async def _get(routes: Sequence[BaseRoute], path: str, headers: dict[str, str]) -> Reply:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -51,7 +55,7 @@ async def _get(routes: Sequence[BaseRoute], path: str, headers: dict[str, str]) 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await Starlette(routes=list(routes))(scope, receive, send)
+    await Starlette(routes=list(routes))(request_scope(path, headers), receive, send)
     return Reply(
         status=sent[0]["status"],
         headers={k.decode(): v.decode() for k, v in sent[0]["headers"]},

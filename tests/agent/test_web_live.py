@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
+from starlette.applications import Starlette
+from starlette.types import Message
 
 from agent.snapshot import Snapshot
 from agent.web.page import live, routes
 from agent.web.page.document import PARTS
 from agent.web.page.live import Live
 from tests.agent import samples
-from tests.agent.asgi import get
+from tests.agent.asgi import get, request_scope
 from tests.agent.samples import NOW, SNAPSHOTS
 
 TICK = 0.001
@@ -106,6 +108,29 @@ def test_all_readers_share_one_rendering() -> None:
     asyncio.run(scenario())
 
 
+def test_a_dear_picture_is_rendered_less_often() -> None:
+    """Rendering that takes 0.2 s is done every two seconds, not at every tick."""
+
+    class Slow(Source):
+        def get(self) -> Snapshot:
+            self.now += 0.2
+            return super().get()
+
+    async def scenario() -> None:
+        source = Slow()
+        stream = Live(source.get, source.wall, page="v1", tick_seconds=TICK).messages("en")
+        await read(stream)
+        source.now += 1.5
+        await read(stream)
+        assert source.asked == 1
+        source.now += 0.6
+        await read(stream)
+        assert source.asked == 2
+        await stream.aclose()
+
+    asyncio.run(scenario())
+
+
 def test_too_many_readers() -> None:
     """Beyond the bound a reader is sent away and its page reloads instead."""
 
@@ -127,3 +152,58 @@ def test_there_is_no_event_stream_without_a_page() -> None:
     """The page names the stream in its own language."""
     page = get(routes(lambda: samples.HEALTHY, lambda: NOW), "/?lang=nl")
     assert 'data-live="/events?lang=nl"' in page.text
+
+
+async def stream_of(app: Starlette, messages: int) -> list[Message]:
+    """GET /events and hang up after so many messages; return what was sent."""
+    sent: list[Message] = []
+    enough = asyncio.Event()
+    asked = False
+
+    async def receive() -> Message:
+        nonlocal asked
+        if not asked:
+            asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await enough.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if len(sent) > messages or message.get("more_body") is False:
+            enough.set()
+
+    async with asyncio.timeout(10):
+        await app(request_scope("/events?lang=nl", {}), receive, send)
+    return sent
+
+
+def test_the_event_stream_ends_with_its_reader() -> None:
+    """The stream is server-sent events, unbuffered, in the language asked for; a hang-up ends it."""
+    source = Source()
+    app = Starlette(routes=list(routes(source.get, source.wall, tick_seconds=TICK)))
+    sent = asyncio.run(stream_of(app, 2))
+    headers = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
+    assert headers["content-type"].startswith("text/event-stream")
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-accel-buffering"] == "no"
+    assert "De hele keten werkt" in sent[1]["body"].decode()
+
+
+def test_one_reader_too_many_is_told_to_come_back() -> None:
+    """The 65th reader gets 503 with a time to come back."""
+
+    async def scenario() -> list[Message]:
+        source = Source()
+        app = Starlette(routes=list(routes(source.get, source.wall, tick_seconds=5.0)))
+        readers = [asyncio.create_task(stream_of(app, 10**9)) for _ in range(live.READERS)]
+        await asyncio.sleep(0.5)
+        refused = await stream_of(app, 1)
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        return refused
+
+    refused = asyncio.run(scenario())
+    assert refused[0]["status"] == 503
+    assert (b"retry-after", b"10") in refused[0]["headers"]

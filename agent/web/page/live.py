@@ -21,9 +21,10 @@ SLOW = {"probes": 3, "peers": 3}
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """One rendered picture; `rendered` in UTC epoch seconds, `at` its moment as HTML."""
+    """One rendered picture; `rendered` in UTC epoch seconds, `cost` in seconds, `at` its moment as HTML."""
 
     rendered: float
+    cost: float
     at: str
     parts: dict[str, str]
 
@@ -82,12 +83,16 @@ class Live:
             self.readers -= 1
 
     async def _moment(self, language: str) -> Moment:
-        """Return the present picture, rendered once for all who ask within half a tick."""
+        """Return the present picture, rendered once for all who ask within half a tick.
+
+        A chain that is dear to render is rendered less often: at most a tenth of the time.
+        """
         async with self._rendering.setdefault(language, asyncio.Lock()):
             now, latest = self._wall(), self._latest.get(language)
             # A clock that was set back must not freeze the picture.
-            if latest is None or not 0 <= now - latest.rendered < self._tick_seconds / 2:
+            if latest is None or not 0 <= now - latest.rendered < max(self._tick_seconds / 2, 10 * latest.cost):
                 latest = await asyncio.to_thread(_render, self._get_snapshot(), now, language)
+                latest = msgspec.structs.replace(latest, cost=max(0.0, self._wall() - now))
                 self._latest[language] = latest
             return latest
 
@@ -95,4 +100,4 @@ class Live:
 def _render(snapshot: Snapshot, now: float, language: str) -> Moment:
     view = View(snapshot=snapshot, now=now, language=language)
     at = str(clock(view, snapshot.at))
-    return Moment(rendered=now, at=at, parts=parts(snapshot, now, language))
+    return Moment(rendered=now, cost=0.0, at=at, parts=parts(snapshot, now, language))
