@@ -98,8 +98,7 @@ def ask_for_errors(sock: socket.socket, family: int) -> None:
 def next_error(sock: socket.socket) -> QueuedError | None:
     """Take one entry from the error queue of `sock`; None when it is empty."""
     try:
-        # The plain method: ssl.SSLSocket forbids its own, and errors lie below TLS.
-        quote, ancillary, _flags, to = socket.socket.recvmsg(sock, 512, 512, socket.MSG_ERRQUEUE)
+        quote, ancillary, _flags, to = sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)
     except OSError:
         return None
     address = str(to[0]) if to else ""

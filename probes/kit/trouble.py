@@ -119,6 +119,7 @@ _PATH: dict[int, str] = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "reset",
     errno.EPIPE: "reset",
+    errno.ENOTCONN: "reset",  # the reset came before we looked at the socket again
     errno.ETIMEDOUT: "timeout",
     errno.EHOSTUNREACH: "host-unreachable",
     errno.ENETUNREACH: "network-unreachable",

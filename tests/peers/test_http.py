@@ -128,6 +128,21 @@ def test_what_a_server_does_has_its_name(case: str) -> None:
         assert (result.outcome, result.stage) == (Outcome.FAILED, Stage.ANSWER)
 
 
+@pytest.mark.parametrize("line", [b"HTTP/1.1 100 Continue\r\n\r\n", b"X: y\r\n"], ids=["1xx", "header"])
+def test_a_server_that_never_stops(line: bytes) -> None:
+    """Endless interim answers or headers end at the deadline or at the limit, and others run meanwhile."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"" if b"100" in line else OK)
+        while True:
+            writer.write(line * 1000)
+            await writer.drain()
+
+    result = probe(handler, within=0.5)
+
+    assert (result.stage, result.fault) in {(Stage.ANSWER, "timeout"), (Stage.ANSWER, "malformed")}
+
+
 def test_phases_add_up_and_show_where_the_time_went() -> None:
     """A slow first byte is seen as such."""
     result = probe(answering(b"", HELLO, pause=0.1))
@@ -232,10 +247,15 @@ def client_wanted(authority: Authority, version: ssl.TLSVersion) -> ssl.SSLConte
 
 
 def shake_hands_once(server: socket.socket, context: ssl.SSLContext) -> None:
-    """Accept one connection and try to secure it."""
+    """Accept one connection, try to secure it, and read on as real servers do: a close would cut the alert off."""
     accepted, _ = server.accept()
-    with accepted, contextlib.suppress(OSError):
-        context.wrap_socket(accepted, server_side=True).recv(1)
+    with context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False) as tls:
+        with contextlib.suppress(OSError):
+            tls.do_handshake()
+        tls.settimeout(2)
+        with contextlib.suppress(OSError):
+            while socket.socket.recv(tls, 65536):
+                pass
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -273,6 +293,32 @@ def test_handshakes_that_fail(authority: Authority, case: str) -> None:
 
     assert (result.stage, result.fault, result.answered) == (Stage.SECURE, fault, answered), result
     assert set(result.phases) == {"resolve", "connect"}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("pause", [0.0, 0.0005, 0.002])
+def test_a_reset_at_once_is_never_our_own_fault(scheme: str, pause: float) -> None:
+    """Wherever a reset right after the connect meets us, it is a reset."""
+
+    def reset_all(server: socket.socket) -> None:
+        for _ in range(10):
+            accepted, _ = server.accept()
+            time.sleep(pause)
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+
+    async def scenario(port: int) -> list[Result]:
+        made = http.Settings(target=f"{scheme}://127.0.0.1:{port}/", verify=False)
+        return [await ask(http, made) for _ in range(10)]
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=reset_all, args=(server,))
+        thread.start()
+        results = asyncio.run(scenario(server.getsockname()[1]))
+        thread.join()
+
+    assert {result.fault for result in results} == {"reset"}, results
+    assert not any(result.answered for result in results)
 
 
 def test_an_unreadable_ca_file_is_our_own_fault(tmp_path: Path) -> None:
