@@ -17,6 +17,13 @@ PROGRAMS = {
     "nginx": "nginx-light",
     "dnsmasq": "dnsmasq-base",
 }
+# plugin of strongSwan without which the tunnel does not come up -> Debian package
+PLUGINS = {
+    "kernel-libipsec": "libcharon-extra-plugins",
+    "curve25519": "libstrongswan-extra-plugins",
+    "gcm": "libstrongswan-standard-plugins",
+}
+PLUGIN_FOLDER = Path("/usr/lib/ipsec/plugins")
 TUN = "/dev/net/tun"
 # An ordinary user's PATH may lack the directories of system programs.
 PATH = ":".join(
@@ -49,6 +56,11 @@ def isolation() -> tuple[str, ...]:
         f"{program} is not installed (apt install {package})."
         for program, package in PROGRAMS.items()
         if shutil.which(program, path=PATH) is None
+    ]
+    missing += [
+        f"strongSwan's plugin {plugin} is not installed (apt install {package})."
+        for plugin, package in PLUGINS.items()
+        if not (PLUGIN_FOLDER / f"libstrongswan-{plugin}.so").exists()
     ]
     if not Path(TUN).exists():
         missing.append(f"{TUN} does not exist (modprobe tun; in a container: add the device).")

@@ -3,7 +3,6 @@
 import json
 import math
 import socket
-import statistics
 
 import pytest
 
@@ -33,11 +32,12 @@ def wilson(lost: int, sent: int, z: float = 3.29) -> tuple[float, float]:
 
 
 def test_a_delay_is_what_it_says(lab: Lab) -> None:
-    """20 ms each way makes the median round trip 40 ms longer, within 3 ms on a busy machine."""
-    plain = statistics.median(round_trips(lab, 30))
+    """20 ms each way makes the best round trip 40 ms longer, within a millisecond: a busy machine only adds."""
+    plain = min(round_trips(lab, 50))
     lab.break_("delay", ms=20)
-    delayed = statistics.median(round_trips(lab, 50, 0.01))
-    assert 0.0395 <= delayed - plain <= 0.043
+    delayed = round_trips(lab, 50, 0.01)
+    assert 0.0395 <= min(delayed) - plain <= 0.041
+    assert len(delayed) == 50
 
 
 def test_loss_is_what_it_says(lab: Lab) -> None:
@@ -53,7 +53,7 @@ def test_jitter_spreads_and_rate_queues(lab: Lab) -> None:
     lab.break_("jitter", ms=10, delay_ms=20, cable="near")
     lab.break_("delay", ms=10, cable="last-mile")
     trips = round_trips(lab, 60, 0.03)
-    assert 0.055 < statistics.median(trips) < 0.07
+    assert 0.0395 <= min(trips) < 0.07  # (20 +- 10 ms, and 10 ms) each way
     assert max(trips) - min(trips) > 0.008
 
 

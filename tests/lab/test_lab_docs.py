@@ -9,7 +9,7 @@ import pytest
 
 from lab.__main__ import arguments_parser
 from lab.faults import FAULTS
-from lab.preflight import PROGRAMS
+from lab.preflight import PLUGINS, PROGRAMS
 from lab.topology import ADDRESSES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "lab.md").read_text()
@@ -31,7 +31,7 @@ def test_the_page_lists_every_fault() -> None:
 
 def test_the_page_names_packages_and_addresses_that_are_so() -> None:
     """Every package that is checked for, and every address in the drawing."""
-    assert all(package in TEXT for package in PROGRAMS.values())
+    assert all(package in TEXT for package in (*PROGRAMS.values(), *PLUGINS.values()))
     assert set(re.findall(r"\b(?:10\.[12]0|192\.0|198\.51|203\.0)\.\d+\.\d+", TEXT)) <= set(ADDRESSES.values())
 
 
