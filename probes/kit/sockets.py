@@ -54,14 +54,20 @@ class Connected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def ready(fileno: int, *, seconds: float, write: bool = False) -> bool:
-    """Wait until `fileno` is readable (or writable); return False when `seconds` went by first."""
+    """Wait until `fileno` is readable (or writable); return False when `seconds` went by first.
+
+    Without any seconds left it is False even if there is something to read, so that a peer that
+    never stops sending cannot carry an attempt past its deadline.
+    """
+    if seconds <= 0:
+        return False
     loop = asyncio.get_running_loop()
     future: asyncio.Future[bool] = loop.create_future()
     if write:
         loop.add_writer(fileno, _settle, future, True)
     else:
         loop.add_reader(fileno, _settle, future, True)
-    timer = loop.call_later(max(seconds, 0.0), _settle, future, False)
+    timer = loop.call_later(seconds, _settle, future, False)
     try:
         return await future
     finally:

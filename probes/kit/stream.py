@@ -110,6 +110,4 @@ class Stream:
         return TIMEOUT
 
     async def _ready(self, *, write: bool) -> bool:
-        """Wait for the socket; False when the deadline comes first, or has gone by with a peer that never stops."""
-        seconds = self._deadline - self._clock.boot()
-        return seconds > 0 and await ready(self.sock.fileno(), seconds=seconds, write=write)
+        return await ready(self.sock.fileno(), seconds=self._deadline - self._clock.boot(), write=write)

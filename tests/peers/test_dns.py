@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -71,6 +72,29 @@ def test_over_udp(case: str) -> None:
 
 
 _WELL_FORMED = {"mismatch", "rcode-servfail", "rcode-nxdomain", "rcode-refused", "no-answer", "truncated"}
+
+
+@pytest.mark.parametrize("within", [0.2, 0.5])
+def test_a_flood_of_foreign_answers_ends_at_the_deadline(within: float) -> None:
+    """Answers with other identifiers, however many, are not heard and hold nobody up."""
+    stop = threading.Event()
+
+    def flood(server: socket.socket) -> None:
+        query, sender = server.recvfrom(512)
+        while not stop.is_set():
+            with suppress(OSError):
+                server.sendto(answer(query, ADDRESS, shift=1), sender)
+
+    with socket.socket(type=socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=flood, args=(server,))
+        thread.start()
+        made = dns.Settings(target=f"127.0.0.1:{server.getsockname()[1]}", name="erp.corp.lab")
+        result = attempt(dns, made, within=within)
+        stop.set()
+        thread.join()
+
+    assert (result.stage, result.fault) == (Stage.CONNECT, "timeout")
 
 
 def test_a_closed_port_refuses() -> None:
