@@ -116,9 +116,9 @@ def variable(name: str, label: str, query: str) -> build.QueryVariable:
     )
 
 
-def chain() -> build.Dashboard:
-    """Return the dashboard, panels laid out left to right in their rows."""
-    board = (
+def head() -> build.Dashboard:
+    """Return the dashboard with its variables and links, without panels."""
+    return (
         build.Dashboard("demarc / Chain")
         .uid(UID)
         .description("Is the chain up, where is it slow, what changed. Written by grafana/build.py.")
@@ -128,32 +128,40 @@ def chain() -> build.Dashboard:
         .time("now-3h", "now")
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
         .timezone("browser")
+        .with_variable(build.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(variable("vantage", "Vantage", "label_values(demarc_agent_info, vantage)"))
+        .with_variable(variable("party", "Party", "label_values(demarc_segment_info, party)"))
+        .with_variable(variable("side", "Side", "label_values(demarc_segment_info, side)"))
+        .link(
+            build.DashboardLink("demarc")
+            .type(dashboard.DashboardLinkType.DASHBOARDS)
+            .tags(["demarc"])
+            .as_dropdown(True)
+            .include_vars(True)
+            .keep_time(True)
+        )
     )
-    board.with_variable(build.DatasourceVariable("datasource").label("Data source").type("prometheus"))
-    board.with_variable(variable("vantage", "Vantage", "label_values(demarc_agent_info, vantage)"))
-    board.with_variable(variable("party", "Party", "label_values(demarc_segment_info, party)"))
-    board.with_variable(variable("side", "Side", "label_values(demarc_segment_info, side)"))
-    board.link(
-        build.DashboardLink("demarc")
-        .type(dashboard.DashboardLinkType.DASHBOARDS)
-        .tags(["demarc"])
-        .as_dropdown(True)
-        .include_vars(True)
-        .keep_time(True)
-    )
-    incidents = f"max by (incident, kind, party, side) (demarc_incident_open{{{PARTY}}})"
-    board.annotation(
+
+
+def incidents() -> build.AnnotationQuery:
+    """Return the annotation that marks open incidents."""
+    return (
         build.AnnotationQuery()
         .name("Incidents")
         .datasource(SOURCE)
         .enable(True)
         .icon_color("#e02f44")
-        .expr(incidents)
+        .expr(f"max by (incident, kind, party, side) (demarc_incident_open{{{PARTY}}})")
         .step("10s")
         .title_format("{{kind}} {{party}}")
         .text_format("incident {{incident}}, side {{side}}")
         .tag_keys("kind,party,side")
     )
+
+
+def chain() -> build.Dashboard:
+    """Return the dashboard, panels laid out left to right in their rows."""
+    board = head().annotation(incidents())
     down = 0
     for title, panels in ROWS:
         board.with_row(build.Row(title).grid_pos(dashboard.GridPos(h=1, w=COLUMNS, x=0, y=down)))
