@@ -18,7 +18,6 @@ import msgspec
 from agent.diagnosis.evidence import Window
 from agent.diagnosis.finding import Finding, Kind, Standing, Support
 from agent.diagnosis.roles import Model, Remains
-from agent.model import UNASSIGNED
 
 # A margin beyond this says nothing more to a reader and costs time to count.
 MARGIN_CAP = 9
@@ -50,9 +49,7 @@ class Conflict(NamedTuple):
     @property
     def party(self) -> str | None:
         """Return the one party that this conflict proves, or None."""
-        if len(self.owners) != 1 or UNASSIGNED in self.owners:
-            return None
-        return next(iter(self.owners))
+        return self.remains.party
 
 
 class Group(NamedTuple):
@@ -162,6 +159,10 @@ class Clearers:
     def __init__(self, windows: Iterable[Window]) -> None:
         self._clearing = {w.vantage: tuple(w.clearing.items()) for w in windows}
         self._known: dict[tuple[str, int], tuple[str, ...]] = {}
+
+    def any(self, vantage: str) -> bool:
+        """Return whether anything at all is cleared for failing probes of `vantage`."""
+        return bool(self._clearing[vantage])
 
     def of(self, vantage: str, role: int) -> tuple[str, ...]:
         """Return up to MARGIN_CAP probes that clear `role` for failing probes of `vantage`."""
@@ -313,7 +314,8 @@ class Prover:
         finding's own segments: nothing is said in their favour.
         """
         names: dict[str, dict[str, None]] = defaultdict(dict)
-        for vantage, number in {(c.vantage, n) for c in found for n in self._on_path(c) - c.roles}:
+        seen = [c for c in found if clearers.any(c.vantage)]
+        for vantage, number in {(c.vantage, n) for c in seen for n in self._on_path(c) - c.roles}:
             segment = self.model.segment_of[number]
             if segment not in left:
                 names[segment].update(dict.fromkeys(clearers.of(vantage, number)))
@@ -343,5 +345,4 @@ class Prover:
 
     def _single(self, roles: frozenset[int], vantage: str) -> bool:
         """Return whether `roles` are all one assigned party's alone, seen from `vantage`."""
-        owners = self.model.remains(vantage, roles).owners
-        return len(owners) == 1 and UNASSIGNED not in owners
+        return self.model.remains(vantage, roles).party is not None

@@ -12,12 +12,15 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from agent.model import Chain, Probe
+from agent.model import UNASSIGNED, Chain, Probe
 from agent.observation import Observation
 from probes.kit.result import Outcome, Stage
 from probes.kit.spec import Evidence
 
 REFUSED = "refused"
+# What forwards at all forwards packets of this size: the datagram that every IPv4 host must accept
+# (RFC 791, 3.2) and the smallest MTU of an IPv6 link (RFC 8200, 5). Holes begin above it.
+SMALL_PACKET = {4: 576, 6: 1280}
 # Accusations whose remains are kept: several moments of the largest chain that we measure.
 REMEMBERED = 50_000
 
@@ -32,6 +35,11 @@ class Crossed(NamedTuple):
     def __str__(self) -> str:
         """Return the role in words."""
         return f"{self.segment} forwards IPv{self.family} packets of {self.size} bytes"
+
+
+def crossed(segment: str, family: int, size: int) -> Crossed:
+    """Return the crossed role for packets of `size` bytes; small ones are all of one kind."""
+    return Crossed(segment, family, max(size, SMALL_PACKET[family]))
 
 
 class Filtered(NamedTuple):
@@ -117,11 +125,15 @@ NOTHING = Effect((), ())
 
 
 class Remains(NamedTuple):
-    """What is left of an accusation: its segments, their owners, and the segments as a bit mask."""
+    """What is left of an accusation: its segments (also as a bit mask) and their owners.
+
+    `party` is the one assigned owner of all of them, or None.
+    """
 
     segments: frozenset[str]
     owners: frozenset[str]
     mask: int
+    party: str | None
 
 
 class Model:
@@ -145,6 +157,7 @@ class Model:
         self._hosts = self._addresses()
         self._place = {name: place for place, name in enumerate(chain.segments)}
         self._remains: dict[tuple[str, frozenset[int]], Remains] = {}
+        self._imagined: dict[tuple[str, Outcome], Effect] = {}
         self._effects: dict[tuple[str, Verdict, str | None, int | None], Effect] = {}
 
     def _accusations(self, probe: Probe) -> dict[Verdict, tuple[int, ...]]:
@@ -160,7 +173,7 @@ class Model:
             Verdict.LATE: (*self.crossings(probe, flow.carry_bytes), served),
         }
         if probe.resolve:
-            way = (Crossed(s, flow.family, flow.connect_bytes) for s in probe.resolve[:-1])
+            way = (crossed(s, flow.family, flow.connect_bytes) for s in probe.resolve[:-1])
             accused[Verdict.RESOLVE] = (*way, Resolves(probe.resolve[-1], flow.host))
         return {kind: tuple(self._enter(role) for role in roles) for kind, roles in accused.items()}
 
@@ -180,7 +193,7 @@ class Model:
         """
         there = probe.path[: len(probe.path) - 1 if upto is None else upto]
         back = tuple(s for s in probe.back if s not in there and s != probe.path[-1]) if upto is None else ()
-        return tuple(Crossed(s, probe.flow.family, size) for s in (*there, *back))
+        return tuple(crossed(s, probe.flow.family, size) for s in (*there, *back))
 
     def gates(self, probe: Probe) -> tuple[Filtered, ...]:
         """Return the filter roles on the path, each with the segment before it as direction."""
@@ -267,9 +280,13 @@ class Model:
 
     def imagined(self, probe: str, outcome: Outcome) -> Effect:
         """Return the effect of a pass, or of silence while connecting."""
-        vantage, _, name = probe.partition(">")
-        stage = Stage.CONNECT if outcome is Outcome.FAILED else None
-        return self.effect(Observation(time=0, round=0, vantage=vantage, probe=name, outcome=outcome, stage=stage))
+        found = self._imagined.get((probe, outcome))
+        if found is None:
+            vantage, _, name = probe.partition(">")
+            stage = Stage.CONNECT if outcome is Outcome.FAILED else None
+            seen = Observation(time=0, round=0, vantage=vantage, probe=name, outcome=outcome, stage=stage)
+            found = self._imagined[probe, outcome] = self.effect(seen)
+        return found
 
     def accusable(self, probe: str) -> frozenset[int]:
         """Return every role that some kind of fail of `probe` accuses."""
@@ -294,7 +311,8 @@ class Model:
             if self.home[vantage] in segments:
                 owners.add(self.operator[vantage])
             mask = sum(1 << self._place[s] for s in segments)
-            found = Remains(segments, frozenset(owners), mask)
+            party = next(iter(owners)) if len(owners) == 1 and UNASSIGNED not in owners else None
+            found = Remains(segments, frozenset(owners), mask, party)
             if len(self._remains) >= REMEMBERED:
                 self._remains.clear()
             self._remains[key] = found

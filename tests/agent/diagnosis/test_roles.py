@@ -42,7 +42,7 @@ def words(found: Model, numbers: tuple[int, ...]) -> set[str]:
     return {str(found.roles[n]) for n in numbers}
 
 
-SMALL = {f"{s} forwards IPv4 packets of 84 bytes" for s in ("h", "g", "c", "fw")}
+SMALL = {f"{s} forwards IPv4 packets of 576 bytes" for s in ("h", "g", "c", "fw")}
 LARGE = {f"{s} forwards IPv4 packets of 1500 bytes" for s in ("h", "g", "c", "fw")}
 GATE = "fw lets tcp/443 from c through to 10.0.0.20"
 PORT = "x answers tcp/443 at 10.0.0.20"
@@ -61,13 +61,13 @@ ACCUSED = [
     (
         "a name accuses the way to the resolver and the resolver",
         seen("named", stage=Stage.RESOLVE),
-        {"g forwards IPv4 packets of 84 bytes", "dns resolves app.example"},
+        {"g forwards IPv4 packets of 576 bytes", "dns resolves app.example"},
     ),
     ("what we could not see accuses nobody", seen("web", Outcome.UNKNOWN), set()),
     (
         "a router's error leaves what lies before it alone",
         seen("web", stage=Stage.CONNECT, fault="host-unreachable", by="10.0.0.3"),
-        (SMALL - {f"{s} forwards IPv4 packets of 84 bytes" for s in "hg"}) | {GATE, PORT},
+        (SMALL - {f"{s} forwards IPv4 packets of 576 bytes" for s in "hg"}) | {GATE, PORT},
     ),
     (
         "an error from a stranger is silence",
@@ -77,7 +77,7 @@ ACCUSED = [
     (
         "the way back is crossed too",
         seen("around", stage=Stage.CONNECT),
-        {f"{s} forwards IPv4 packets of 84 bytes" for s in "hgc"} | {"x answers icmp at 10.0.0.21"},
+        {f"{s} forwards IPv4 packets of 576 bytes" for s in "hgc"} | {"x answers icmp at 10.0.0.21"},
     ),
 ]
 
@@ -94,7 +94,7 @@ CLEARED = [
      seen("web", Outcome.OK), SMALL | LARGE | {GATE, PORT, PAGE}),
     ("degraded is a pass for reachability", seen("web", Outcome.DEGRADED), SMALL | LARGE | {GATE, PORT, PAGE}),
     ("a small pass says nothing of large packets, nor of forwarding by the one that answers",
-     seen("ping", Outcome.OK), {f"{s} forwards IPv4 packets of 84 bytes" for s in "hg"}
+     seen("ping", Outcome.OK), {f"{s} forwards IPv4 packets of 576 bytes" for s in "hg"}
      | {"c answers icmp at 10.0.0.3", "c answers icmp at 10.0.0.3 (echo)"}),
     ("a bare connect clears filter and port, not the page",
      seen("tcp", Outcome.OK), SMALL | {GATE, PORT}),
@@ -103,14 +103,14 @@ CLEARED = [
      SMALL | LARGE | {GATE, PORT}),
     ("late silence proves that small packets crossed", seen("web", stage=Stage.ANSWER), SMALL | {GATE, PORT}),
     ("a refusal proves the way to the first filter", seen("web", stage=Stage.CONNECT, fault="refused"),
-     {f"{s} forwards IPv4 packets of 84 bytes" for s in "hgc"}),
+     {f"{s} forwards IPv4 packets of 576 bytes" for s in "hgc"}),
     ("silence proves nothing", seen("web", stage=Stage.CONNECT), set()),
     ("a state proves the answer and nothing on the way", seen("state", Outcome.OK),
      {"c answers icmp at host-of-state", "c answers icmp at host-of-state (echo)"}),
     ("a state that fails proves nothing", seen("state", stage=Stage.CONNECT), set()),
     ("an error proves the path to the router that sent it",
      seen("web", stage=Stage.CONNECT, fault="host-unreachable", by="10.0.0.3"),
-     {f"{s} forwards IPv4 packets of 84 bytes" for s in "hg"}),
+     {f"{s} forwards IPv4 packets of 576 bytes" for s in "hg"}),
 ]  # fmt: skip
 
 
@@ -149,4 +149,4 @@ def test_unproven_roles() -> None:
     assert "c answers icmp at 10.0.0.3" in told
     assert "dns resolves app.example" in told
     assert not any(text.startswith("h ") for text in told)
-    assert "g forwards IPv4 packets of 84 bytes" not in told
+    assert "g forwards IPv4 packets of 576 bytes" not in told
