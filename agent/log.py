@@ -57,8 +57,7 @@ class LineWriter:
         while (line := self._lines.get()) is not None:
             try:
                 self._stream.write(line + "\n")
-                if self._lines.empty():
-                    self._stream.flush()
+                self._stream.flush()
             except (OSError, ValueError):
                 self.dropped += 1
 
