@@ -14,6 +14,7 @@ from agent.cli.terminal import bold, cut, marked, width, wrapped
 from agent.incident.value import Kind
 from agent.web.answers import ProbeAnswer, SegmentAnswer, StatusAnswer
 from agent.words import term
+from agent.words.names import duration
 from agent.words.terms import fault_words
 
 WATCH_SECONDS = 1.0
@@ -136,7 +137,7 @@ def _chain(status: StatusAnswer, names: dict[str, str], language: str) -> list[s
 def _probe(status: StatusAnswer, probe: ProbeAnswer, language: str) -> str:
     """Return one line: outcome, name, target, duration or why not."""
     outcome = probe.outcome or "unknown"
-    took = "" if probe.seconds is None else f"{probe.seconds * 1000:.1f} ms"
+    took = "" if probe.seconds is None else duration(probe.seconds)
     words = term("outcome", outcome, language) if probe.outcome else "no result yet"
     why = fault_words(f"{probe.stage or ''}/{probe.fault}", language) if probe.fault else took
     flag = "" if probe.verified or probe.outcome is None else " (unverified)"

@@ -124,3 +124,11 @@ def lasting(seconds: float, language: str) -> str:
         if count:
             texts.append(unit[count > 1].format(count=count))
     return listed(texts[:2], language) or words.seconds[1].format(count=0)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds for people, as exact as is worth reading: `0.42 ms`, `4.1 ms`, `41 ms`, `1.25 s`."""
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    digits = 0 if seconds >= 0.01 else 1 if seconds >= 0.001 else 2
+    return f"{seconds * 1000:.{digits}f} ms"

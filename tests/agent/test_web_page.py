@@ -15,7 +15,7 @@ from agent.web.page import routes
 from agent.web.page.document import PARTS, Assets, document, parts
 from agent.web.page.labels import LABELS, Labels
 from agent.web.page.markup import Markup, el, joined, text
-from agent.web.page.measurements import ROWS, duration
+from agent.web.page.measurements import ROWS
 from agent.web.page.site import preferred
 from agent.words import LANGUAGES
 from probes.kit.result import Stage
@@ -342,15 +342,6 @@ def test_markup() -> None:
     assert joined("<", ["&", Markup("<i>")]) == "&lt;&amp;<i>"
     assert el("a", "x", class_="", hidden=True, title=None, data_at="1") == '<a hidden data-at="1">x</a>'
     assert el("meta", charset="utf-8") == '<meta charset="utf-8">'
-
-
-DURATIONS = {0.00042: "0.42 ms", 0.0041: "4.1 ms", 0.0414: "41 ms", 1.254: "1.25 s"}
-
-
-@pytest.mark.parametrize("seconds", DURATIONS)
-def test_duration(seconds: float) -> None:
-    """Durations have as many digits as are worth reading."""
-    assert duration(seconds) == DURATIONS[seconds]
 
 
 @pytest.mark.parametrize("field", Labels.__struct_fields__)

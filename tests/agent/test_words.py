@@ -19,7 +19,7 @@ from agent.words import LANGUAGES, language_of, page_text, sentences, summary, t
 from agent.words.dutch import DUTCH
 from agent.words.english import ENGLISH
 from agent.words.faults import FAULTS as FAULTS_IN_WORDS
-from agent.words.names import lasting, listed, moment, segment_names
+from agent.words.names import duration, lasting, listed, moment, segment_names
 from agent.words.phrases import Phrases
 from agent.words.terms import TERMS, fault_words
 from probes.kit.result import Outcome, Stage
@@ -168,7 +168,7 @@ def test_rare_fields_say() -> None:
 
 def test_what_failing_measurements_show() -> None:
     """A failing measurement that got far enough to clear a part is told apart from those that passed."""
-    refused = {"carrier": ("cloud>erp", "cloud>anchor")}
+    refused: dict[str, tuple[str, ...]] = {"carrier": ("cloud>erp", "cloud>anchor")}
     text = changed(samples.CONTRADICTION, support=Support(failing=("cloud>erp",), exonerating=refused))
     assert "shown by “anchor” from cloud, and by failing measurements themselves, which got that far." in text
     alone = Support(failing=("cloud>erp",), exonerating={"carrier": ("cloud>erp",)})
@@ -177,7 +177,7 @@ def test_what_failing_measurements_show() -> None:
 
 def test_several_self_checks_are_named_together() -> None:
     """Two vantages' self-checks are told in one breath, after the probes."""
-    cleared = {"cloud-host": ("cloud>self", "onprem>self", "cloud>gw")}
+    cleared: dict[str, tuple[str, ...]] = {"cloud-host": ("cloud>self", "onprem>self", "cloud>gw")}
     text = changed(samples.LAST_MILE, support=Support(failing=("cloud>underlay",), exonerating=cleared))
     assert "shown by “gw” from cloud, and the self-checks of cloud and onprem." in text
 
@@ -346,3 +346,12 @@ def test_every_fault_has_words(fault: str) -> None:
 def test_every_fault_of_the_self_check_has_words() -> None:
     """So does a new fault of the self-check."""
     assert all(name in FAULTS_IN_WORDS for name in SELF_CHECK_FAULTS)
+
+
+MEASURED = {0.00042: "0.42 ms", 0.0041: "4.1 ms", 0.0414: "41 ms", 1.254: "1.25 s"}
+
+
+@pytest.mark.parametrize("seconds", MEASURED)
+def test_measured_duration(seconds: float) -> None:
+    """Durations have as many digits as are worth reading."""
+    assert duration(seconds) == MEASURED[seconds]

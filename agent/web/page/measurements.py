@@ -4,6 +4,7 @@ from agent.model import Probe
 from agent.snapshot import PeerNow, ProbeNow
 from agent.web.page.markup import NOTHING, Markup, el, joined
 from agent.web.page.view import LOOKS, View, clock, icon, section
+from agent.words.names import duration
 from agent.words.terms import fault_words
 from probes.kit.result import Outcome
 
@@ -81,14 +82,6 @@ def _took(view: View, now: ProbeNow) -> Markup:
         else ""
     )
     return joined(duration(now.seconds), el("span", phases, class_="quiet phases") if phases else NOTHING)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds for people, as exact as is worth reading: `0.42 ms`, `4.1 ms`, `41 ms`, `1.25 s`."""
-    if seconds >= 1:
-        return f"{seconds:.2f} s"
-    digits = 0 if seconds >= 0.01 else 1 if seconds >= 0.001 else 2
-    return f"{seconds * 1000:.{digits}f} ms"
 
 
 def _last(view: View, probe: Probe, now: ProbeNow) -> Markup:
