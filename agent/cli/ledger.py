@@ -97,9 +97,9 @@ def _told(verdict: Verdict, what: str) -> str:
     if len(verdict.notes) > 20:
         lines.append(f"Note: {len(verdict.notes) - 20} more notes (--format json shows all).")
     if verdict.own_key and verdict.key:
+        lines += [f"It was checked against the key that the {what} itself brings:", f"    {verdict.key}"]
+    if verdict.own_key and verdict.ok:
         lines += [
-            f"It was checked against the key that the {what} itself brings:",
-            f"    {verdict.key}",
             "That shows that it is whole, not whose it is. Compare the key with the one that was agreed on,",
             "or give that one with --key.",
         ]

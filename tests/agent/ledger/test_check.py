@@ -236,6 +236,20 @@ def test_a_body_that_is_not_canonical(tmp_path: Path) -> None:
     assert problems[0] == "entry 0: body: not in canonical form"
 
 
+def test_a_ledger_is_checked_and_proven_while_it_is_written(tmp_path: Path) -> None:
+    """Each look sees one moment: whole, up to a commit."""
+    log = Ledger.open(tmp_path / "ledger.db", tmp_path / "ledger.key", ORIGIN, alarm=pytest.fail)
+    futures = [log.append("agent-stop", stop_entry(number)) for number in range(600)]
+    sizes = []
+    while not futures[-1].done():
+        verdict = check(tmp_path / "ledger.db")
+        assert verdict.problems == ()
+        sizes.append(verdict.entries)
+    assert sizes == sorted(sizes)
+    assert log.close()
+    assert check(tmp_path / "ledger.db").entries == 600
+
+
 def test_what_a_later_version_wrote_is_noted_and_not_refused(tmp_path: Path) -> None:
     """Unknown kinds and keys are sound; a clock that was set back is noted too."""
     log = Ledger.open(tmp_path / "ledger.db", tmp_path / "ledger.key", ORIGIN, alarm=pytest.fail)

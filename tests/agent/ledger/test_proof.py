@@ -159,6 +159,7 @@ def test_verify_tells_and_exits(ledger: Path) -> None:
     code, text = run("verify", str(ledger))
     assert code == 1
     assert "NOT whole" in text
+    assert "That shows that it is whole" not in text
     assert "entry 2: the column kind says 'x'" in text
 
 
