@@ -13,7 +13,7 @@ nobody asked. Answers are built in a thread, so that a large chain never delays 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -44,6 +44,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
 
 
 Answer = Callable[[Request, Snapshot], Any]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def routes(
@@ -55,21 +56,41 @@ def routes(
     observations of rounds after `since_round`. Both are called in the event loop.
     """
 
-    def json(answer: Answer, *known: str) -> Callable[[Request], Any]:
-        """Return an endpoint that answers with `answer` of the present snapshot."""
+    def json(answer: Answer, *known: str) -> Endpoint:
+        return _endpoint(get_snapshot, answer, known)
 
-        async def endpoint(request: Request) -> Response:
-            try:
-                _check(request, known)
-                snapshot = get_snapshot()
-                body = await asyncio.to_thread(lambda: msgspec.json.encode(answer(request, snapshot)))
-            except Problem as problem:
-                return _refusal(problem)
-            return Response(body, media_type="application/json", headers=_HEADERS)
+    return [
+        Route("/api/v1/status", json(_status, "lang")),
+        Route("/api/v1/incidents", json(_incidents, "state", "lang")),
+        Route("/api/v1/incidents/{id}", json(_incident, "lang")),
+        Route("/api/v1/chain", json(lambda _, snapshot: chain_answer(snapshot.chain))),
+        Route("/api/v1/probes", json(lambda _, snapshot: probe_answers(snapshot))),
+        Route("/api/v1/observations", _observations(get_snapshot, get_observations)),
+        Route("/api/v1/{rest:path}", _nothing),
+    ]
 
-        return endpoint
 
-    async def observations(request: Request) -> Response:
+def _endpoint(get_snapshot: Callable[[], Snapshot], answer: Answer, known: Sequence[str]) -> Endpoint:
+    """Return an endpoint that answers with `answer` of the present snapshot; `known` are its parameters."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            _check(request, known)
+            snapshot = get_snapshot()
+            body = await asyncio.to_thread(lambda: msgspec.json.encode(answer(request, snapshot)))
+        except Problem as problem:
+            return _refusal(problem)
+        return Response(body, media_type="application/json", headers=_HEADERS)
+
+    return endpoint
+
+
+def _observations(
+    get_snapshot: Callable[[], Snapshot], get_observations: Callable[[int], Sequence[Observation]]
+) -> Endpoint:
+    """Return the endpoint that peers ask."""
+
+    async def endpoint(request: Request) -> Response:
         try:
             _check(request, ("since_round", "limit"))
             since = _number(request, "since_round", -1, -1, 2**53)
@@ -81,19 +102,12 @@ def routes(
         headers = {**_HEADERS, "demarc-chain": snapshot.chain.hash, "demarc-vantage": snapshot.vantage}
         return Response(body, media_type="application/jsonl", headers=headers)
 
-    async def nothing(request: Request) -> Response:
-        known = "status, incidents, incidents/ID, chain, probes, observations"
-        return _refusal(Problem(404, "No such resource", f"{request.url.path} does not exist; there are {known}."))
+    return endpoint
 
-    return [
-        Route("/api/v1/status", json(_status, "lang")),
-        Route("/api/v1/incidents", json(_incidents, "state", "lang")),
-        Route("/api/v1/incidents/{id}", json(_incident, "lang")),
-        Route("/api/v1/chain", json(lambda _, snapshot: chain_answer(snapshot.chain))),
-        Route("/api/v1/probes", json(lambda _, snapshot: probe_answers(snapshot))),
-        Route("/api/v1/observations", observations),
-        Route("/api/v1/{rest:path}", nothing),
-    ]
+
+async def _nothing(request: Request) -> Response:
+    known = "status, incidents, incidents/ID, chain, probes, observations"
+    return _refusal(Problem(404, "No such resource", f"{request.url.path} does not exist; there are {known}."))
 
 
 def whole_rounds(observations: Sequence[Observation], limit: int) -> list[Observation]:
