@@ -56,6 +56,16 @@ def ended(end: Ended, chain: Chain, *, url: str) -> dict[str, Any]:
     return _alert(end.key, annotations, url, starts=end.starts, ends=end.ends)
 
 
+def bare(key: Key, starts: float, ends: float, reason: End | None = None) -> dict[str, Any]:
+    """Return an alert without its story, for when telling it fails: the page goes out all the same."""
+    state = reason.value if reason else "open"
+    annotations = {
+        "summary": f"Incident {key.incident} ({state}); see the agent's page",
+        "runbook_url": RUNBOOKS + ALERTNAME,
+    }
+    return _alert(key, annotations | ({"ended": state} if reason else {}), "", starts=starts, ends=ends)
+
+
 def _head(end: Ended, chain: Chain, language: str) -> str:
     """Return what it was about; a closed incident's own headline says `Ended:` before it."""
     parts = ", ".join(end.incident.segments) or end.incident.id

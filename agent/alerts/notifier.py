@@ -2,7 +2,8 @@
 
 What must stay true: `transition` returns at once; each Alertmanager is served by a task of its
 own, so one that hangs delays no other; an ended alert is repeated until every Alertmanager took
-it; what fires is saved before a crash can lose it, under the labels that it has.
+it; what fires is saved with its labels, so that a restart changes none; a story that cannot be told
+costs the story, never the page.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -197,13 +199,24 @@ class Notifier:
         return True
 
     def _body(self, owed: dict[Key, Ended]) -> bytes:
+        alerts = [self._firing_alert(key, starts) for key, starts in self._firing.items()]
+        return msgspec.json.encode(alerts + [self._ended_alert(end) for end in owed.values()])
+
+    def _firing_alert(self, key: Key, starts: float) -> dict[str, Any]:
         now = self._clock.wall()
-        alerts = [
-            message.firing(key, starts, self._incidents[key.incident], self._chain, url=self._page_url, now=now)
-            for key, starts in self._firing.items()
-        ]
-        alerts += [message.ended(end, self._chain, url=self._page_url) for end in owed.values()]
-        return msgspec.json.encode(alerts)
+        try:
+            incident = self._incidents[key.incident]
+            return message.firing(key, starts, incident, self._chain, url=self._page_url, now=now)
+        except Exception:
+            structlog.get_logger().exception("an alert cannot be worded", incident=key.incident)
+            return message.bare(key, starts, now + message.HOLDS)
+
+    def _ended_alert(self, end: Ended) -> dict[str, Any]:
+        try:
+            return message.ended(end, self._chain, url=self._page_url)
+        except Exception:
+            structlog.get_logger().exception("an alert cannot be worded", incident=end.key.incident)
+            return message.bare(end.key, end.starts, end.ends, end.reason)
 
     def _state(self) -> Saved:
         owed = {end.key: end for endpoint in self._endpoints for end in endpoint.owed.values()}

@@ -234,6 +234,22 @@ def test_a_page_that_becomes_due() -> None:
     play(scenario, clock=clock, pace=Pace(step=0.01))
 
 
+def test_a_story_that_cannot_be_told_costs_no_page() -> None:
+    """When wording an incident raises, the alert goes out without its story, and so does its end."""
+    broken = msgspec.structs.replace(CHAIN, timezone="Nowhere/At-All")
+
+    async def scenario(notifier: Notifier, fake: Fake) -> None:
+        notifier.configure(broken)
+        notifier.transition(change())
+        alerts = await fake.next(bool)
+        assert to(alerts) == {"msp", "carrier"}
+        assert {a["annotations"]["summary"] for a in alerts} == {f"Incident {CARRIER.id} (open); see the agent's page"}
+        notifier.transition(change(msgspec.structs.replace(CLOSED, id=CARRIER.id), Event.CLOSED))
+        assert ending(await fake.next(lambda a: bool(ending(a)))) == {"msp": "recovered", "carrier": "recovered"}
+
+    play(scenario)
+
+
 async def saved(path: Path, wanted: str) -> None:
     """Wait until the state file holds `wanted`."""
     async with asyncio.timeout(5):
