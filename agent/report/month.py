@@ -6,6 +6,7 @@ the shares of the down seconds to down. Nothing here reads a clock, a file or a 
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from math import ceil
 
 import msgspec
 
@@ -16,7 +17,7 @@ from agent.availability.seconds import Seconds, difference, intersection, total,
 from agent.incident.value import Incident, Kind
 from agent.incident.value import State as IncidentState
 from agent.model import Chain, Probe, Service
-from agent.report.shares import shares
+from agent.report.shares import covered, shares
 from agent.report.value import (
     STATEMENT,
     Availability,
@@ -123,7 +124,7 @@ def _service(given: Given, service: Service) -> ServiceReport:
         outage_count=count,
         mttr=total(parts.down) // count if count else None,
         mtbf=total(parts.up) // count if count else None,
-        shares=shares(parts.down, affecting, period.until),
+        shares=shares(parts.down, affecting, period.until, edge_seconds(probes)),
         exclusions=tuple(_excluded(chain, one, before, affecting, period) for one in windows),
     )
 
@@ -135,11 +136,8 @@ def _states(
     start = period.start - LOOKBACK_SECONDS
     seen = []
     for probe in probes:
-        blind = union(
-            clip(one, period.until)
-            for one in incidents
-            if one.kind is Kind.MONITOR and one.vantage in (probe.vantage, None)
-        )
+        blinding = (one for one in incidents if one.kind is Kind.MONITOR and one.vantage in (probe.vantage, None))
+        blind = union(*(covered(one, period.until) for one in blinding))
         seen.append(masked(covering(spans.get(probe.key, ()), start, period.until), blind))
     return together(seen, start, period.until)
 
@@ -156,26 +154,21 @@ def _affects(incident: Incident, service: Service, probes: Sequence[Probe]) -> b
     return service.id in incident.services or not ways.isdisjoint(incident.segments)
 
 
-def clip(incident: Incident, until: int) -> tuple[int, int]:
-    """Return the whole seconds of an incident: from its first bad observation to its first good one."""
-    return int(incident.opened), until if incident.closed is None else int(incident.closed)
-
-
 def _touches(incident: Incident, period: Period) -> bool:
-    start, stop = clip(incident, period.until)
-    return start < period.until and stop >= period.start
+    ended = incident.closed is not None and incident.closed < period.start
+    return incident.opened < period.until and not ended
 
 
 def _excused(
     chain: Chain, window: Maintenance, down: Seconds, incidents: Sequence[Incident], period: Period
 ) -> Seconds:
     """Return the window less the down seconds whose finding lies outside the maintaining party's segments."""
-    elsewhere = union(
-        clip(one, period.until)
+    elsewhere = (
+        covered(one, period.until)
         for one in incidents
         if not one.segments or any(chain.segments[name].owners != (window.party,) for name in one.segments)
     )
-    return difference(((window.start, window.stop),), intersection(down, elsewhere))
+    return difference(((window.start, window.stop),), intersection(down, union(*elsewhere)))
 
 
 def _excluded(
@@ -206,6 +199,7 @@ def _outages(
         elif span.state is not State.UNMEASURED:
             joined = False
     found = []
+    edge = edge_seconds(probes)
     for start, stop in runs:
         seconds = total(intersection(down, ((start, stop),)))
         if seconds:
@@ -217,11 +211,16 @@ def _outages(
                     carried=start < period.start,
                     uncertainty=max(probe.interval for probe in probes),
                     incidents=tuple(
-                        one.id for one in incidents if intersection((clip(one, period.until),), ((start, stop),))
+                        one.id for one in incidents if intersection(covered(one, period.until, edge), ((start, stop),))
                     ),
                 )
             )
     return tuple(found)
+
+
+def edge_seconds(probes: Iterable[Probe]) -> int:
+    """Return how far a service's own probes may lie behind those that an incident was found with."""
+    return ceil(max((probe.interval + probe.timeout for probe in probes), default=0.0))
 
 
 def percentage(part: int, whole: int) -> str:
@@ -258,7 +257,7 @@ def _norm(service: Service, parts: Partition) -> Norm | None:
 
 def _incident_row(chain: Chain, incident: Incident, period: Period) -> IncidentRow:
     failing = (chain.probes.get(key.partition(">")[2]) for key in incident.support.failing)
-    within = intersection((clip(incident, period.until),), ((period.start, period.until),))
+    within = intersection(covered(incident, period.until), ((period.start, period.until),))
     return IncidentRow(
         id=incident.id,
         kind=incident.kind.value,
