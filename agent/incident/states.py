@@ -14,23 +14,30 @@ def segment_states(model: Model, memory: Memory, incidents: Sequence[Incident], 
 
     `failed`: proven broken. `suspected`: it may be the cause. `masked`: a failing measurement
     passes through it and nothing proves it at present. `ok`: proven to work within the last
-    result's life. `unknown`: nobody looked.
+    result's life, and no candidate of a confirmed incident. `unknown`: nobody looked, or the
+    vantage there is blind.
     """
     states = {name: _proven(model, memory, name, now) for name in model.chain.segments}
-    for incident in incidents:
-        if incident.state is State.RECOVERING:
-            continue
+    going_on = [i for i in incidents if i.state is not State.RECOVERING]
+    for incident in going_on:
         for name in _touched(model, incident):
             if states[name] == "unknown":
                 states[name] = "masked"
-    for incident in incidents:
-        if incident.state is not State.RECOVERING and incident.kind is not Kind.MONITOR:
-            proven = incident.kind is Kind.ATTRIBUTED or len(incident.segments) == 1
-            state = "failed" if proven and incident.state is State.CONFIRMED else "suspected"
-            for name in incident.segments:
-                if state == "failed" or states[name] not in ("failed", "ok"):
-                    states[name] = state
+    for incident in going_on:
+        state = _accused(incident)
+        for name in incident.segments:
+            if state == "unknown" or (states[name] != "failed" and (incident.confirmed or states[name] != "ok")):
+                states[name] = state
     return states
+
+
+def _accused(incident: Incident) -> str:
+    """Return what an incident makes of its segments."""
+    if incident.kind is Kind.MONITOR:
+        return "unknown"
+    if incident.confirmed and (incident.kind is Kind.ATTRIBUTED or len(incident.segments) == 1):
+        return "failed"
+    return "suspected"
 
 
 def _touched(model: Model, incident: Incident) -> set[str]:

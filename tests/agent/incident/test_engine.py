@@ -133,6 +133,22 @@ def test_segment_states() -> None:
     assert states["onprem-host"] == "unknown"
 
 
+def test_a_candidate_is_suspected() -> None:
+    """Where small packets pass and large ones do not, a candidate is shown as such and not as working."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    run(engine, record(chain, [(6, {}), (8, {"erp": "t", "hr": "t"})]))
+    assert engine.segment_states(START + 14)["vpn"] == "suspected"
+
+
+def test_a_blind_vantage_is_unknown() -> None:
+    """A vantage that cannot look is not shown as working."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    run(engine, record(chain, [(6, {}), (3, {"cloud>self": "s"})]))
+    assert engine.segment_states(START + 9)["cloud-host"] == "unknown"
+
+
 def the(engine: Engine) -> Incident:
     """Return the only open incident."""
     (incident,) = engine.incidents()
