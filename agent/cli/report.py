@@ -71,7 +71,7 @@ def month_command(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--month") from error
     if until is None and data is not None:
-        until = int(SystemClock().wall()) // 60 * 60
+        until = int(SystemClock().wall())
     period = Period(month=text, start=start, stop=stop, until=max(start, min(stop, until or stop)))
     try:
         measured = (

@@ -35,7 +35,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     minute_seconds: float = 761 * _DAY  # 25 months
     queue: int = 20_000
     batch: int = 5_000
-    batch_seconds: float = 1.0
+    batch_seconds: float = 2.0  # what a kill can cost; a commit rewrites a few pages, whatever it holds
     span_seconds: float = 60.0
     forget_seconds: float = 60.0
     retry_seconds: float = 10.0
