@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from agent.clock import Clock
+from agent.daemon.selfcheck import STALL_SECONDS
 from agent.model import Probe
 from probes.kit.result import Result, unknown
 from probes.kit.spec import Runner
@@ -37,6 +38,7 @@ class Attempt(msgspec.Struct, kw_only=True, eq=False):
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
     done: bool = False
+    reprieved: bool = False
 
 
 class Log(Protocol):
@@ -129,6 +131,12 @@ class Attempts:
 
     def _hang(self, attempt: Attempt) -> None:
         if attempt.done or attempt.task is None:
+            return
+        late = self._clock.boot() - (attempt.started + attempt.probe.timeout + GRACE_SECONDS)
+        if late > STALL_SECONDS and not attempt.reprieved:
+            # This process stood still, not the probe: its answer or its own timer may be waiting in the loop.
+            attempt.reprieved = True
+            attempt.timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._hang, attempt)
             return
         self._bug(attempt.probe.id)
         self._stuck[attempt.probe.id] = attempt.task

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
+from agent.daemon.schedule import SLACK_SECONDS
+
 # Design, Time: at most 50 attempts a round per vantage.
 LIMIT = 50
 REST_SECONDS = 30.0
@@ -87,11 +89,11 @@ class Confirmations:
             self._round, self._ran = round_number, set()
         if self._next is None:
             return ()
-        shared = now >= self._next
+        shared = now + SLACK_SECONDS >= self._next
         if shared:
             self._end_finished(now, suspected)
             self._next = self._next + self._spacing if self._running else None
-            if self._next is not None and self._next <= now:
+            if self._next is not None and self._next <= now + SLACK_SECONDS:
                 self._next = now + self._spacing
         if paused:
             return ()

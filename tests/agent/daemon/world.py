@@ -1,0 +1,270 @@
+"""A world for the daemon's shell without sleeping: a loop whose time is a number, and fakes by hand."""
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from agent.daemon.measurement import Measurement
+from agent.daemon.selfcheck import Readings
+from agent.model import Chain, Confirm, Party, Probe, Segment, Service, Vantage
+from agent.observation import Observation
+from probes.kit.result import Result, ok
+from probes.kit.spec import Flow, Pace, Runner
+
+# 2026-11-23, an arbitrary wall time at boot time 0.
+EPOCH = 1_795_442_400.0
+
+
+class VirtualClock:
+    """Boot and wall time as numbers that only the loop and the test move."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.stepped = 0.0
+
+    def boot(self) -> float:
+        """Return the virtual boot time."""
+        return self.now
+
+    def wall(self) -> float:
+        """Return the virtual wall time."""
+        return EPOCH + self.now + self.stepped
+
+
+class _Selector(selectors.SelectSelector):
+    """Instead of waiting, moves the clock."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise AssertionError("the world stands still: nothing is left to wait for")
+        # At least a microsecond, as in life: else a timer that is short of its time by a rounding spins for ever.
+        self._clock.now += max(1e-6, timeout)
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop in virtual time."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(_Selector(clock))
+        self._clock = clock
+
+    def time(self) -> float:
+        """Return the virtual boot time."""
+        return self._clock.now
+
+
+def play(clock: VirtualClock, scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a scene to its end in virtual time."""
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner:
+        runner.run(scene())
+
+
+def make_probe(name: str, path: str = "host gw", **more: Any) -> Probe:
+    """Return an own probe of type `fake`; its settings are its name."""
+    fields: dict[str, Any] = {"interval": 1.0, "timeout": 1.0, "settings_hash": f"hash of {name}", "vantage": "cloud"}
+    fields |= more
+    return Probe(
+        id=name,
+        type=fields.pop("type", "fake"),
+        path=tuple(path.split()),
+        settings=name,
+        target=f"{name}.example",
+        flow=Flow(host=f"{name}.example", protocol="icmp", function="echo"),
+        **fields,
+    )
+
+
+def make_chain(*probes: Probe, confirm: Confirm | None = None, chain_hash: str = "c0ffee") -> Chain:
+    """Return a chain of three segments with these probes."""
+    return Chain(
+        version=1,
+        effective="2026-01-01T00:00",
+        timezone="Europe/Amsterdam",
+        director="msp",
+        parties={name: Party(id=name, name=name.upper()) for name in ("msp", "carrier", "incumbent")},
+        segments={
+            "host": Segment(id="host", owners=("msp",), side="cloud"),
+            "gw": Segment(id="gw", owners=("msp",), side="cloud"),
+            "wan": Segment(id="wan", owners=("carrier",), side="transit"),
+            "app": Segment(id="app", owners=("incumbent",), side="onprem"),
+            "far": Segment(id="far", owners=("incumbent",), side="onprem"),
+        },
+        vantages={
+            "cloud": Vantage(id="cloud", segment="host", operator="msp"),
+            "onprem": Vantage(id="onprem", segment="far", operator="incumbent"),
+        },
+        services={"erp": Service(id="erp", name="ERP")},
+        confirm=confirm or Confirm(),
+        probes={probe.id: probe for probe in probes},
+        hash=chain_hash,
+    )
+
+
+class FakeRunner:
+    """Answers each probe by its entry in `answers`, after `seconds`; remembers every attempt.
+
+    An answer is a Result, an exception to raise, or a coroutine function of the deadline.
+    """
+
+    def __init__(self, clock: VirtualClock, answers: Mapping[str, Any] | None = None, seconds: float = 0.01) -> None:
+        self._clock = clock
+        self.answers: dict[str, Any] = dict(answers or {})
+        self.seconds = seconds
+        self.attempts: list[tuple[float, str, bool]] = []
+
+    async def attempt(self, settings: Any, deadline: float, *, fresh: bool = False) -> Result:
+        """Make one attempt."""
+        self.attempts.append((self._clock.now, settings, fresh))
+        answer = self.answers.get(settings)
+        if callable(answer):
+            made: Awaitable[Result] = answer(deadline)
+            return await made
+        await asyncio.sleep(self.seconds)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, Result) else ok(self.seconds)
+
+    def confirmations(self) -> list[tuple[float, str]]:
+        """Return when which probe was attempted afresh."""
+        return [(at, name) for at, name, fresh in self.attempts if fresh]
+
+
+class FakeReader:
+    """A host that is well unless `trouble` changes its readings."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self.trouble: dict[str, Any] = {}
+        self.reads = 0
+
+    def read(self) -> Readings:
+        """Look once."""
+        self.reads += 1
+        well = Readings(boot=self._clock.boot(), wall=self._clock.wall(), links=("eth0",), routes=2, gateways=1)
+        return msgspec.structs.replace(well, **self.trouble)
+
+
+class FakeDiagnosis:
+    """Collects what is published."""
+
+    def __init__(self) -> None:
+        self.observations: list[Observation] = []
+        self.suspects: frozenset[str] = frozenset()
+        self.rounds: list[int] = []
+
+    def publish(self, observation: Observation, result: Result) -> None:
+        """Take one observation."""
+        assert observation.outcome is result.outcome
+        self.observations.append(observation)
+
+    def suspected(self) -> frozenset[str]:
+        """Return the suspects."""
+        return self.suspects
+
+    def round(self, number: int) -> None:
+        """Note a round."""
+        self.rounds.append(number)
+
+    def of(self, probe: str) -> list[Observation]:
+        """Return the observations of one probe."""
+        return [o for o in self.observations if o.probe == probe]
+
+
+class FakeInstruments:
+    """Collects what is counted."""
+
+    def __init__(self) -> None:
+        self.lags: list[float] = []
+        self.bugs: list[str] = []
+
+    def lag(self, seconds: float) -> None:
+        """Count a lag."""
+        self.lags.append(seconds)
+
+    def bug(self, probe: str) -> None:
+        """Count a bug."""
+        self.bugs.append(probe)
+
+
+class FakeLog:
+    """Collects lines as (level, event, fields)."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, dict[str, Any]]] = []
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Log."""
+        self.lines.append(("info", event, fields))
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Log."""
+        self.lines.append(("warning", event, fields))
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Log."""
+        self.lines.append(("error", event, fields))
+
+    def events(self) -> list[str]:
+        """Return the events in order."""
+        return [event for _, event, _ in self.lines]
+
+
+def everything(chain: Chain, vantage: str, failing: Iterable[str], last_passed: Mapping[str, float]) -> tuple[str, ...]:
+    """Return a confirmation set of every probe in the shared rounds."""
+    return tuple(p.id for p in chain.probes_of(vantage) if p.pace is Pace.ROUND)
+
+
+class World:
+    """One vantage measuring in virtual time. `verified` probes have passed before the scene."""
+
+    def __init__(self, *probes: Probe, confirm: Confirm | None = None, verified: bool = True) -> None:
+        self.clock = VirtualClock()
+        self.chain = make_chain(*probes, confirm=confirm)
+        self.runner = FakeRunner(self.clock)
+        self.reader = FakeReader(self.clock)
+        self.diagnosis = FakeDiagnosis()
+        self.instruments = FakeInstruments()
+        self.log = FakeLog()
+        self.runners: dict[str, Runner] = {"fake": self.runner}
+        self.verified = {p.id: p.settings_hash for p in probes} if verified else {}
+        self.measurement: Measurement
+
+    def play(self, scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Measure while the scene lasts."""
+
+        async def within() -> None:
+            async with asyncio.TaskGroup() as group:
+                self.measurement = Measurement(
+                    clock=self.clock,
+                    spawn=group.create_task,
+                    reader=self.reader,
+                    diagnosis=self.diagnosis,
+                    confirmation_set=everything,
+                    runners=lambda name: (self.runners.get(name), f"no {name}"),
+                    instruments=self.instruments,
+                    log=self.log,
+                    first_round=500,
+                )
+                self.measurement.verified.update(self.verified)
+                self.measurement.configure(self.chain, "cloud")
+                self.measurement.start()
+                await scene()
+                self.measurement.stop()
+
+        play(self.clock, within)
+
+    def wait(self, seconds: float) -> None:
+        """Measure for so long and nothing else."""
+
+        async def scene() -> None:
+            await asyncio.sleep(seconds)
+
+        self.play(scene)
