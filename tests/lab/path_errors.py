@@ -25,6 +25,11 @@ CASES: dict[str, tuple[ModuleType, Any, float]] = {
     "icmp too big here": (icmp, icmp.Settings(target="10.0.1.1", size=1473), 1),
     "icmp6 ok": (icmp, icmp.Settings(target="fd00:1::1"), 1),
     "icmp6 unreachable": (icmp, icmp.Settings(target="fd00:9::1"), 1),
+    "icmp6 too big": (icmp, icmp.Settings(target="fd00:3::1", size=1400), 1),
+    "icmp6 neighbour": (icmp, icmp.Settings(target="fd00:1::77"), 5),
+    "tcp6 neighbour": (tcp, tcp.Settings(target="[fd00:1::78]:80"), 5),
+    "tcp6 refused": (tcp, tcp.Settings(target="[fd00:1::1]:80"), 1),
+    "dns6 refused": (dns, dns.Settings(target="fd00:1::1", name="a.example"), 1),
     "icmp6 no route": (icmp, icmp.Settings(target="fd77::1"), 1),
     "icmp unreachable": (icmp, icmp.Settings(target="10.9.1.1"), 1),
     "icmp net unreachable": (icmp, icmp.Settings(target="10.9.7.1"), 1),
@@ -73,6 +78,7 @@ for n in $(seq 10 21); do ip addr add 10.0.1.$n/24 dev r0; done
 sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
 ip link add d0 mtu 1000 type veth peer name d1 mtu 1000; ip link set d1 up; ip link set d0 up
 ip addr add 10.9.0.1/16 dev d0; ip route add blackhole 10.9.4.0/24; ip -6 route add unreachable fd00:9::/64
+ip -6 route add fd00:3::/64 via fd00:1::2 mtu 1300
 nft -f - <<END
 table ip f {
   chain input { type filter hook input priority 0; tcp dport 81 reject; ip daddr 10.0.1.10-10.0.1.30 drop; }
@@ -87,7 +93,9 @@ END
 """
 CLIENT = """
 ip link set lo up; ip addr add 10.0.1.2/24 dev c0; ip addr add fd00:1::2/64 dev c0 nodad; ip link set c0 up
-ip route add 10.9.0.0/16 via 10.0.1.1; ip -6 route add fd00:9::/64 via fd00:1::1; ip route add unreachable 10.8.0.0/16
+ip route add 10.9.0.0/16 via 10.0.1.1
+for n in 3 9; do ip -6 route add fd00:$n::/64 via fd00:1::1; done
+ip route add unreachable 10.8.0.0/16
 nft -f - <<END
 table ip f {
   chain output { type filter hook output priority 0; ip daddr 10.9.6.1 drop; ip daddr 10.9.5.1 ip ttl set 1; }

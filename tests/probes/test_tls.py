@@ -46,6 +46,33 @@ def test_reads_the_end_of_validity(year: int) -> None:
     assert until.timestamp() == not_after(certificate(until))
 
 
+def element(kind: int, content: bytes) -> bytes:
+    """Return a short DER element."""
+    return bytes([kind, len(content)]) + content
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "seconds"),
+    [
+        (0x17, b"270115123005Z", 1800016205.0),
+        (0x17, b"500101000000Z", -631152000.0),
+        (0x18, b"20270115123005Z", 1800016205.0),
+        (0x18, b"20270115123005.5Z", None),
+        (0x18, b"2027011512300xZ", None),
+        (0x18, b"20271315123005Z", None),
+        (0x17, b"2701151230Z", None),
+        (0x04, b"20270115123005Z", None),
+    ],
+)
+def test_times_are_read_as_the_profile_writes_them(kind: int, text: bytes, seconds: float | None) -> None:
+    """RFC 5280 section 4.1.2.5: two-digit years from 50 on are of the last century; nothing but whole seconds in Z."""
+    validity = element(0x30, element(0x17, b"200101000000Z") + element(kind, text))
+    body = element(0x02, b"\1") + element(0x30, b"") + element(0x30, b"") + validity
+    certificate = element(0x30, element(0x30, body))
+
+    assert not_after(certificate) == seconds
+
+
 @given(st.binary(max_size=64))
 def test_any_bytes_have_an_end_or_none(data: bytes) -> None:
     """What is no certificate has no date."""
