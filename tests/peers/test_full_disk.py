@@ -1,4 +1,4 @@
-"""A disk that is really full: ledger and store on a tiny file system, and under a limit on file sizes."""
+"""A disk that is really full, or cannot be written: ledger and store on a tiny file system, and under a limit."""
 
 import subprocess
 import sys
@@ -95,6 +95,29 @@ def test_the_store_resumes_when_space_returns(tiny: Path) -> None:
     assert store.close(WAIT)
     assert len(alarms) == 1
     assert len(list(store.export(0, 1e12))) == store.health.written
+
+
+def test_a_medium_that_cannot_be_written(tiny: Path) -> None:
+    """A ledger on it is checked as it stands; an agent on it does not record, and says why."""
+    ledger = Ledger.open(tiny / "ledger.db", tiny / "ledger.key", "demarc.example/ro", alarm=pytest.fail)
+    ledger.append("agent-stop", {"time": 1, "vantage": "v", "reason": "r"}).result(WAIT)
+    assert ledger.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny)], check=True)
+    verdict = check(tiny / "ledger.db")
+    assert (verdict.ok, verdict.entries) == (True, 1)
+    alarms: list[str] = []
+    ledger = Ledger.open(tiny / "ledger.db", tiny / "ledger.key", "demarc.example/ro", alarm=alarms.append)
+    failure = ledger.append("incident", {"time": 1, "vantage": "v", "reason": "r"}).exception(WAIT)
+    assert isinstance(failure, LedgerStoppedError)
+    assert not ledger.health.recording
+    assert len(alarms) == 1
+    ledger.close()
+    store = Store.open(tiny / "observations.db", alarm=alarms.append)
+    store.observation(Observation(time=START, round=1, vantage="v", probe="p", outcome=Outcome.OK))
+    assert store.flush(WAIT)
+    assert not store.health.recording
+    store.close()
+    assert len(alarms) == 2
 
 
 CHILD = """

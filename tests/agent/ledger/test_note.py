@@ -27,10 +27,25 @@ def test_the_example_of_the_go_tools() -> None:
     assert signer.secret_text() == GO_SECRET
 
 
-def test_a_public_key_of_the_go_checksum_database_is_read() -> None:
-    """The key that every Go installation carries has the id that it claims."""
-    text = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"
-    assert str(note.parse_verifier(text)) == text
+# A tree head that the public Go checksum database signed in 2026; the key stands in every Go installation.
+SUMDB_KEY = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"
+SUMDB_NOTE = """\
+go.sum database tree
+63096908
+8lHrQPRYe4KT4WQ9/Qk8/taKnD6IRHbFgfN7vQE2Y54=
+
+— sum.golang.org Az3gri/oVBN1jAhNZ/iS+W31psFAWRT20/GyrhpU6taFwulQGetBkH5S7wpGXdS935jiIGiUUAXBVHzT/P6fYhqAmAk=
+"""
+
+
+def test_a_real_checkpoint_of_the_go_checksum_database() -> None:
+    """Key, note and tree head of a log that others run are read, and its signature is good."""
+    key = note.parse_verifier(SUMDB_KEY)
+    text, signatures = note.split_note(SUMDB_NOTE)
+    assert str(key) == SUMDB_KEY
+    assert key.verify(text, signatures)
+    assert note.parse_checkpoint(text).size == 63_096_908
+    assert not key.verify(text.replace("63096908", "63096909"), signatures)
 
 
 def test_a_signature_is_found_among_those_of_others() -> None:
