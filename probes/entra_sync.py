@@ -163,24 +163,31 @@ def origin(url: str, key: str, family: int, scheme: str = "https") -> Endpoint:
 
 
 def flow(settings: Settings) -> Flow:
-    """Return the flow to Graph, or to the proxy; ValueError says which key is wrong."""
+    """Return the flow to Graph, and also to login, or to the proxy alone; ValueError says which key is wrong."""
     graph = origin(settings.target, "target", settings.family)
-    origin(settings.authority, "authority", settings.family)
-    first = origin(settings.proxy, "proxy", settings.family, "http") if settings.proxy else graph
+    login = origin(settings.authority, "authority", settings.family)
+    proxy = origin(settings.proxy, "proxy", settings.family, "http") if settings.proxy else None
     if not _TENANT.match(settings.tenant):
         raise ValueError(f"tenant: {settings.tenant!r} is neither a directory id nor a domain")
     if not _UUID.match(settings.client_id):
         raise ValueError(f"client_id: {settings.client_id!r} is no application id (8-4-4-4-12 hexadecimal digits)")
     if not 0 < settings.warn < settings.critical:
         raise ValueError("warn must be above zero and below critical")
+    if proxy is not None:
+        return _https(proxy, settings.target)
+    also = () if login == graph else (_https(login, "sign-in"),)
+    return msgspec.structs.replace(_https(graph, settings.target), also=also)
+
+
+def _https(end: Endpoint, function: str) -> Flow:
     return Flow(
-        host=first.host,
+        host=end.host,
         protocol="tcp",
-        port=first.port,
-        family=first.family,
-        function=settings.target,
+        port=end.port,
+        family=end.family,
+        function=function,
         carry_bytes=1500,
-        named=first.named,
+        named=end.named,
     )
 
 

@@ -12,14 +12,13 @@ from agent.model import Chain, Host, Probe
 from probes.kit.spec import Flow, Pace
 
 HOUR = 3600.0
-LOCAL = "unix"  # the protocol of a flow that stays on the host
 PEER_INTERVAL = 1.0  # seconds; an agent asks its peers about once a second at most
 
 _DATAGRAM = 2  # a request and its reply
 _HANDSHAKE = 7  # SYN, SYN-ACK, ACK; FIN and ACK in both directions; counted on loopback
 _EXCHANGE = 24  # HTTPS with one small certificate: 15 counted on loopback; a public chain adds segments and ACKs
 _PACKETS = {"icmp": _DATAGRAM, "icmpv6": _DATAGRAM, "udp": _DATAGRAM}
-_NAME_SERVICE_PACKETS = 2  # per hour and probe: a name is kept for its TTL, assumed to be an hour
+_NAME_SERVICE_PACKETS = 2  # per hour and name: a name is kept for its TTL, assumed to be an hour
 
 
 class FlowRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +40,12 @@ class FlowRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def flows(chain: Chain, host: Host | None = None) -> tuple[FlowRow, ...]:
     """Return the chain's flows in file order, then those of the agent itself when `host` is given."""
-    rows = [_probe_row(chain, probe) for probe in chain.probes.values() if probe.flow.protocol != LOCAL]
+    rows = [
+        _probe_row(chain, probe, flow)
+        for probe in chain.probes.values()
+        for flow in (probe.flow, *probe.flow.also)
+        if not flow.local
+    ]
     rows += _name_rows(chain)
     if host is not None:
         rows += _host_rows(chain, host)
@@ -55,29 +59,32 @@ def packets(flow: Flow) -> int:
     return _EXCHANGE if flow.carry_bytes > flow.connect_bytes else _HANDSHAKE
 
 
-def _probe_row(chain: Chain, probe: Probe) -> FlowRow:
+def _probe_row(chain: Chain, probe: Probe, flow: Flow) -> FlowRow:
+    """Return the row of one of the probe's flows; one beside the main flow counts as if each attempt used it."""
     attempts = HOUR / probe.interval
     confirming = HOUR / chain.confirm.spacing if probe.pace is Pace.ROUND else 0.0
-    each = packets(probe.flow)
+    each = packets(flow)
     served = f" for service {probe.service}" if probe.service else ""
+    purpose = probe.description or f"{probe.type} measurement of {probe.path[-1]}{served}"
     return FlowRow(
         probe=probe.id,
         source=probe.vantage,
         source_segment=probe.path[0],
-        target=probe.flow.host,
-        protocol=probe.flow.protocol,
-        port=probe.flow.port,
+        target=flow.host,
+        protocol=flow.protocol,
+        port=flow.port,
         packets_per_hour=round(attempts * each),
         packets_per_hour_most=round((attempts + confirming) * each),
-        purpose=probe.description or f"{probe.type} measurement of {probe.path[-1]}{served}",
+        purpose=purpose if flow is probe.flow else f"{flow.function}: {purpose}",
     )
 
 
 def _name_rows(chain: Chain) -> Iterable[FlowRow]:
     for vantage in chain.vantages.values():
-        named = sum(1 for probe in chain.probes_of(vantage.id) if probe.flow.named)
+        asked = [[f for f in (p.flow, *p.flow.also) if f.named] for p in chain.probes_of(vantage.id)]
+        named = sum(1 for flows_of_probe in asked if flows_of_probe)
         if named:
-            steady = named * _NAME_SERVICE_PACKETS
+            steady = sum(map(len, asked)) * _NAME_SERVICE_PACKETS
             yield FlowRow(
                 probe="",
                 source=vantage.id,

@@ -208,7 +208,7 @@ class Model:
         """Map every probed address to the one segment that answers at it."""
         found: dict[str, set[str]] = defaultdict(set)
         for probe in self.probes.values():
-            if not probe.flow.named and probe.flow.protocol != "unix":
+            if not (probe.flow.named or probe.flow.local):
                 found[probe.flow.host].add(probe.path[-1])
         return {host: next(iter(names)) for host, names in found.items() if len(names) == 1}
 

@@ -37,12 +37,16 @@ class Pace(StrEnum):
     OWN = "own"
 
 
+_LOCAL_PROTOCOLS = frozenset({"netlink", "unix"})
+
+
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
     """The packets that an attempt sends: what firewalls, `check --flows` and the diagnosis see.
 
     `host` is the address or name as written, `function` names what must answer there (for a web
     probe its URL). `connect_bytes` and `carry_bytes` are the largest packets (bytes on the wire,
-    with IP header) until the connection stands, and after it.
+    with IP header) until the connection stands, and after it. `also` are further destinations that
+    an attempt may need: the firewall request lists them, the diagnosis knows only this one.
     """
 
     host: str
@@ -53,6 +57,12 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     connect_bytes: int = 60
     carry_bytes: int = 60
     named: bool = False
+    also: tuple["Flow", ...] = ()
+
+    @property
+    def local(self) -> bool:
+        """Return whether nothing leaves this host: a socket of a neighbour process, or the kernel's own word."""
+        return self.protocol in _LOCAL_PROTOCOLS
 
 
 class Fault(msgspec.Struct, frozen=True):

@@ -126,8 +126,16 @@ def check(result: Result) -> None:
 
 
 def test_the_flow_goes_to_graph() -> None:
-    """Without a proxy the packets go to Graph's own host."""
-    assert (flow(SETTINGS).host, flow(SETTINGS).port, flow(SETTINGS).named) == ("graph.microsoft.com", 443, True)
+    """Without a proxy the packets go to Graph's own host, and also to the one that gives out tokens."""
+    to = flow(SETTINGS)
+    assert (to.host, to.port, to.named) == ("graph.microsoft.com", 443, True)
+    assert [(f.host, f.protocol, f.port, f.named) for f in to.also] == [("login.microsoftonline.com", "tcp", 443, True)]
+
+
+def test_one_server_for_both_is_one_flow() -> None:
+    """Where login and Graph are the same server, as in a simulator, there is nothing further to allow."""
+    same = msgspec.structs.replace(SETTINGS, target="https://10.0.0.9:8443", authority="https://10.0.0.9:8443/")
+    assert flow(same).also == ()
 
 
 def test_the_flow_goes_to_the_proxy() -> None:
@@ -135,6 +143,7 @@ def test_the_flow_goes_to_the_proxy() -> None:
     through = flow(msgspec.structs.replace(SETTINGS, proxy="http://10.0.0.8:3128"))
     assert (through.host, through.port, through.named) == ("10.0.0.8", 3128, False)
     assert through.function == "https://graph.microsoft.com"
+    assert through.also == ()
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.config.chain import examine_chain
 from agent.config.flows import flows, packets
+from agent.diagnosis.roles import Model
 from agent.model import Chain, Host, Peer
+from agent.observation import Observation
+from probes.kit.result import Outcome, Stage
 from probes.kit.spec import Flow
 from tests.agent.config.fakes import TYPES
 
@@ -58,6 +62,48 @@ def test_a_description_is_the_purpose() -> None:
     """Where the file says what a probe is for, the request says so too."""
     data = DESIGN.replace(b"gw:         {type: icmp", b"gw:         {description: near end, type: icmp")
     assert flows(chain(data))[0].purpose == "near end"
+
+
+def changed(probe: str, flow: Flow) -> Chain:
+    """Return the example with another flow for one probe."""
+    whole = chain()
+    other = msgspec.structs.replace(whole.probes[probe], flow=flow)
+    return msgspec.structs.replace(whole, probes={**whole.probes, probe: other})
+
+
+TOKENS = Flow(host="login.example", protocol="tcp", port=443, function="sign-in", carry_bytes=1500, named=True)
+
+
+def test_further_destinations_are_in_the_request() -> None:
+    """What an attempt needs beside its target is a row of its own, says what for, and its name is asked too."""
+    erp = chain().probes["erp"].flow
+    rows = flows(changed("erp", msgspec.structs.replace(erp, also=(TOKENS,))))
+    main, login = rows[3:5]
+    assert (main.probe, login.probe) == ("erp", "erp")
+    assert (login.target, login.port, login.packets_per_hour) == ("login.example", 443, 720 * 24)
+    assert login.purpose == "sign-in: http measurement of erp-app for service erp"
+    assert (rows[-1].purpose, rows[-1].packets_per_hour) == ("names of 1 probe", 4)
+
+
+@pytest.mark.parametrize("protocol", ["unix", "netlink"])
+def test_what_stays_on_the_host_needs_no_firewall(protocol: str) -> None:
+    """A probe that asks its own host only is not in the request."""
+    rows = flows(changed("gw", Flow(host="10.10.0.1", protocol=protocol, function="asks")))
+    assert "gw" not in [row.probe for row in rows]
+
+
+def test_the_diagnosis_knows_the_target_only() -> None:
+    """A further destination changes nothing that a pass or a fail proves."""
+    whole = chain()
+    erp = whole.probes["erp"]
+    more = changed("erp", msgspec.structs.replace(erp.flow, also=(TOKENS,)))
+    seen = [
+        Observation(time=1.0, round=1, vantage="cloud", probe="erp", outcome=outcome, stage=stage)
+        for outcome, stage in [(Outcome.OK, None), *((Outcome.FAILED, stage) for stage in Stage)]
+    ]
+    here, there = (Model(each) for each in (whole, more))
+    assert here.roles == there.roles
+    assert [here.effect(one) for one in seen] == [there.effect(one) for one in seen]
 
 
 COUNTS = [
