@@ -187,7 +187,10 @@ def idle() -> list[Row]:
     ]
     share_all, size_all, _, count_all = cost(every_type, ("cloud", "onprem"))
     rows += [
-        Row(what=f"CPU of one core, the lab's {count_all} probes of every type, with a peer", measured=f"{share_all:.2%}"),
+        Row(
+            what=f"CPU of one core, the lab's {count_all} probes of every type, with a peer",
+            measured=f"{share_all:.2%}",
+        ),
         Row(what="RSS, every probe type", measured=f"{size_all:.1f} MB", goal="72 MB"),
     ]
     peer = blackbox()
@@ -296,7 +299,9 @@ def main() -> int:
     made = table(rows)
     print(made)
     if given.write:
-        where = f"Python {platform.python_version()}, Linux {platform.release().split('-')[0]}, {os.cpu_count()} cores.\n\n"
+        where = (
+            f"Python {platform.python_version()}, Linux {platform.release().split('-')[0]}, {os.cpu_count()} cores.\n\n"
+        )
         DOCUMENT.write_text(HEAD + where + made)
     return 0
 

@@ -20,7 +20,7 @@ from agent.diagnosis.finding import Finding, Kind, Standing, Support
 from agent.diagnosis.roles import Model, Remains
 
 # A margin beyond this says nothing more to a reader and costs time to count.
-MARGIN_CAP = 9
+MARGIN_CAP = 5
 # Passing probes named per cleared segment: enough to check by hand.
 NAMED_WITNESSES = 4
 # Deciding measurements offered for an undetermined finding.
