@@ -14,7 +14,7 @@ import msgspec
 
 from agent.clock import Clock
 from agent.daemon.attempts import Attempt, Attempts, Log, Spawn
-from agent.daemon.confirmation import Confirmations
+from agent.daemon.confirmation import LIMIT, Confirmations
 from agent.daemon.rounds import Rounds, continued
 from agent.daemon.schedule import Schedule
 from agent.daemon.selfcheck import STALL_SECONDS, Heartbeat, Readings, evaluate
@@ -269,11 +269,26 @@ class Measurement:
         wanted = tuple(name for name in triggers if name in self._probes and self._confirmations.wants(name, now))
         if self._stopped or not wanted:
             return
-        members = self._confirmation_set(self._chain, self._vantage, wanted, self._last_passed)
+        members = self._with_kin(self._confirmation_set(self._chain, self._vantage, wanted, self._last_passed), wanted)
         self.counts.confirmations += 1
         self._confirmations.begin(wanted, members, now)
         self._confirm(now)
         self._arm()
+
+    def _with_kin(self, members: tuple[str, ...], failing: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the set filled up to its bound with probes that a fault on the failing paths would hit too.
+
+        They would fail within the next second anyway, and a finding that waits for them to become
+        unanimous comes a round late.
+        """
+        home = self._chain.vantages[self._vantage].segment
+        accused = {segment for name in failing for segment in self._probes[name].path} - {home}
+        kin = (
+            probe.id
+            for probe in self._probes.values()
+            if probe.pace is Pace.ROUND and accused.intersection((*probe.path, *probe.back))
+        )
+        return tuple(dict.fromkeys((*members, *kin)))[:LIMIT]
 
     def _confirm(self, now: float) -> None:
         planned = self._confirmations.next()
