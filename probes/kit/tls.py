@@ -14,6 +14,7 @@ import msgspec
 
 from probes.kit.trouble import Trouble
 
+_Key = tuple[str, int, bool]  # CA file, when it was written (ns), whether to verify
 _KEPT: Final = 64  # contexts; each holds a CA bundle of up to some MB
 # openssl/x509_vfy.h
 _VERIFY_FAULTS: Final[dict[int, str]] = {
@@ -34,7 +35,8 @@ class Contexts:
     """TLS client contexts, shared by all attempts; loading happens in a thread (18 ms for a system's bundle)."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, int, bool], ssl.SSLContext] = {}
+        self._kept: dict[_Key, ssl.SSLContext] = {}
+        self._locks: dict[_Key, asyncio.Lock] = {}
 
     async def get(self, ca_file: str, *, verify: bool) -> ssl.SSLContext | CaError:
         """Return the context for `ca_file` ("": the system's authorities); a changed file is loaded again."""
@@ -44,14 +46,21 @@ class Contexts:
             return CaError(f"{ca_file}: {error.strerror}")
         key = (ca_file if verify else "", stamp, verify)
         context = self._kept.get(key)
-        if context is None:
-            try:
-                context = await asyncio.to_thread(_load, ca_file, verify)
-            except (OSError, ssl.SSLError) as error:
-                return CaError(f"{ca_file}: {getattr(error, 'reason', None) or error.strerror}")
-            if len(self._kept) >= _KEPT:
-                self._kept.clear()
-            self._kept[key] = context
+        if context is not None:
+            return context
+        async with self._locks.setdefault(key, asyncio.Lock()):  # many probes start at once; one of them loads
+            return self._kept.get(key) or await self._load(key, ca_file)
+
+    async def _load(self, key: "_Key", ca_file: str) -> ssl.SSLContext | CaError:
+        try:
+            context = await asyncio.to_thread(_load, ca_file, key[2])
+        except (OSError, ssl.SSLError) as error:
+            return CaError(f"{ca_file}: {getattr(error, 'reason', None) or error.strerror}")
+        finally:
+            self._locks.pop(key, None)
+        if len(self._kept) >= _KEPT:
+            self._kept.clear()
+        self._kept[key] = context
         return context
 
 

@@ -156,6 +156,24 @@ def test_contexts_are_shared_until_the_file_changes(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_many_at_once_load_one_context(tmp_path: Path) -> None:
+    """Probes that start together share the first one's context; a cancelled first one holds nobody up."""
+    file = tmp_path / "ca.pem"
+    file.write_bytes(x509.load_der_x509_certificate(ONE).public_bytes(Encoding.PEM))
+
+    async def scenario() -> None:
+        contexts = Contexts()
+        tasks = [asyncio.create_task(contexts.get(str(file), verify=True)) for _ in range(20)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert len({id(one) for one in found[1:]}) == 1
+        assert isinstance(found[1], ssl.SSLContext)
+        assert contexts._locks == {}
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
 def test_an_unusable_ca_file_says_so(tmp_path: Path, content: bytes | None) -> None:
     """A missing, empty or wrong CA file is a value that names it."""
