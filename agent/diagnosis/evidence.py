@@ -116,21 +116,18 @@ class History:
 
     def add(self, observation: Observation) -> None:
         """Enter one observation of a known probe or self-check; older than the kept rounds: ignored."""
-        if observation.vantage not in self.rounds:
-            return
         entry = self._round(observation)
+        if entry is None:
+            return
         if observation.probe == SELF:
-            if entry is not None:
-                said = observation.outcome
-                entry.check(None if said is Outcome.UNKNOWN else said is not Outcome.FAILED)
+            said = observation.outcome
+            entry.check(None if said is Outcome.UNKNOWN else said is not Outcome.FAILED)
             return
-        probe = self.model.probes.get(observation.key)
-        if probe is None:
-            return
+        probe = self.model.probes[observation.key]
         said_cell = cell(observation, self.model.effect(observation))
         if probe.pace is Pace.OWN:
             self._remember_own(probe.key, said_cell)
-        elif entry is not None:
+        else:
             entry.add(probe.key, said_cell, observation.time)
 
     def _remember_own(self, key: str, said: Cell) -> None:
@@ -155,10 +152,6 @@ class History:
         if len(rounds) > self.kept:
             del rounds[0]
         return entry
-
-    def newest(self) -> float | None:
-        """Return the start time of the newest attempt of all vantages."""
-        return max((rounds[-1].end for rounds in self.rounds.values() if rounds), default=None)
 
     def run(self, key: str, vantage: str) -> tuple[Says, int]:
         """Return what a probe says in the newest rounds, and for how many rounds on end.

@@ -266,7 +266,7 @@ class Model:
             if isinstance(role, Crossed):
                 sizes = self._sizes.get((role.segment, role.family), ())
                 numbers.extend(self._number[role._replace(size=n)] for n in sizes if n <= role.size)
-            elif role in self._number:
+            else:  # what answers or lets through is accused by the same probe's silence
                 numbers.append(self._number[role])
         return tuple(numbers)
 

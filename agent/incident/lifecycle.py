@@ -266,7 +266,9 @@ class Book:
         standing = _STANDING_STRENGTH[finding.standing] - _STANDING_STRENGTH[incident.standing]
         if standing:
             return standing > 0
-        return (finding.margin or 0) > (incident.margin or 0)
+        if (finding.margin or 0) != (incident.margin or 0):
+            return (finding.margin or 0) > (incident.margin or 0)
+        return set(finding.segments) < set(incident.segments)
 
     def _merge(self, kept: str, finding: Finding, claimed: set[str], now: float) -> tuple[Transition, ...]:
         """End incidents that turn out to be the one that `finding` told."""

@@ -219,3 +219,14 @@ def test_simplest_explanation() -> None:
 def test_nothing_fails() -> None:
     """Without a failing probe there is no finding."""
     assert windows(chain({"h": "a", "x": "b"}, [probe("p", ["h", "x"])]), set()) == ()
+
+
+def test_three_that_hang_together() -> None:
+    """A conflict that shares a segment with each of two others makes them one finding."""
+    made = chain(
+        {"h": "a", "x": "b", "y": "c", "u": "d", "w": "e"},
+        [probe("p", ["h", "x", "u"]), probe("q", ["h", "y", "w"]), probe("r", ["h", "u", "w"])],
+    )
+    assert len(windows(made, {"v>p", "v>q"})) == 2
+    (finding,) = windows(made, {"v>p", "v>q", "v>r"})
+    assert set(finding.segments) == {"x", "u", "y", "w"}

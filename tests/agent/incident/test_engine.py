@@ -6,7 +6,11 @@ import pytest
 
 from agent.incident.engine import Engine
 from agent.incident.value import Event, Incident, Kind, State, Transition
+from agent.model import Chain
 from agent.observation import Observation
+from agent.replay import replay
+from probes.kit.spec import Pace
+from tests.agent.diagnosis import small
 from tests.agent.diagnosis.world import START, lab_chain, observation, record
 
 CUT = dict.fromkeys(("carrier-edge", "underlay", "anchor", "erp", "hr", "tunnel", "o-underlay"), "s")
@@ -218,3 +222,123 @@ def test_strangers_are_ignored() -> None:
     engine = Engine(chain)
     strange = [observation("nobody", "cloud", "s", START, 1), observation("self", "mars", "s", START, 1)]
     assert run(engine, strange) == []
+
+
+def plain(*paths: str, owners: dict[str, str] | None = None) -> Chain:
+    """Return a chain with a probe for each path (`p: h x y`)."""
+    probes = [small.probe(text.partition(":")[0], text.partition(":")[2].split()) for text in paths]
+    return small.chain(owners or {"h": "a", "x": "b", "y": "c", "u": "d", "w": "e"}, probes)
+
+
+def test_two_faults_within_one_suspicion() -> None:
+    """What was one suspicion can turn out to be two faults of one party: two incidents."""
+    chain = plain("p: h x", "q: h y", "r: h x y", owners={"h": "a", "x": "b", "y": "b"})
+    engine = Engine(chain, settle=False)
+    run(engine, record(chain, [(6, {}), (2, {"r": "s"}), (8, {"p": "s", "q": "s", "r": "s"})], ["v"]))
+    assert [(i.parties, i.segments) for i in engine.incidents()] == [(("b",), ("x",)), (("b",), ("y",))]
+
+
+def test_two_that_turn_out_to_be_one() -> None:
+    """Open findings that a later measurement joins become one incident, in the replay as well."""
+    chain = plain("p: h x u", "q: h y w", "r: h u w")
+    apart, joined = {"p": "s", "q": "s"}, {"p": "s", "q": "s", "r": "s"}
+    observations = record(chain, [(6, {}), (8, apart), (8, joined)], ["v"])
+    engine = Engine(chain)
+    made = run(engine, observations)
+    assert [t.event for t in made if t.event is Event.MERGED] == [Event.MERGED]
+    assert the(engine).faults.keys() == {"v>p", "v>q", "v>r"}
+    assert len(replay(chain, observations)) == 1
+
+
+def test_same_moment_same_segments_two_ids() -> None:
+    """Contradictions that open in the same instant on the same segments have different ids."""
+    probes = [small.probe(n, ["h", "x"], to=small.flow(f"10.0.0.{ord(n) // 2}")) for n in "pqrstu"]
+    chain = small.chain({"h": "a", "x": "b"}, probes)
+    engine = Engine(chain)
+    for number in range(12):
+        for name in "pqrstu":
+            letter = "s" if number > 5 and name in "prt" else "."
+            engine.observe(observation(name, "v", letter, START + number, number))
+        engine.evaluate(START + number)
+    found = engine.incidents()
+    assert [i.kind for i in found] == [Kind.CONTRADICTION] * 3
+    assert len({i.id for i in found}) == 3
+
+
+def test_patience_ends() -> None:
+    """A probe that keeps changing its mind delays a finding by two rounds and no more."""
+    chain = plain("p: h x y", "q: h x")
+    engine = Engine(chain)
+    made: list[Transition] = []
+    for number in range(16):
+        letters = {"p": "s" if number > 5 else ".", "q": "s" if 9 <= number <= 12 else "."}
+        made += run(engine, record(chain, [(1, letters)], ["v"], start=START + number, first_round=number))
+    (confirmed,) = [t for t in made if t.event is Event.CONFIRMED]
+    assert START + 12 <= confirmed.at < START + 13
+
+
+def test_a_probe_that_left_the_chain() -> None:
+    """An incident whose probes are all gone from the chain file ends."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    run(engine, record(chain, [(6, {}), (8, CUT)]))
+    other = Engine(plain("p: h x"), engine.save())
+    assert [(t.event, t.incident.closed) for t in other.evaluate(START + 20)] == [(Event.CLOSED, START + 20)]
+
+
+def test_what_comes_too_late() -> None:
+    """An observation older than what is known of its probe, or than every kept round, changes nothing."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    run(engine, record(chain, [(60, {})], ["cloud"]))
+    run(engine, [observation("gw", "cloud", "s", START, 7312), observation("gw", "cloud", "s", START + 50, 7362)])
+    assert engine.incidents() == ()
+
+
+def test_rounds_out_of_order() -> None:
+    """A round that arrives after its successor counts all the same."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    observations = record(chain, [(6, {}), (8, CUT)])
+    shuffled = sorted(observations, key=lambda o: (o.round // 2, -o.round, o.time))
+    run(engine, shuffled)
+    assert any(i.state is not State.SUSPECTED for i in engine.incidents())
+
+
+def test_slow_sources_confirm_at_their_own_pace() -> None:
+    """A source with its own pace is confirmed by five of its own results, a pass in between starts anew."""
+    slow = small.probe("slow", ["h", "x"], pace=Pace.OWN, interval=60.0)
+    chain = small.chain({"h": "a", "x": "b"}, [slow, small.probe("p", ["h"])])
+    engine = Engine(chain)
+    made: list[Transition] = []
+    for number, letter in enumerate(".ss.sssss"):
+        at = START + number * 60
+        made += run(engine, record(chain, [(6, {"slow": "-"})], ["v"], start=at, first_round=number * 60))
+        made += run(engine, [observation("slow", "v", letter, at + 6, number * 60 + 6)])
+        if number < 8:
+            assert not [t for t in made if t.event is Event.CONFIRMED]
+    assert the(engine).parties == ("b",)
+
+
+def test_a_suspicion_leaves_what_works_alone() -> None:
+    """While it is only suspected, a segment that is proven to work is shown as working."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    run(engine, record(chain, [(6, {}), (2, CUT)], ["cloud"]))
+    states = engine.segment_states(START + 8)
+    assert (states["cloud-gw"], states["vpn"]) == ("ok", "ok")
+    assert [i.state for i in engine.incidents()] == [State.SUSPECTED]
+
+
+def test_evidence_of_what_is_over() -> None:
+    """Late evidence of a suspicion that has passed confirms nothing."""
+    chain = lab_chain()
+    engine = Engine(chain, settle=False)
+    blip = {"anchor": "s"}
+    observations = record(chain, [(6, {}), (5, blip)], ["cloud"])
+    for one in observations:
+        engine.observe(one)
+    again = record(chain, [(1, {"underlay": "s"})], ["cloud"], start=START + 11, first_round=7323)
+    for one in again:
+        engine.observe(one)
+    assert all(t.event is not Event.CONFIRMED for t in engine.evaluate(START + 12))
