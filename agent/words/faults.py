@@ -89,6 +89,24 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "de tunnel staat er, maar draagt geen verkeer voor dit netwerk",
     ),
     "not-configured": ("the gateway does not know this tunnel", "de gateway kent deze tunnel niet"),
+    # the route
+    "device-down": (
+        "the network connection that should carry it is down",
+        "de netwerkverbinding die het moet dragen ligt eruit",
+    ),
+    "unreachable": ("there is no way there any more", "er is geen weg meer erheen"),
+    "wrong-device": (
+        "traffic takes another connection than agreed",
+        "het verkeer neemt een andere verbinding dan afgesproken",
+    ),
+    "wrong-gateway": (
+        "traffic goes by another gateway than agreed",
+        "het verkeer gaat langs een andere gateway dan afgesproken",
+    ),
+    "wrong-table": (
+        "traffic follows other routing rules than agreed",
+        "het verkeer volgt andere routeregels dan afgesproken",
+    ),
     # the directory
     "sync-late": ("the last synchronisation is late", "de laatste synchronisatie is te laat"),
     "sync-stale": ("the last synchronisation is too long ago", "de laatste synchronisatie is te lang geleden"),
@@ -108,6 +126,14 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "no-family": (
         "this measuring point cannot use that kind of address",
         "dit meetpunt kan dat soort adres niet gebruiken",
+    ),
+    "no-packet": (
+        "this measuring point could not prepare its question",
+        "dit meetpunt kon zijn vraag niet voorbereiden",
+    ),
+    "too-soon": (
+        "this measuring point may not ask again so soon",
+        "dit meetpunt mag niet zo snel opnieuw vragen",
     ),
     "no-ports": ("this measuring point has no free port", "dit meetpunt heeft geen vrije poort"),
     "no-time": ("this measuring point started too late", "dit meetpunt begon te laat"),
@@ -136,5 +162,9 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "vici-unreachable": ("the tunnel's service does not listen", "de tunneldienst luistert niet"),
     "vici-silent": ("the tunnel's service does not answer", "de tunneldienst antwoordt niet"),
     "vici-protocol": ("the tunnel's service answers unreadably", "de tunneldienst antwoordt onleesbaar"),
+    "netlink-error": (
+        "this measuring point could not read its own routes",
+        "dit meetpunt kon zijn eigen routes niet lezen",
+    ),
     "no-permission": ("it lacks the right to look", "het mist het recht om te kijken"),
 }

@@ -69,6 +69,8 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "http": ("web request", "webverzoek"),
         "dns": ("name lookup", "naamopzoeking"),
         "strongswan": ("tunnel state", "tunnelstatus"),
+        "route": ("route", "route"),
+        "ike": ("VPN gateway's answer", "antwoord van de VPN-gateway"),
         "entra_sync": ("Entra synchronisation", "Entra-synchronisatie"),
     },
     "stage": {
@@ -87,6 +89,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "answer": ("answer", "antwoord"),
         "token": ("sign in", "aanmelden"),
         "graph": ("ask", "vragen"),
+        "query": ("ask", "vragen"),
     },
     "contact": {"phone": ("phone", "telefoon"), "email": ("e-mail", "e-mail")},
     "self": {"": ("its self-check failed", "de zelfcontrole mislukte")},
