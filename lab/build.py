@@ -75,7 +75,6 @@ def write_files(run_dir: Path) -> None:
         issuer.write_server(run_dir / "tls" / f"{node}.pem", run_dir / "tls" / f"{node}.key", names, [ADDRESSES[node]])
     for name, port in (("erp", ERP_PORT), ("hr", HR_PORT)):
         nginx_file(run_dir, name).write_text(nginx_text(run_dir, name, port))
-    nginx_file(run_dir, "erp", silent=True).write_text(nginx_text(run_dir, "erp", ERP_PORT, silent=True))
     for node in NODES:
         server = ADDRESSES["dns"] if node == "cloud-host" else "127.0.0.1"
         (run_dir / "nodes" / f"{node}.resolv.conf").write_text(f"nameserver {server}\noptions timeout:1 attempts:1\n")

@@ -107,7 +107,7 @@ def watch(screen: Screen, agent: Agent) -> None:
     start, said = time.monotonic(), ""
     while (passed := time.monotonic() - start) < CONFIRM_SECONDS:
         state = state_of(agent)
-        if state != said and state != "healthy":
+        if state not in {said, "healthy"}:
             screen.progress(f"{state} after {passed:.1f} s", done=True)
             said = state
         if state == "confirmed":

@@ -23,8 +23,6 @@ from lab.topology import ADDRESSES, CABLES, ERP_PORT, HR_PORT
 
 CHECKOUT = str(Path(__file__).resolve().parent.parent)
 READY_SECONDS = 5.0
-# An answer that stays away for longer than any probe waits; nginx would give up after 60 s.
-SILENCE_SECONDS = 600
 
 NAMES = {
     "erp.corp.lab": "erp",
@@ -52,17 +50,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     descriptors: tuple[int, ...] = ()
 
 
-def nginx_text(run_dir: Path, name: str, port: int, *, silent: bool = False) -> str:
-    """Return nginx's configuration of one application.
-
-    `silent`: it accepts, shakes hands and never answers (its back end is a socket that nobody serves).
-    """
-    back_end = run_dir / f"{name}.silence"
-    answer = (
-        f"proxy_pass http://unix:{back_end}:/; proxy_read_timeout {SILENCE_SECONDS}s;"
-        if silent
-        else f"default_type text/plain; return 200 '{name} is well\\n';"
-    )
+def nginx_text(run_dir: Path, name: str, port: int) -> str:
+    """Return nginx's configuration of one application."""
+    answer = f"default_type text/plain; return 200 '{name} is well\\n';"
     scratch = "".join(
         f"  {kind}_temp_path {run_dir}/scratch/{name}.{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -93,13 +83,23 @@ http {{
 """
 
 
-def nginx_file(run_dir: Path, name: str, *, silent: bool = False) -> Path:
+def nginx_file(run_dir: Path, name: str) -> Path:
     """Return where that configuration is kept."""
-    return run_dir / "nginx" / f"{name}{'.silent' if silent else ''}.conf"
+    return run_dir / "nginx" / f"{name}.conf"
 
 
-def _nginx(run_dir: Path, name: str, port: int, *, silent: bool = False) -> Service:
-    path = nginx_file(run_dir, name, silent=silent)
+def _silence(run_dir: Path, name: str, port: int) -> Service:
+    where, tls = f"{ADDRESSES[name]}:{port}", run_dir / "tls"
+    return Service(
+        command=(sys.executable, "-m", "lab.silence", where, f"{tls}/{name}.pem", f"{tls}/{name}.key"),
+        node="app",
+        directory=CHECKOUT,
+        port=(ADDRESSES[name], port),
+    )
+
+
+def _nginx(run_dir: Path, name: str, port: int) -> Service:
+    path = nginx_file(run_dir, name)
     return Service(
         command=("nginx", "-e", f"{run_dir}/log/{name}.nginx.log", "-p", str(run_dir), "-c", str(path)),
         node="app",
@@ -176,7 +176,7 @@ def table(run_dir: Path, networks: dict[str, int]) -> dict[str, Service]:
         "ike-onprem": _ike(run_dir, "onprem-gw"),
         "dns": _dns(run_dir),
         "erp": _nginx(run_dir, "erp", ERP_PORT),
-        "erp-silent": _nginx(run_dir, "erp", ERP_PORT, silent=True),
+        "erp-silent": _silence(run_dir, "erp", ERP_PORT),
         "hr": _nginx(run_dir, "hr", HR_PORT),
         "microsoft": _microsoft(run_dir),
     }
