@@ -111,6 +111,25 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "sync-late": ("the last synchronisation is late", "de laatste synchronisatie is te laat"),
     "sync-stale": ("the last synchronisation is too long ago", "de laatste synchronisatie is te lang geleden"),
     "sync-disabled": ("synchronisation has been switched off", "de synchronisatie is uitgezet"),
+    # a value that another system measures
+    "condition": ("a watched value is not as agreed", "een bewaakte waarde is niet zoals afgesproken"),
+    "condition-degraded": ("a watched value is near its limit", "een bewaakte waarde zit tegen de grens"),
+    "no-series": ("the watched value is not offered", "de bewaakte waarde wordt niet aangeboden"),
+    "ambiguous": ("several values fit what is watched", "er passen meer waarden bij wat wordt bewaakt"),
+    "not-a-number": ("the watched value was not measured", "de bewaakte waarde is niet gemeten"),
+    "reading-stale": ("the watched value is too old", "de bewaakte waarde is te oud"),
+    "timestamp-future": (
+        "the time of a watched value lies ahead",
+        "de tijd van een bewaakte waarde ligt in de toekomst",
+    ),
+    "exporter-unreachable": (
+        "the system that watches the value cannot be reached",
+        "het systeem dat de waarde bewaakt is niet te bereiken",
+    ),
+    "exporter-error": (
+        "the system that watches the value answers with an error",
+        "het systeem dat de waarde bewaakt antwoordt met een fout",
+    ),
     # our own host cannot look
     "no-link": ("it has no working network connection", "het heeft geen werkende netwerkverbinding"),
     "no-route": ("it knows no way out of its own network", "het kent geen weg uit zijn eigen netwerk"),

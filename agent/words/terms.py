@@ -72,6 +72,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "route": ("route", "route"),
         "ike": ("VPN gateway's answer", "antwoord van de VPN-gateway"),
         "entra_sync": ("Entra synchronisation", "Entra-synchronisatie"),
+        "metric": ("watched value", "bewaakte waarde"),
     },
     "stage": {
         "resolve": ("the name was not resolved", "de naam werd niet gevonden"),

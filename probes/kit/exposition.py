@@ -1,0 +1,198 @@
+"""One series out of a Prometheus exposition (text format 0.0.4) that may be large, foreign or hostile.
+
+Source: prometheus.io/docs/instrumenting/exposition_formats. A `Sieve` takes the body as it arrives
+and keeps only the lines that can be the wanted series, so an exposition of 10 MB costs a search
+for the name and no memory; the lines that are left go to prometheus_client's parser, which the caller
+hands in, since importing it is dear.
+
+What must stay true: pure; any bytes give readings or a `Malformed`; what the parser gets is at most
+MAX_KEPT_BYTES (it takes up to 1 us a byte, measured on the worst lines that we found); how the bytes
+are cut into pieces does not matter; an exposition that was cut short is never read.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+# A line longer than this is no series that an exporter means: Prometheus stores labels, not documents.
+MAX_LINE_BYTES: Final = 16 * 1024
+MAX_KEPT_BYTES: Final = 256 * 1024
+_BLANK: Final = b" \t\r"
+# What prometheus_client's parser raises on lines that are none (IndexError and OverflowError too).
+_PARSE_ERRORS: Final = (ArithmeticError, LookupError, ValueError)
+_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
+
+# prometheus_client.parser.text_string_to_metric_families
+Parser = Callable[[str], Iterable[Any]]
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A series: its name, and the labels that it must have with these values ("": must not have)."""
+
+    name: str
+    labels: Mapping[str, str] = {}
+
+
+class Sifted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of an exposition: its first sample line, the lines that may be wanted, and whether all of those."""
+
+    first: bytes
+    kept: tuple[bytes, ...]
+    whole: bool
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """Why the bytes cannot be used as an exposition."""
+
+    detail: str
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """One sample; `timestamp` (UTC epoch seconds) only where the exposition gives one."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+    timestamp: float | None = None
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """No sample is the wanted one."""
+
+
+class Several(msgspec.Struct, frozen=True):
+    """More than one sample is; `labels` are the names of the labels in which they differ, sorted."""
+
+    count: int
+    labels: tuple[str, ...]
+
+
+class _Sought(msgspec.Struct, frozen=True):
+    """A wanted series as patterns on bytes: of the line's start, and of each label."""
+
+    start: re.Pattern[bytes]
+    labels: tuple[re.Pattern[bytes], ...]
+
+    def in_line(self, line: bytes) -> bool:
+        return self.start.match(line) is not None and all(label.search(line) for label in self.labels)
+
+
+class Sieve:
+    """Takes an exposition piece by piece and keeps the lines that may be one of the wanted series."""
+
+    def __init__(self, wanted: Sequence[Wanted]) -> None:
+        self._sought: dict[bytes, list[_Sought]] = {}
+        for one in wanted:
+            self._sought.setdefault(one.name.encode(), []).append(_sought(one))
+        self._carry = b""  # the last line, as far as it has come
+        self._skipping = False  # within a line that is too long
+        self._first = b""
+        self._kept: list[bytes] = []
+        self._room = MAX_KEPT_BYTES
+        self._whole = True
+        self._trouble = ""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the body."""
+        if self._skipping:
+            _, ended, data = data.partition(b"\n")
+            if not ended:
+                return
+            self._skipping = False
+        data = self._carry + data
+        end = data.rfind(b"\n") + 1
+        if end:
+            self._sift(data[:end])
+        self._carry = data[end:]
+        if len(self._carry) > MAX_LINE_BYTES:
+            self._sift(self._carry + b"\n")
+            self._carry, self._skipping = b"", True
+
+    def finish(self) -> Sifted | Malformed:
+        """Return what was kept, once the body has ended."""
+        if self._skipping or self._carry.strip(_BLANK):
+            return Malformed("the exposition does not end with a line feed; it was cut short, or is none")
+        if self._trouble:
+            return Malformed(self._trouble)
+        return Sifted(first=self._first, kept=tuple(self._kept), whole=self._whole)
+
+    def _sift(self, lines: bytes) -> None:
+        """Look at whole lines; a line whose name comes first holds it first, so one look a line is enough."""
+        if not self._first:
+            self._first = _first_sample(lines)
+            if len(self._first) > MAX_LINE_BYTES:
+                self._trouble = f"the first line is longer than {MAX_LINE_BYTES} bytes"
+        for name, sought in self._sought.items():
+            at = lines.find(name)
+            while at >= 0:
+                start, stop = lines.rfind(b"\n", 0, at) + 1, lines.find(b"\n", at)
+                self._consider(lines[start:stop], sought)
+                at = lines.find(name, stop)
+
+    def _consider(self, line: bytes, sought: list[_Sought]) -> None:
+        if len(line) > MAX_LINE_BYTES:  # judged by its start alone, because the rest may not have come yet
+            if any(one.start.match(line[:MAX_LINE_BYTES]) for one in sought):
+                self._trouble = f"a line of the series is longer than {MAX_LINE_BYTES} bytes"
+            return
+        if not any(one.in_line(line) for one in sought):
+            return
+        if len(line) > self._room:
+            self._whole = False
+            return
+        self._room -= len(line)
+        self._kept.append(line)
+
+
+def _sought(wanted: Wanted) -> _Sought:
+    """Return the patterns; they may let through lines that the parser's labels then rule out, never the reverse."""
+    labels = tuple(
+        re.compile(
+            rb"[{,\s]" + re.escape(name.encode()) + rb'\s*=\s*"' + re.escape(value.translate(_ESCAPES).encode()) + b'"'
+        )
+        for name, value in wanted.labels.items()
+        if value
+    )
+    return _Sought(re.compile(rb"[ \t\r]*" + re.escape(wanted.name.encode()) + rb"[ \t{]"), labels)
+
+
+def _first_sample(lines: bytes) -> bytes:
+    """Return the first line that is neither blank nor a comment, cut once it is too long; b"" without one."""
+    for line in lines.split(b"\n"):
+        start = line[: MAX_LINE_BYTES + 1]
+        if start.lstrip(_BLANK)[:1] not in (b"", b"#"):
+            return start
+    return b""
+
+
+def read(sifted: Sifted, parser: Parser) -> tuple[Reading, ...] | Malformed:
+    """Parse what was kept, and the first sample line, which tells an exposition from any other text."""
+    try:
+        tuple(parser(sifted.first.decode()))
+        families = parser(b"\n".join(sifted.kept).decode())
+        return tuple(_reading(sample) for family in families for sample in family.samples)
+    except _PARSE_ERRORS:
+        return Malformed("a line is not of the Prometheus text format")
+
+
+def _reading(sample: Any) -> Reading:
+    timestamp = None if sample.timestamp is None else float(sample.timestamp)
+    return Reading(name=sample.name, labels=sample.labels, value=float(sample.value), timestamp=timestamp)
+
+
+def choose(readings: Iterable[Reading], wanted: Wanted) -> Reading | Missing | Several:
+    """Return the only reading that is the wanted series."""
+    found = [reading for reading in readings if _is(reading, wanted)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        return Missing()
+    names = {name for reading in found for name in reading.labels}
+    differing = (name for name in names if len({reading.labels.get(name, "") for reading in found}) > 1)
+    return Several(len(found), tuple(sorted(differing)))
+
+
+def _is(reading: Reading, wanted: Wanted) -> bool:
+    same = all(reading.labels.get(name, "") == value for name, value in wanted.labels.items())
+    return reading.name == wanted.name and same
