@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import msgspec
 
 from agent.clock import Clock
-from agent.daemon.selfcheck import STALL_SECONDS
 from agent.model import Probe
 from probes.kit.result import Result, unknown
 from probes.kit.spec import Runner
@@ -133,8 +132,8 @@ class Attempts:
         if attempt.done or attempt.task is None:
             return
         late = self._clock.boot() - (attempt.started + attempt.probe.timeout + GRACE_SECONDS)
-        if late > STALL_SECONDS and not attempt.reprieved:
-            # This process stood still, not the probe: its answer or its own timer may be waiting in the loop.
+        if late > GRACE_SECONDS / 2 and not attempt.reprieved:
+            # We were late, not the probe: its answer or its own timer may be waiting in the loop.
             attempt.reprieved = True
             attempt.timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._hang, attempt)
             return

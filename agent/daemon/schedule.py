@@ -2,7 +2,8 @@
 
 What must stay true: the k-th run of a probe is due at `k * interval + phase` on boot time, whatever
 happened before, so nothing drifts and nothing bunches; a run that was missed is skipped and counted,
-never made up for; the same name and interval give the same phase on every start.
+never made up for; the same name and interval give the same phase on every start (on another grid when
+the number of probes passes FEW).
 """
 
 import hashlib
@@ -12,9 +13,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-# Due times lie on this grid, so that several probes share one wake-up: a 5 ms timer wake costs
-# 91 us in asyncio, batching on about 20 ms is cheaper than C fping [measured].
-GRID_SECONDS = 0.02
+# Due times lie on a grid, so that several probes share one wake-up: wake-ups dominate the idle cost (a
+# timer wake costs 91 us in asyncio [measured]), and the loop beats every 100 ms anyway. Beyond FEW probes
+# that grid would send bursts that queue at the responders; then 20 ms, as cheap as a batch needs.
+COARSE_GRID_SECONDS = 0.1
+FINE_GRID_SECONDS = 0.02
+FEW = 200
 # asyncio rounds a timer up to 1 ms; what is due within it need not wait for another wake-up.
 SLACK_SECONDS = 0.001
 # First attempts after a start spread over this many a second, so that a big chain does not burst.
@@ -36,9 +40,14 @@ def fraction(name: str) -> float:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) / 2**64
 
 
-def phase(name: str, interval: float) -> float:
+def grid(probes: int) -> float:
+    """Return the grid in seconds for so many probes."""
+    return COARSE_GRID_SECONDS if probes <= FEW else FINE_GRID_SECONDS
+
+
+def phase(name: str, interval: float, grid_seconds: float) -> float:
     """Return the offset in seconds of the runs of `name` within its interval, on the grid."""
-    return math.floor(fraction(name) * interval / GRID_SECONDS) * GRID_SECONDS
+    return math.floor(fraction(name) * interval / grid_seconds) * grid_seconds
 
 
 def first_run(name: str, interval: float, now: float, probes: int) -> float:
@@ -61,7 +70,8 @@ class Schedule:
         unchanged = {name for name, value in intervals.items() if self._intervals.get(name) == value}
         self._heap = [entry for entry in self._heap if entry[1] in unchanged]
         self._intervals = dict(intervals)
-        self._phases = {name: phase(name, interval) for name, interval in intervals.items()}
+        step = grid(len(intervals))
+        self._phases = {name: phase(name, interval, step) for name, interval in intervals.items()}
         for name, interval in intervals.items():
             if name not in unchanged:
                 first = first_run(name, interval, now, len(intervals))

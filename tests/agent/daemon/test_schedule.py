@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.daemon.schedule import GRID_SECONDS, Due, Schedule, fraction, phase
+from agent.daemon.schedule import FEW, Due, Schedule, fraction, grid, phase
 
 TOLERANCE = 1e-6
 
@@ -27,13 +27,14 @@ def test_empty_schedule_has_nothing_to_run() -> None:
     assert schedule.due(1e9) == ()
 
 
-@given(st.text(min_size=1), st.floats(min_value=0.1, max_value=3600))
-def test_phase_lies_on_the_grid_within_the_interval(name: str, interval: float) -> None:
+@given(st.text(min_size=1), st.floats(min_value=0.1, max_value=3600), st.sampled_from([1, FEW, FEW + 1]))
+def test_phase_lies_on_the_grid_within_the_interval(name: str, interval: float, probes: int) -> None:
     """A phase is stable, on the grid and inside the interval."""
-    value = phase(name, interval)
-    assert value == phase(name, interval)
+    step = grid(probes)
+    value = phase(name, interval, step)
+    assert value == phase(name, interval, step)
     assert 0 <= value <= interval
-    assert value / GRID_SECONDS == pytest.approx(round(value / GRID_SECONDS), abs=1e-6)
+    assert value / step == pytest.approx(round(value / step), abs=1e-6)
 
 
 def test_names_spread_over_the_interval() -> None:
