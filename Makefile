@@ -12,8 +12,8 @@ venv: $(VENV)/.ready ## Make .venv from the lock files
 $(VENV)/.ready: requirements.lock requirements-dev.lock pyproject.toml
 	$(PYTHON) tools/python_is_new_enough.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock -r requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock -r requirements-dev.lock
+	$(BIN)/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 system: ## Install the Debian packages that lab, demo and tests use (asks for nothing when they are there)

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "probes": ("probes", "Print the probe reference: settings, phases, faults."),
     "status": ("status", "Show the running agent's view of the chain."),
     "incidents": ("incidents", "List incidents of the running agent."),
+    "observations": ("observations", "Write recorded observations as JSON Lines."),
     "replay": ("replay", "Diagnose recorded observations offline, deterministically."),
     "ledger": ("ledger", "Verify, export or prove entries of the ledger."),
     "report": ("report", "Write the monthly service-level report."),
