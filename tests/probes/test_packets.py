@@ -144,6 +144,7 @@ BAD: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "dies": (child("import sys; sys.exit('no module named scapy')"), "ended", "exit status 1: no module named scapy"),
     "dies in silence": (child("import os; os._exit(3)"), "ended", "exit status 3"),
+    "ends when asked": (child("input()"), "ended", "exit status 0"),
     "is killed": (child("import os; os.kill(os.getpid(), 9)"), "ended", "exit status -9"),
     "closes": (child("import os, time; os.close(0); os.close(1); time.sleep(60)"), "ended", "closed its output"),
     "no JSON": (child("print('hello', flush=True); input(); input()"), "garbled", "Expecting value"),
