@@ -1,0 +1,116 @@
+"""Conditions on a number: what is one, when it holds, and when two share a value."""
+
+import math
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from probes.kit.condition import Condition, overlap, parse_condition
+
+# text -> (values for which it holds, values for which it does not)
+HOLDS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "> 0": ((0.1, 5, math.inf), (0, -1, -math.inf)),
+    ">= 1": ((1, 2), (0.999,)),
+    "== 1": ((1,), (0, 1.0001, math.inf)),
+    "!= 3": ((2, math.inf), (3,)),
+    "< 7200": ((7199.9, -5, -math.inf), (7200, math.inf)),
+    "<=7200": ((7200,), (7201,)),
+    "  < -1.5e3 ": ((-1501,), (-1500,)),
+    "0..5": ((0, 2.5, 5), (-0.1, 5.1, math.inf)),
+    "-5 .. -1": ((-5, -1), (0,)),
+    "1..1": ((1,), (0.5, 1.5)),
+    "+0.5..2": ((0.5,), (0.4,)),
+}
+
+REFUSED: dict[str, tuple[str, str]] = {
+    "nothing": ("", "is no condition"),
+    "a number alone": ("5", "is no condition"),
+    "one equals sign": ("= 1", "is no condition"),
+    "turned round": ("0 <", "is no condition"),
+    "two of them": ("> 0 and < 5", "is no condition"),
+    "a word": ("> many", "is no condition"),
+    "a duration": ("< 2h", "is no condition"),
+    "NaN": ("== nan", "is no condition"),
+    "infinity": ("< inf", "is no condition"),
+    "three dots": ("0...5", "is no condition"),
+    "a half range": ("0..", "is no condition"),
+    "digits of another script": ("> \u0665", "is no condition"),
+    "a comma": ("> 0,5", "is no condition"),
+    "two lines": ("> 0\n> 1", "is no condition"),
+    "an empty range": ("5..0", "smaller number first"),
+    "too large": ("< 1e999", "too large"),
+    "too many digits": ("< " + "9" * 400, "too large"),
+}
+
+OVERLAPS: dict[str, tuple[str, str, bool]] = {
+    "apart": ("< 5", "> 5", False),
+    "touching": ("<= 5", ">= 5", True),
+    "a range beside": ("< 5", "5..9", False),
+    "a range within": ("< 5", "1..2", True),
+    "a range across": ("1..3", "2..4", True),
+    "between two bounds only": ("> 1", "< 2", True),
+    "no number between neighbours": ("> 1", f"< {math.nextafter(1.0, 2.0)!r}", False),
+    "both below every bound": ("< 5", "< 9", True),
+    "both above every bound": ("> 5", "> 9", True),
+    "equal and not": ("== 1", "!= 1", False),
+    "two that are not": ("!= 1", "!= 2", True),
+}
+
+CONDITIONS = st.one_of(
+    st.builds(
+        "{} {}".format, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), st.floats(-9, 9).map(lambda x: f"{x:.2f}")
+    ),
+    st.tuples(st.integers(-9, 9), st.integers(0, 9)).map(lambda pair: f"{pair[0]}..{pair[0] + pair[1]}"),
+).map(parse_condition)
+
+
+def read(text: str) -> Condition | None:
+    """Return the condition, None when it is refused."""
+    try:
+        return parse_condition(text)
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize("text", HOLDS)
+def test_a_condition_holds_or_not(text: str) -> None:
+    """Bounds are included or not as the sign says; infinities are numbers."""
+    condition = parse_condition(text)
+    met, missed = HOLDS[text]
+    assert all(condition.holds(value) for value in met)
+    assert not any(condition.holds(value) for value in missed)
+    assert condition.text == text.strip()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_condition_is_refused(name: str) -> None:
+    """The error quotes what is written and says what to write."""
+    text, complaint = REFUSED[name]
+    with pytest.raises(ValueError, match=complaint):
+        parse_condition(text)
+
+
+@given(st.text(max_size=80) | st.text("0123456789.<>=!eE+- ", max_size=20))
+@example("> 1e308")
+def test_any_text_is_a_condition_or_refused(text: str) -> None:
+    """A value or a ValueError, nothing else; a condition reads its own text again."""
+    condition = read(text)
+    if condition is not None:
+        assert read(condition.text) == condition
+        assert condition.holds(0.0) in (True, False)
+
+
+@pytest.mark.parametrize("name", OVERLAPS)
+def test_two_conditions_share_a_value_or_not(name: str) -> None:
+    """Overlap is exact, and the same from both sides."""
+    one, other, expected = OVERLAPS[name]
+    assert overlap(parse_condition(one), parse_condition(other)) is expected
+    assert overlap(parse_condition(other), parse_condition(one)) is expected
+
+
+@given(CONDITIONS, CONDITIONS, st.floats(allow_nan=False))
+def test_no_value_meets_two_that_do_not_overlap(one: Condition, other: Condition, value: float) -> None:
+    """A value that meets both is found whatever the value."""
+    if one.holds(value) and other.holds(value):
+        assert overlap(one, other)
