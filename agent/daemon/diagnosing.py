@@ -14,7 +14,7 @@ from agent.daemon.attempts import Log
 from agent.daemon.picture import Picture
 from agent.daemon.recent import Recent
 from agent.incident.engine import Engine
-from agent.incident.value import State, Transition
+from agent.incident.value import Incident, State, Transition
 from agent.observation import Observation
 from agent.snapshot import Snapshot
 from probes.kit.result import Outcome, Result
@@ -66,7 +66,7 @@ class Diagnosing:
         self._open = False
         self.sink_errors = 0
         self.on_round: tuple[Callable[[int], None], ...] = ()
-        self.on_evaluated: tuple[Callable[[bool], None], ...] = ()
+        self.on_evaluated: tuple[Callable[[tuple[Incident, ...]], None], ...] = ()
 
     def publish(self, observation: Observation, result: Result) -> None:
         """Take one observation of this vantage."""
@@ -126,7 +126,7 @@ class Diagnosing:
         for transition in transitions:
             self._hand_out(transition)
         for callback in self.on_evaluated:
-            callback(self._open)
+            callback(incidents)
         end = self._clock.boot()
         self._busy_until = end + REST_FACTOR * (end - begin)
 

@@ -16,8 +16,10 @@ from agent.model import Chain, Host, Peer
 from agent.observation import Observation
 from agent.snapshot import PeerNow
 
-# While something fails the other side's word is wanted at the pace of the confirmation rounds.
-BUSY_SECONDS = 1.0
+# While something is only suspected the finding waits for the other side's rounds: a quarter of their spacing.
+SUSPECTED_SECONDS = 0.25
+# While something fails the other side's word is wanted at the pace of the rounds.
+OPEN_SECONDS = 1.0
 # Otherwise half as often: evidence about a fault is still there within two seconds.
 IDLE_SECONDS = 2.0
 ANSWER_SECONDS = 1.0
@@ -42,7 +44,8 @@ class Peers:
         self._clock, self._spawn, self._log = clock, spawn, log
         self._take, self._show, self._back = take, show, back
         self._tasks: dict[Peer, tuple[asyncio.Task[None], Intake]] = {}
-        self._busy = asyncio.Event()
+        self._every = IDLE_SECONDS
+        self._hurry = asyncio.Event()
 
     def configure(self, host: Host, chain: Chain) -> None:
         """Take up the peers and the chain of a (re)loaded configuration."""
@@ -56,12 +59,13 @@ class Peers:
                 self._show(intake.silence("not heard yet"))
                 self._tasks[peer] = (self._spawn(self._follow(peer, intake)), intake)
 
-    def busy(self, *, something_fails: bool) -> None:
-        """Pull faster while something fails."""
-        if something_fails:
-            self._busy.set()
-        else:
-            self._busy.clear()
+    def pace(self, *, suspected: bool, something_open: bool) -> None:
+        """Pull faster while something is suspected or open; a wait that is now too long ends at once."""
+        every = SUSPECTED_SECONDS if suspected else OPEN_SECONDS if something_open else IDLE_SECONDS
+        if every < self._every:
+            self._hurry.set()
+            self._hurry = asyncio.Event()
+        self._every = every
 
     async def _follow(self, peer: Peer, intake: Intake) -> None:
         heard = False
@@ -94,12 +98,13 @@ class Peers:
         return await get(url, tls=tls, within_seconds=ANSWER_SECONDS, most_bytes=MOST_BYTES)
 
     async def _pause(self) -> None:
-        """Wait for the next turn; an idle wait ends early when something begins to fail."""
-        await asyncio.sleep(BUSY_SECONDS)
-        if not self._busy.is_set():
+        """Wait for the next turn; a longer wait ends early when the pace quickens."""
+        await asyncio.sleep(SUSPECTED_SECONDS)
+        rest = self._every - SUSPECTED_SECONDS
+        if rest > 0:
             try:
-                async with asyncio.timeout(IDLE_SECONDS - BUSY_SECONDS):
-                    await self._busy.wait()
+                async with asyncio.timeout(rest):
+                    await self._hurry.wait()
             except TimeoutError:
                 return
 

@@ -32,6 +32,7 @@ from agent.daemon.sinks import Sinks
 from agent.daemon.watchdog import Systemd, Watchdog
 from agent.diagnosis.confirm import confirmation_set
 from agent.incident.engine import Engine
+from agent.incident.value import Incident, State
 from agent.model import Chain, Host
 from agent.observation import Observation
 from probes.kit.resolver import SystemResolver
@@ -153,7 +154,7 @@ class Agent:
             show=self._picture.peer,
             back=self._measurement.wake_confirmations,
         )
-        self._diagnosing.on_evaluated = (lambda open_: self._peers.busy(something_fails=open_),)
+        self._diagnosing.on_evaluated = (self._set_pace,)
         self._watchdog = Watchdog(
             clock=clock,
             last_beat=lambda: self._measurement.heartbeat.last,
@@ -226,6 +227,10 @@ class Agent:
 
     def _types(self) -> frozenset[str]:
         return frozenset(probe.type for probe in self._chain.probes_of(self._host.vantage))
+
+    def _set_pace(self, incidents: tuple[Incident, ...]) -> None:
+        suspected = any(incident.state is State.SUSPECTED for incident in incidents)
+        self._peers.pace(suspected=suspected, something_open=bool(incidents))
 
     def _take_from_peer(self, observation: Observation) -> None:
         self._sinks.peer_observation(observation)
