@@ -87,8 +87,8 @@ SPEC: Final = Spec(
     metrics=(Metric("ike_notify_type", "IANA's number of the answer's first notification; 14: no proposal chosen."),),
     pace=Pace.OWN,
     default_interval=60.0,
-    leaves_traces="Two lines in the daemon's log for each attempt (received proposals unacceptable, sending "
-    "NO_PROPOSAL_CHOSEN); no half-open SA. Tell the peer's operator before an alarm stands on them.",
+    leaves_traces="No half-open SA. Some lines in the daemon's log for each attempt (strongSwan: eight, one of them "
+    '"received proposals unacceptable"): tell the peer\'s operator, before somebody takes them for an attack.',
 )
 
 
@@ -110,9 +110,10 @@ def flow(settings: Settings) -> Flow:
 
 @asynccontextmanager
 async def open(kit: Kit) -> AsyncIterator["IkeRunner"]:  # noqa: A001 - the probe interface's name
-    """Open the shared runner, which has its packet built meanwhile; every attempt has a socket of its own."""
+    """Open the shared runner once its packet is built, or could not be; every attempt has a socket of its own."""
     runner = IkeRunner(kit)
     try:
+        await runner.prepared()
         yield runner
     finally:
         await runner.close()
@@ -148,6 +149,10 @@ class IkeRunner:
         self._sent: dict[tuple[str, int], float] = {}
         self._start_building()
 
+    async def prepared(self) -> None:
+        """Wait until the packet is built, or could not be; attempts may be made before."""
+        await asyncio.wait((self._building,))
+
     async def close(self) -> None:
         """End the child process if it is still at work."""
         self._building.cancel()
@@ -155,6 +160,9 @@ class IkeRunner:
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:  # noqa: ARG002
         """Send one request and wait for its answer; every attempt is `fresh`, and none comes too soon."""
+        template = await self._template(deadline)
+        if isinstance(template, PacketError):
+            return unknown("no-packet", str(template))
         clock = self._kit.clock
         start = clock.boot()
         end = self._endpoint(settings)
@@ -166,9 +174,6 @@ class IkeRunner:
             except ResolveError as error:
                 return resolve_result(error, clock.boot() - start)
             phases["resolve"] = clock.boot() - start
-        template = await self._template(deadline)
-        if isinstance(template, PacketError):
-            return unknown("no-packet", str(template))
         peer = (address, end.port or _PORT)
         if not await self._turn(peer, deadline):
             return unknown("too-soon", f"less than {SPACING_SECONDS:g} s since the last packet to this target")

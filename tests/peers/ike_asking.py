@@ -17,7 +17,6 @@ from tests.peers.test_ike import LeapingKit
 
 # aes128gcm16-prfsha256-x25519, as the tests' connection has it.
 ACCEPTABLE = (Transform(type=1, id=20, key_bits=128), Transform(type=2, id=5), Transform(type=4, id=31))
-FIRST_SECONDS = 15.0  # the first attempt waits for the packet
 
 
 async def build_acceptable() -> Template:
@@ -32,7 +31,7 @@ async def ask(settings: Settings, count: int, within: float, build: Callable[[],
     runner = IkeRunner(kit, build)
     found: list[object] = []
     try:
-        await asyncio.wait((runner._building,), timeout=FIRST_SECONDS)
+        await runner.prepared()
         for _ in range(count):
             result = await runner.attempt(settings, kit.clock.boot() + within)
             found.append([result.fault, result.values.get("ike_notify_type"), result.detail, result.by])

@@ -174,7 +174,7 @@ def test_each_request_is_fresh_and_the_first_is_real() -> None:
         async with responder(lambda r: [refusal(r)], asked, family=6) as port, ike.open(kit) as runner:
             settings = Settings(target=f"gw:{port}", family=6)
             for _ in range(3):
-                result = await runner.attempt(settings, kit.clock.boot() + 15)
+                result = await runner.attempt(settings, kit.clock.boot() + 1)
                 assert result.outcome is Outcome.OK
                 assert set(result.phases) == {"resolve", "answer"}
                 kit.clock.ahead += ike.SPACING_SECONDS
@@ -289,15 +289,22 @@ def test_a_bug_in_building_is_raised() -> None:
     asyncio.run(scenario())
 
 
-def test_closing_ends_the_build() -> None:
-    """A runner that closes at once leaves no child and no descriptor."""
+def test_cancelled_while_opening_it_leaves_nothing() -> None:
+    """An agent that stops while the packet is built leaves no child and no descriptor."""
 
     async def scenario() -> None:
         before = open_descriptors()
-        async with ike.open(Kit()):
-            await asyncio.sleep(0.02)
-            assert open_descriptors() > before
-        await asyncio.sleep(0)
+
+        async def opening() -> None:
+            async with ike.open(Kit()):
+                raise AssertionError
+
+        task = asyncio.create_task(opening())
+        await asyncio.sleep(0.02)
+        assert open_descriptors() > before
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
         assert open_descriptors() == before
 
     asyncio.run(scenario())
