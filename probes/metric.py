@@ -20,7 +20,7 @@ import msgspec
 
 from probes.kit.address import FAMILY_HELP, KEPT
 from probes.kit.condition import Condition, overlap, parse_condition
-from probes.kit.exposition import Malformed, Missing, Parser, Reading, Several, Wanted, choose, read
+from probes.kit.exposition import Malformed, Missing, Parser, Reading, Several, Wanted, choose, read, selector
 from probes.kit.result import Outcome, Result, Stage, failed, unknown
 from probes.kit.scrape import SCRAPE_FAULTS, Missed, Page, Scrape, Scraped, page
 from probes.kit.spec import Duration, Evidence, Fault, Flow, Kit, Metric, Pace, Spec
@@ -142,14 +142,13 @@ def flow(settings: Settings) -> Flow:
     """Return the scrape's flow; ValueError says which key is wrong and what to write."""
     made = plan(settings)
     end = made.page.end
-    labels = ",".join(f'{name}="{value}"' for name, value in sorted(settings.labels.items()))
     return Flow(
         host=end.host,
         protocol="tcp",
         port=end.port,
         family=end.family,
         # That the exporter answers says nothing of the state, nor one condition of another.
-        function=f"{settings.metric}{{{labels}}} {made.ok.text} at {settings.target}",
+        function=f"{selector(made.series)} {made.ok.text} at {settings.target}",
         connect_bytes=60,  # a SYN with its options
         carry_bytes=1500,  # full segments
         named=end.named,
@@ -227,16 +226,11 @@ def judge(readings: tuple[Reading, ...], made: Plan, now: float) -> Result:
 def _single(readings: tuple[Reading, ...], wanted: Wanted) -> Reading | Result:
     found = choose(readings, wanted)
     if isinstance(found, Missing):
-        return unknown("no-series", f"no series {_shown(wanted)}")
+        return unknown("no-series", f"no series {selector(wanted)}"[:400])
     if isinstance(found, Several):
         differing = f"they differ in {', '.join(found.labels[:8])}" if found.labels else "they are the same"
-        return unknown("ambiguous", f"{found.count} series {_shown(wanted)}; {differing}"[:400])
+        return unknown("ambiguous", f"{found.count} series {selector(wanted)}; {differing}"[:400])
     return found
-
-
-def _shown(wanted: Wanted) -> str:
-    labels = ", ".join(f'{name}="{value}"' for name, value in sorted(wanted.labels.items()))
-    return f"{wanted.name}{{{labels}}}"[:200] if labels else wanted.name
 
 
 def _read_at(readings: tuple[Reading, ...], reading: Reading, made: Plan) -> float | Result | None:
@@ -257,10 +251,10 @@ def _age(seconds: float) -> dict[str, float]:
 
 def _verdict(number: float, what: str, made: Plan, values: dict[str, float]) -> Result:
     """Return what the conditions say of `number`, which is not NaN."""
-    shown = f"{what} {number:.10g}"
+    found = f"{what} {number:.10g}"
     if made.ok.holds(number):
-        return Result(outcome=Outcome.OK, detail=f"{shown}, as agreed: {made.ok.text}", values=values)
-    detail = f"{shown}, agreed: {made.ok.text}"
+        return Result(outcome=Outcome.OK, detail=f"{found}, as agreed: {made.ok.text}", values=values)
+    detail = f"{found}, agreed: {made.ok.text}"
     if made.degraded is not None and made.degraded.holds(number):
         return Result(outcome=Outcome.DEGRADED, fault="condition-degraded", detail=detail, values=values)
     return failed(Stage.CONNECT, "condition", detail=detail, values=values)
@@ -311,7 +305,7 @@ class MetricRunner:
             return unknown("malformed", readings.detail)
         result = judge(readings, made, self._kit.clock.wall() if scraped.date is None else scraped.date)
         if not sifted.whole and result.fault != "ambiguous":  # what was left out may be the series too
-            return unknown("ambiguous", f"too many series {_shown(made.series)}")
+            return unknown("ambiguous", f"too many series {selector(made.series)}"[:400])
         return result
 
 

@@ -35,6 +35,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
 
 
+def selector(wanted: Wanted) -> str:
+    """Return the series as a query writes it, on one line."""
+    labels = ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in sorted(wanted.labels.items()))
+    return f"{wanted.name}{{{labels}}}" if labels else wanted.name
+
+
 class Sifted(msgspec.Struct, frozen=True, kw_only=True):
     """What is left of an exposition: its first sample line, the lines that may be wanted, and whether all of those."""
 

@@ -225,6 +225,7 @@ def test_the_flow_names_series_and_condition() -> None:
         carry_bytes=1500,
     )
     assert flow(settings(target="https://exporter.lab/metrics")).port == 443
+    assert flow(settings()).function == f"x > 0 at {URL}"
     assert flow(settings()).function != flow(settings(ok="> 1")).function
 
 

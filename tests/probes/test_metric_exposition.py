@@ -20,6 +20,7 @@ from probes.kit.exposition import (
     Wanted,
     choose,
     read,
+    selector,
 )
 
 UP = Wanted(name="up")
@@ -192,6 +193,12 @@ def test_a_series_is_found_by_its_labels(labels: dict[str, str], more: bool) -> 
     found = readings(f"up{{{written}}} 1\n{extra}".encode(), wanted)
     assert isinstance(found, tuple)
     assert choose(found, wanted) == Reading(name="up", labels=labels, value=1.0)
+
+
+def test_a_selector_is_one_line() -> None:
+    """Labels in order and escaped as in a query; without labels the name alone."""
+    assert selector(UP) == "up"
+    assert selector(LABELLED) == r'up{instance="x\"\\\ny",job="a"}'
 
 
 CHOSEN: dict[str, tuple[list[dict[str, str]], dict[str, str], int | Missing | Several]] = {
