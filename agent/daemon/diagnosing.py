@@ -7,6 +7,7 @@ that nothing is told to anybody that a restart would forget.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 from agent.clock import Clock
@@ -70,22 +71,17 @@ class Diagnosing:
 
     def publish(self, observation: Observation, result: Result) -> None:
         """Take one observation of this vantage."""
-        self.engine.observe(observation)
+        self._guarded("engine", lambda: self.engine.observe(observation))
         self.recent.observation(observation)
         self.picture.observation(observation, result.values)
         for name, sink in self._observation_sinks.items():
-            try:
-                sink(observation, result.values)
-            except Exception as error:
-                self._complain(name, error)
-            else:
-                self._silenced.discard(name)
+            self._guarded(name, partial(sink, observation, result.values))
         if self._open or observation.outcome is Outcome.FAILED:
             self.evaluate_soon()
 
     def take(self, observation: Observation) -> None:
         """Take one observation of a peer's vantage."""
-        self.engine.observe(observation)
+        self._guarded("engine", lambda: self.engine.observe(observation))
         self.picture.observation(observation)
         if self._open or observation.outcome is Outcome.FAILED:
             self.evaluate_soon()
@@ -112,7 +108,8 @@ class Diagnosing:
             self._evaluating.cancel()
             self._evaluating = None
         begin = self._clock.boot()
-        transitions = self.engine.evaluate(self._clock.wall())
+        transitions: list[Transition] = []
+        self._guarded("engine", lambda: transitions.extend(self.engine.evaluate(self._clock.wall())))
         incidents = self.engine.incidents()
         self._open = bool(incidents)
         own = f"{self._vantage}>"
@@ -154,16 +151,20 @@ class Diagnosing:
                 self.picture.record(ledger=False, detail=str(error))
                 self._complain("ledger", error)
         for name, sink in self._transition_sinks.items():
-            try:
-                sink(transition)
-            except Exception as error:
-                self._complain(name, error)
-            else:
-                self._silenced.discard(name)
+            self._guarded(name, partial(sink, transition))
 
-    def _complain(self, sink: str, error: Exception) -> None:
-        """Count every failure of a sink, log the first of a series."""
+    def _guarded(self, part: str, call: Callable[[], object]) -> None:
+        """Call a part that must not stop the others."""
+        try:
+            call()
+        except Exception as error:
+            self._complain(part, error)
+        else:
+            self._silenced.discard(part)
+
+    def _complain(self, part: str, error: Exception) -> None:
+        """Count every failure of a part, log the first of a series."""
         self.sink_errors += 1
-        if sink not in self._silenced:
-            self._silenced.add(sink)
-            self._log.error("sink-failed", sink=sink, exc_info=error)
+        if part not in self._silenced:
+            self._silenced.add(part)
+            self._log.error("part-failed", part=part, exc_info=error)

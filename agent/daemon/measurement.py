@@ -160,7 +160,13 @@ class Measurement:
     def _tick(self) -> None:
         if self._stopped:
             return
-        now = self._clock.boot()
+        try:
+            self._run_due(self._clock.boot())
+        finally:
+            # A bug in one turn goes to the loop's handler and into the log; the next turn comes all the same.
+            self._arm()
+
+    def _run_due(self, now: float) -> None:
         self._check_self(now)
         ready = self._schedule.due(now)
         self.counts.missed += self._schedule.take_missed()
@@ -168,7 +174,6 @@ class Measurement:
             self._instruments.lag(max(0.0, now - due.planned))
             self._launch(due.probe, due.planned, now, confirming=False)
         self._confirm(now)
-        self._arm()
 
     def _arm(self) -> None:
         if self._timer is not None:

@@ -84,9 +84,13 @@ class Peers:
             answer = await self._ask(peer, intake.since_round)
         except FetchError as error:
             return intake.silence(str(error))
-        seen, fresh = intake.answer(answer.status, answer.headers, answer.body, self._clock.wall())
-        for observation in fresh:
-            self._take(observation)
+        try:
+            seen, fresh = intake.answer(answer.status, answer.headers, answer.body, self._clock.wall())
+            for observation in fresh:
+                self._take(observation)
+        except Exception as error:
+            self._log.error("peer-failed", vantage=peer.vantage, exc_info=error)
+            return intake.silence(f"its answer could not be taken: {type(error).__name__}, see the log")
         return seen
 
     async def _ask(self, peer: Peer, since_round: int) -> Answer:

@@ -93,6 +93,7 @@ class Agent:
         self._build()
         await self._serve(stack)
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._loop_failed)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -220,10 +221,20 @@ class Agent:
             task.cancel()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._group.create_task(coroutine)
+        task = self._group.create_task(self._guarded(coroutine))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    async def _guarded(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Let no task's bug end the others."""
+        try:
+            await coroutine
+        except Exception as error:
+            self._log.error("task-failed", exc_info=error)
+
+    def _loop_failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._log.error("callback-failed", what=context.get("message"), exc_info=context.get("exception"))
 
     def _types(self) -> frozenset[str]:
         return frozenset(probe.type for probe in self._chain.probes_of(self._host.vantage))
@@ -267,8 +278,10 @@ class Agent:
         self._log.info("reloaded", chain=chain.hash, changed=changed)
 
     async def _ping(self, every_seconds: float) -> None:
+        """Tell systemd that the loop lives, as long as the measuring in it does."""
         while True:
-            self._systemd.tell("WATCHDOG=1")
+            if self._clock.boot() - self._measurement.heartbeat.last < every_seconds:
+                self._systemd.tell("WATCHDOG=1")
             await asyncio.sleep(every_seconds)
 
     def _blocked(self, seconds: float, stack: str) -> None:

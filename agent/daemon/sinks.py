@@ -30,6 +30,7 @@ ALERTS_FILE = "alerts.json"
 # Of the 5 s that a stop has: the web server takes up to 3, these run beside it in the order of weight.
 LEDGER_STOP_SECONDS = 2.0
 STORE_STOP_SECONDS = 1.0
+AGAIN_SECONDS = 1.0
 
 
 class Sinks:
@@ -90,6 +91,15 @@ class Sinks:
             "store": lambda observation, _: self.store.observation(observation),
         }
 
+    async def _notify(self) -> None:
+        """Keep the notifier running: a bug in it must not end the paging."""
+        while True:
+            try:
+                await self.notifier.run()
+            except Exception as error:
+                self._log.error("notifier-failed", exc_info=error)
+            await asyncio.sleep(AGAIN_SECONDS)
+
     def _alert(self, transition: Transition) -> None:
         # Looked up each time: a reload may have put another notifier in its place.
         self.notifier.transition(transition)
@@ -102,7 +112,7 @@ class Sinks:
         """Begin; `incidents` are those that the engine took over from before the start."""
         self.recorder.started(self._clock.wall())
         self.notifier.restore(incidents)
-        self._notifying = self._spawn(self.notifier.run())
+        self._notifying = self._spawn(self._notify())
         self.metrics.reloaded(successful=True)
 
     def configure(self, host: Host, chain: Chain, incidents: tuple[Incident, ...]) -> None:
@@ -120,7 +130,7 @@ class Sinks:
             self._notifying.cancel()
             self.notifier = self._open_notifier(host, chain)
             self.notifier.restore(incidents)
-            self._notifying = self._spawn(self.notifier.run())
+            self._notifying = self._spawn(self._notify())
         else:
             self.notifier.configure(chain)
         self.metrics.reloaded(successful=True)

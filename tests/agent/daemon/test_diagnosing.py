@@ -110,7 +110,7 @@ def test_broken_sink_stops_nobody() -> None:
 
     play(scene.clock, fault)
     assert "journal confirmed" in scene.told
-    failures = [fields["sink"] for _, event, fields in scene.log.lines if event == "sink-failed"]
+    failures = [fields["part"] for _, event, fields in scene.log.lines if event == "part-failed"]
     assert sorted(failures) == ["alerts", "ledger", "store"]
     recording = scene.diagnosing.snapshot().recording
     assert (recording.ledger, recording.detail) == (False, "disk full")
@@ -127,8 +127,29 @@ def test_sink_that_recovers_is_complained_of_again() -> None:
             await scene.rounds(1, ok(0.01))
 
     play(scene.clock, flapping)
-    assert scene.log.events().count("sink-failed") == 2
+    assert scene.log.events().count("part-failed") == 2
     assert len(scene.kept) == 4
+
+
+def test_engine_that_raises_stops_no_sink() -> None:
+    """A bug in the diagnosis is logged once; observations are still kept and served to peers."""
+    scene = Scene()
+
+    class Broken(Engine):
+        def observe(self, observation: Observation) -> None:
+            raise ZeroDivisionError
+
+        evaluate = observe  # type: ignore[assignment]
+
+    scene.diagnosing.engine = Broken(CHAIN)
+
+    async def rounds() -> None:
+        await scene.rounds(3, ok(0.01))
+
+    play(scene.clock, rounds)
+    assert len(scene.kept) == 12
+    assert len(scene.diagnosing.recent.since(0)) == 12
+    assert scene.log.events() == ["part-failed"]
 
 
 def test_suspects_are_ours_only() -> None:

@@ -352,3 +352,25 @@ def test_stop_delivers_nothing_more() -> None:
 
     world.play(scene)
     assert not world.diagnosis.of("slow")
+
+
+def test_bug_in_a_turn_does_not_end_measuring() -> None:
+    """What a turn of the timer raises goes to the loop's handler; the next turn comes all the same."""
+    world = World(make_probe("gw"))
+    caught: list[str] = []
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: caught.append(repr(context["exception"])))
+        await asyncio.sleep(2.0)
+        world.reader.bug = ZeroDivisionError("a bug")
+        world.runners.clear()
+        await asyncio.sleep(1.0)
+        world.reader.bug = None
+        world.runners["fake"] = world.runner
+        await asyncio.sleep(3.0)
+
+    world.play(scene)
+    assert set(caught) == {"ZeroDivisionError('a bug')"}
+    assert world.diagnosis.of("gw")[-1].outcome is Outcome.OK
+    assert world.diagnosis.of("gw")[-1].time > EPOCH + 1004

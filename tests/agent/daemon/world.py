@@ -143,11 +143,12 @@ class FakeReader:
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
         self.trouble: dict[str, Any] = {}
-        self.reads = 0
+        self.bug: Exception | None = None
 
     def read(self) -> Readings:
         """Look once."""
-        self.reads += 1
+        if self.bug is not None:
+            raise self.bug
         well = Readings(boot=self._clock.boot(), wall=self._clock.wall(), links=("eth0",), routes=2, gateways=1)
         return msgspec.structs.replace(well, **self.trouble)
 
