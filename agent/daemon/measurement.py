@@ -162,9 +162,11 @@ class Measurement:
             return
         try:
             self._run_due(self._clock.boot())
-        finally:
+        except Exception:
             # A bug in one turn goes to the loop's handler and into the log; the next turn comes all the same.
-            self._arm()
+            self._arm(at_least=BEAT_SECONDS)
+            raise
+        self._arm()
 
     def _run_due(self, now: float) -> None:
         self._check_self(now)
@@ -175,13 +177,13 @@ class Measurement:
             self._launch(due.probe, due.planned, now, confirming=False)
         self._confirm(now)
 
-    def _arm(self) -> None:
+    def _arm(self, *, at_least: float = 0.0) -> None:
         if self._timer is not None:
             self._timer.cancel()
         now = self._clock.boot()
         times = (self._schedule.next(), self._confirmations.next(), now + BEAT_SECONDS)
         wake = min(at for at in times if at is not None)
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, wake - now), self._tick)
+        self._timer = asyncio.get_running_loop().call_later(max(at_least, wake - now), self._tick)
 
     def _launch(self, name: str, planned: float, now: float, *, confirming: bool) -> None:
         # What is a little late still belongs to the round in which it was due.

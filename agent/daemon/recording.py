@@ -76,6 +76,20 @@ class Recorder:
             )
         )
 
+    def gap(self, what: str, *, opened: float, closed: float, reason: str, dropped: int, now: float) -> None:
+        """Record that `what` recorded nothing for a while (UTC epoch seconds)."""
+        self._append(
+            body.Gap(
+                time=body.nanoseconds(now),
+                what=what,
+                vantage=self._vantage,
+                opened=body.nanoseconds(opened),
+                closed=body.nanoseconds(closed),
+                reason=reason[:1000],
+                dropped=dropped,
+            )
+        )
+
     def transition(self, transition: Transition, state: bytes) -> None:
         """Record a transition with the engine's state, in one transaction."""
         entry = body.from_transition(transition, chain=self._chain.hash, vantage=self._vantage)

@@ -7,7 +7,7 @@ recording is said in the picture, the log and the metrics.
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agent import __version__
 from agent.alerts import Notifier
@@ -25,7 +25,9 @@ from agent.model import Chain, Host
 from agent.observation import Observation
 from agent.snapshot import Snapshot
 from agent.store import DATABASE, Store
+from agent.store.tables import StoreGap
 
+Told = TypeVar("Told")
 ALERTS_FILE = "alerts.json"
 # Of the 5 s that a stop has: the web server takes up to 3, these run beside it in the order of weight.
 LEDGER_STOP_SECONDS = 2.0
@@ -168,6 +170,7 @@ class Sinks:
             self._folder / DATABASE,
             cadences=cadences(chain),
             alarm=self._in_loop(self._store_stopped),
+            on_gap=self._in_loop(self._store_goes_on),
             clock=self._clock,
         )
 
@@ -180,11 +183,11 @@ class Sinks:
             clock=self._clock,
         )
 
-    def _in_loop(self, act: Callable[[str], None]) -> Callable[[str], None]:
-        def call(reason: str) -> None:
+    def _in_loop(self, act: Callable[[Told], None]) -> Callable[[Told], None]:
+        def call(told: Told) -> None:
             # A writer's thread may still report while the loop is already gone; then nobody listens.
             if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(act, reason)
+                self._loop.call_soon_threadsafe(act, told)
 
         return call
 
@@ -198,6 +201,17 @@ class Sinks:
 
     def _store_stopped(self, reason: str) -> None:
         self._log.error("store-stopped", reason=reason, remedy="it goes on by itself when the disk takes data again")
+
+    def _store_goes_on(self, gap: StoreGap) -> None:
+        self._log.info("store-goes-on", dropped=gap.dropped)
+        self.recorder.gap(
+            "store",
+            opened=gap.opened,
+            closed=gap.closed,
+            reason=gap.reason,
+            dropped=gap.dropped,
+            now=self._clock.wall(),
+        )
 
 
 def type_metrics(chain: Chain, vantage: str) -> dict[str, Any]:

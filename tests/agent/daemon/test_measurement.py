@@ -372,5 +372,7 @@ def test_bug_in_a_turn_does_not_end_measuring() -> None:
 
     world.play(scene)
     assert set(caught) == {"ZeroDivisionError('a bug')"}
+    # Ten turns a second and no more, however often it raises.
+    assert len(caught) <= 12
     assert world.diagnosis.of("gw")[-1].outcome is Outcome.OK
     assert world.diagnosis.of("gw")[-1].time > EPOCH + 1004
