@@ -19,7 +19,7 @@ from agent.availability.fold import Cadence
 from agent.clock import Clock, SystemClock
 from agent.observation import Observation, encode
 from agent.store.schema import NewerError
-from agent.store.tables import StoreGap, Tables, connect, connect_reading, read_observations, read_recent
+from agent.store.tables import StoreGap, Tables, connect_reading, open_tables, read_observations, read_recent
 
 _DAY = 86400.0
 _LAST_SECOND = 1e11  # the year 5138; in microseconds it still fits 64 bits
@@ -210,7 +210,7 @@ class Store:
         """Open the file; set a damaged one aside and begin a new one."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._tables = Tables(connect(self._path), self._cadences)
+            self._tables = open_tables(self._path, self._cadences)
         except NewerError as error:
             self._stop(error, for_good=True)
         except (sqlite3.OperationalError, OSError) as error:
@@ -225,7 +225,7 @@ class Store:
                 part = self._path.with_name(self._path.name + suffix)
                 if part.exists():
                     part.rename(aside.with_name(aside.name + suffix))
-            self._tables = Tables(connect(self._path), self._cadences)
+            self._tables = open_tables(self._path, self._cadences)
         except (sqlite3.Error, OSError) as second:
             self._stop(second)
             return

@@ -283,3 +283,13 @@ def _to_minute(row: tuple[object, ...]) -> Minute:
 def _pair(key: str) -> tuple[str, str]:
     vantage, _, probe = key.partition(">")
     return vantage, probe
+
+
+def open_tables(path: Path, cadences: Mapping[str, Cadence]) -> Tables:
+    """Open or create the store; a file that cannot be used is closed again."""
+    connection = connect(path)
+    try:
+        return Tables(connection, cadences)
+    except BaseException:
+        connection.close()
+        raise

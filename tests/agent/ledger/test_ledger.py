@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import threading
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,8 @@ def test_an_acknowledged_entry_is_in_the_file(tmp_path: Path) -> None:
     """The receipt names index and hash, and another connection sees them at once."""
     ledger = opened(tmp_path)
     receipts = [ledger.append("agent-stop", stop_entry(number)).result(WAIT) for number in range(5)]
-    rows = sqlite3.connect(tmp_path / "ledger.db").execute("SELECT idx, hash FROM leaf").fetchall()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        rows = connection.execute("SELECT idx, hash FROM leaf").fetchall()
     assert [(receipt.index, bytes.fromhex(receipt.hash)) for receipt in receipts] == rows
     ledger.close()
 
@@ -90,7 +92,7 @@ def test_details_are_bound_and_can_be_erased(tmp_path: Path) -> None:
     ledger.append("agent-stop", stop_entry(1), details={"person": b"Jansen"}).result(WAIT)
     ledger.close()
     assert check(tmp_path / "ledger.db").erased == 0
-    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
         connection.execute("DELETE FROM detail")
     connection.close()
     verdict = check(tmp_path / "ledger.db")
@@ -247,7 +249,7 @@ def test_a_database_that_is_no_ledger(tmp_path: Path) -> None:
     """Somebody else's tables are left alone."""
     filled(tmp_path, 1)
     (tmp_path / "ledger.db").unlink()
-    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
         connection.execute("CREATE TABLE t (x)")
     connection.close()
     refuses(tmp_path, "not a ledger")
@@ -267,7 +269,7 @@ def test_a_damaged_page(tmp_path: Path) -> None:
 def test_a_newer_format(tmp_path: Path) -> None:
     """A ledger of a later version is not written to."""
     filled(tmp_path, 1)
-    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
         connection.execute("PRAGMA user_version = 2")
     connection.close()
     refuses(tmp_path, "format 2")
