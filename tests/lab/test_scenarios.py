@@ -5,6 +5,7 @@ own observations without the other's. A finding stronger than the table's fails 
 """
 
 import json
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lab.agents import Agents, console_command
+from lab.agents import Agent, Agents, console_command
 from lab.api import Lab
 from lab.chainfile import Pace
 from lab.faults import ATTRIBUTED, FAULTS, MONITOR, Finding
@@ -108,3 +109,44 @@ def test_finding(name: str, tmp_path: Path) -> None:
 def test_finding_at_default_timing(name: str, tmp_path: Path) -> None:
     """One fault of each family is found with the product's own intervals and timeouts."""
     scenario(name, Pace(), tmp_path)
+
+
+def test_each_goes_on_alone_without_the_other(tmp_path: Path) -> None:
+    """With the link between the agents down, each finds what it can know alone, and says that its peer is silent."""
+    with Lab.up(unique_name("s"), pace=QUICK) as lab, Agents(lab) as agents:
+        agents.wait_healthy()
+        time.sleep(QUICK.spacing * 6)
+        assert lab.run("cloud-host", ["ip", "link", "set", "oob0", "down"]).returncode == 0
+        lab.break_("last-mile-cut")
+        expected = FAULTS["last-mile-cut"].cloud
+        assert expected is not None
+        cloud, onprem = agents["cloud"], agents["onprem"]
+        cloud.wait(lambda a: agrees(a.confirmed(), expected), 25.0, f"the finding {expected}")
+        onprem.wait(lambda a: bool(a.confirmed()), 25.0, "a finding of its own")
+        for agent in (cloud, onprem):
+            agent.wait(lambda a: not a.ask("/api/v1/status")["peers"][0]["reachable"], 15.0, "a silent peer")
+        assert accused(cloud.incidents("all") + onprem.incidents("all")) <= {"carrier"}
+
+
+def test_a_restart_in_the_middle(tmp_path: Path) -> None:
+    """An agent that is killed in the middle of an incident goes on with the same one, and its ledger is whole."""
+    with Lab.up(unique_name("s"), pace=QUICK) as lab, Agents(lab) as agents:
+        agents.wait_healthy()
+        time.sleep(QUICK.spacing * 6)
+        lab.break_("app-stopped")
+        expected = FAULTS["app-stopped"].both
+        assert expected is not None
+        agents["cloud"].wait(lambda a: agrees(a.confirmed(), expected), 25.0, "the finding")
+        (before,) = agents["cloud"].confirmed()
+        agents["cloud"].stop(signal.SIGKILL)
+        again = Agent(lab, "cloud")
+        try:
+            again.wait(lambda a: bool(a.confirmed()), 10.0, "its incident")
+            assert [i["id"] for i in again.confirmed()] == [before["id"]]
+            lab.heal()
+            again.wait(lambda a: not a.incidents(), 40.0, "the end of the incident")
+        finally:
+            again.stop()
+        ledger = lab.run_dir / "cloud" / "data" / "ledger.db"
+        verify = [console_command(), "ledger", "verify", str(ledger)]
+        assert subprocess.run(verify, capture_output=True, text=True, check=False, timeout=30).returncode == 0
