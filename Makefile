@@ -17,7 +17,7 @@ $(VENV)/.ready: requirements.lock requirements-dev.lock pyproject.toml
 	touch $@
 
 system: ## Install the Debian packages that lab, demo and tests use (asks for nothing when they are there)
-	@sh tools/install_system_packages.sh
+	@PYTHON="$(PYTHON)" sh tools/install_system_packages.sh
 
 check: venv lint types contracts unit rules ## Lint, types, contracts, unit and property tests; no root
 

@@ -4,6 +4,8 @@
 # services that a package would start by itself are kept from starting.
 set -eu
 PACKAGES="iproute2 iputils-ping nftables procps openssl curl strongswan-swanctl charon-systemd libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins nginx-light dnsmasq-base bind9-dnsutils prometheus prometheus-alertmanager"
+# Debian's own Python comes without the means to make a virtual environment.
+${PYTHON:-python3} -c 'import ensurepip' 2>/dev/null || PACKAGES="$PACKAGES python3 python3-venv"
 missing=""
 for package in $PACKAGES; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
