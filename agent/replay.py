@@ -7,7 +7,7 @@ import msgspec
 from agent.incident.engine import Engine
 from agent.incident.value import Event, Incident, Kind, Standing, State
 from agent.model import Chain
-from agent.observation import Observation, decode
+from agent.observation import Observation, decode, encode
 
 
 class ReplaySupport(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,18 +52,21 @@ def read(lines: Iterable[bytes]) -> list[Observation]:
                 found.append(decode(line))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise BadLineError(number, f"not an observation: {error}") from error
-    found.sort(key=lambda o: o.time)
+    # Attempts of the same instant in an order of their own: the lines' order never matters.
+    found.sort(key=lambda o: (o.time, o.vantage, o.round, o.probe, encode(o)))
     return found
 
 
 def replay(chain: Chain, observations: Sequence[Observation]) -> tuple[Incident, ...]:
     """Return every incident that the observations (in time order) confirm, in order of opening.
 
-    Evaluated whenever a vantage begins a new round, so that each round is judged whole.
+    Evaluated whenever a vantage begins a new round, so that each round is judged whole, as of the
+    last observation before it: what was proven before a gap in the record stays proven.
     """
     engine = Engine(chain, settle=False)
     told: dict[str, Incident] = {}
     current: dict[str, int] = {}
+    last = 0.0
 
     def evaluate(now: float) -> None:
         for change in engine.evaluate(now):
@@ -75,11 +78,11 @@ def replay(chain: Chain, observations: Sequence[Observation]) -> tuple[Incident,
 
     for observation in observations:
         if current.get(observation.vantage, observation.round) != observation.round:
-            evaluate(observation.time)
-        current[observation.vantage] = observation.round
+            evaluate(last)
+        current[observation.vantage], last = observation.round, observation.time
         engine.observe(observation)
     if observations:
-        evaluate(observations[-1].time)
+        evaluate(last)
     return tuple(sorted(told.values(), key=lambda i: (i.opened, i.id)))
 
 

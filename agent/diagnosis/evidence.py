@@ -21,6 +21,8 @@ from probes.kit.spec import Pace
 STALE_SECONDS = 10.0
 # However long the timeouts: rounds older than this are finished.
 MOST_UNFINISHED = 8
+# However wide the guard band: rounds kept of one vantage, for memory and time.
+MOST_KEPT = 600
 
 
 class Says(Enum):
@@ -59,12 +61,13 @@ def cell(observation: Observation, effect: Effect) -> Cell:
 class Round:
     """One round of one vantage. `clear_self` is None without a self-check, False when it failed."""
 
-    __slots__ = ("cells", "clear_self", "end", "failed", "number", "start")
+    __slots__ = ("cells", "clear_self", "end", "failed", "number", "start", "times")
 
     def __init__(self, number: int, time: float) -> None:
         self.number = number
         self.start = self.end = time
         self.cells: dict[str, Cell] = {}
+        self.times: dict[str, float] = {}
         self.clear_self: bool | None = None
         self.failed = False
 
@@ -72,6 +75,7 @@ class Round:
         """Enter one attempt of probe `key` started at `time` (UTC epoch seconds)."""
         self.start, self.end = min(self.start, time), max(self.end, time)
         self.failed |= said.says is Says.FAIL
+        self.times[key] = min(self.times.get(key, time), time)
         before = self.cells.get(key)
         self.cells[key] = said if before is None else before.joined(said)
 
@@ -90,24 +94,40 @@ class Window(NamedTuple):
     """Unanimous evidence of one vantage, with what the others' evidence of that time clears.
 
     `failing` maps probe keys to accused roles; `clearing` maps probe keys (and `vantage>self`) to
-    cleared roles, own and peers' alike. `begun` is when the last attempt of its first round
-    started (UTC epoch seconds; 0 for slow sources alone).
+    cleared roles, own and peers' alike. `since` says when each failing probe's attempt in the first
+    round started (UTC epoch seconds; slow sources are absent).
     """
 
     vantage: str
     failing: Mapping[str, frozenset[int]]
     clearing: Mapping[str, frozenset[int]]
-    begun: float = 0.0
+    since: Mapping[str, float] = {}
+
+
+class Run(NamedTuple):
+    """Successive rounds of one vantage, and what its probes say in all of them."""
+
+    rounds: Sequence[Round]
+    failing: dict[str, frozenset[int]]
+    clearing: dict[str, frozenset[int]]
+
+    @property
+    def fullness(self) -> int:
+        """Return how much is said unanimously."""
+        return len(self.failing) + len(self.clearing)
 
 
 class History:
     """The recent rounds of every vantage, bounded; the only mutable part of the diagnosis."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, complete: bool = False) -> None:
+        """Start empty. `complete`: what is evaluated is a record, in which no result is still to come."""
         self.model = model
+        self.complete = complete
         self.length = model.chain.confirm.rounds
-        self.kept = max(4 * self.length, 40)
         confirm = model.chain.confirm
+        band = 2 * ceil(min(confirm.skew / confirm.spacing, MOST_KEPT))
+        self.kept = max(min(4 * self.length + band, MOST_KEPT), 4 * self.length, 40)
         slowest = max((p.timeout for p in model.probes.values() if p.pace is Pace.ROUND), default=0.0)
         # Rounds that may still wait for results: the running one and those that a timeout spans.
         self.unfinished = min(1 + ceil(slowest / confirm.spacing), MOST_UNFINISHED)
@@ -182,35 +202,57 @@ class History:
 
     def _window(self, vantage: str, now: float) -> Window | None:
         rounds = self.rounds[vantage]
-        if not rounds or now - rounds[-1].end > self._patience(rounds[-self.length :]):
+        if not rounds or not self._speaks(rounds, now):
             return None
-        chosen, failing, clearing = self._fullest(vantage, rounds)
+        chosen, failing, clearing = self._guarded(vantage, now, self._fullest(vantage, rounds))
+        since = {key: chosen[0].times[key] for key in failing}
         failing.update(self._own_failing(vantage))
         if failing and chosen:
             start, end = min(r.start for r in chosen), max(r.end for r in chosen)
             for other in self.rounds:
                 if other != vantage:
                     clearing.update(self.clearing(other, start, end))
-        return Window(vantage, failing, clearing, chosen[0].end if chosen else 0.0)
+        return Window(vantage, failing, clearing, since)
 
-    def _fullest(
-        self, vantage: str, rounds: Sequence[Round]
-    ) -> tuple[Sequence[Round], dict[str, frozenset[int]], dict[str, frozenset[int]]]:
-        """Return the newest run of rounds in which the most probes are unanimous, and what it says.
+    def _guarded(self, vantage: str, now: float, newest: Run) -> Run:
+        """Return `newest`, or an earlier run of which the peers have already passed the guard band.
 
-        Any run of unanimous rounds counts; the very newest rounds may lack results still to come.
+        With clocks far apart what the peers saw of the newest rounds is still to come. An earlier
+        run is taken only where all fails of the newest one are in it.
         """
-        best: tuple[Sequence[Round], dict[str, frozenset[int]], dict[str, frozenset[int]]] = ((), {}, {})
+        skew = self.model.chain.confirm.skew
+        peers = [r[-1] for v, r in self.rounds.items() if v != vantage and r and self._speaks(r, now)]
+        bound = min((last.start for last in peers), default=now) - skew
+        if not newest.failing or not peers or newest.rounds[0].start <= bound:
+            return newest
+        rounds = self.rounds[vantage]
+        place = bisect_right(rounds, bound, key=lambda r: r.start) - 1
+        if place < 0:
+            return newest
+        earlier = self._run(vantage, rounds[place : place + self.length])
+        return earlier if newest.failing.keys() <= earlier.failing.keys() else newest
+
+    def _fullest(self, vantage: str, rounds: Sequence[Round]) -> Run:
+        """Return the newest run of rounds in which the most probes are unanimous.
+
+        Any run of unanimous rounds counts; the very newest rounds may lack results still to come. In a
+        record none is, and a fail that is unanimous in one run only must not be missed: the run with
+        the most of them is taken, whatever passes in another.
+        """
+        best = Run((), {}, {})
         for late in range(self.unfinished + 1):
             run = rounds[max(len(rounds) - late - self.length, 0) : len(rounds) - late]
             if len(run) < self.length:
                 break
-            failing: dict[str, frozenset[int]] = {}
-            clearing: dict[str, frozenset[int]] = {}
-            self._gather(vantage, run, failing, clearing)
-            if len(failing) + len(clearing) > len(best[1]) + len(best[2]):
-                best = (run, failing, clearing)
+            found = self._run(vantage, run)
+            more = len(found.failing) - len(best.failing) if self.complete else 0
+            if (more, found.fullness) > (0, best.fullness):
+                best = found
         return best
+
+    def _speaks(self, rounds: Sequence[Round], now: float) -> bool:
+        """Return whether a vantage with these rounds still speaks of `now`."""
+        return now - rounds[-1].end <= self._patience(rounds[-self.length :])
 
     def _patience(self, rounds: Sequence[Round]) -> float:
         """Return for how many seconds a vantage's newest window still speaks of now."""
@@ -225,14 +267,10 @@ class History:
                 found[key] = _joined(cells).accused
         return found
 
-    def _gather(
-        self,
-        vantage: str,
-        rounds: Sequence[Round],
-        failing: dict[str, frozenset[int]],
-        clearing: dict[str, frozenset[int]],
-    ) -> None:
-        """Fill in what `rounds` say unanimously."""
+    def _run(self, vantage: str, rounds: Sequence[Round]) -> Run:
+        """Return what `rounds` say unanimously."""
+        failing: dict[str, frozenset[int]] = {}
+        clearing: dict[str, frozenset[int]] = {}
         for key in rounds[0].cells:
             whole = _joined(entry.says(key) for entry in rounds)
             if whole.says is Says.FAIL:
@@ -241,16 +279,20 @@ class History:
                 clearing[key] = whole.cleared
         if all(entry.clear_self for entry in rounds):
             clearing[f"{vantage}>{SELF}"] = frozenset(self.model.home_roles(vantage))
+        return Run(rounds, failing, clearing)
 
     def clearing(self, vantage: str, start: float, end: float) -> dict[str, frozenset[int]]:
         """Return what `vantage` cleared over `start`..`end` of another vantage's clock.
 
         Every round within the guard band must agree, at least `confirm.rounds` of them; where the
-        band holds fewer, the neighbouring earlier rounds must agree as well.
+        band holds fewer, the neighbouring earlier rounds must agree as well. A pass counts only when
+        it was renewed after `start` on whichever clock: with clocks `skew` apart, an earlier one may
+        speak of the time before the fault.
         """
         rounds, skew = self.rounds[vantage], self.model.chain.confirm.skew
         if not rounds or rounds[-1].end < end - skew:
             return {}
+        renewed = bisect_left(rounds, start + skew, key=lambda r: r.start)
         first = bisect_left(rounds, start - skew, key=lambda r: r.end)
         last = bisect_right(rounds, end + skew, key=lambda r: r.start)
         finished = len(rounds) - self.unfinished
@@ -261,18 +303,23 @@ class History:
                 for place, entry in _backwards(rounds, last)
                 if place < finished or key in entry.cells
             )
-            whole = self._agreed(cells, first)
+            whole = self._agreed(cells, first, renewed)
             if whole.says is not Says.NEITHER and whole.cleared:
                 found[key] = whole.cleared
         checks = [e.clear_self for p, e in _backwards(rounds, last) if p < finished or e.clear_self is not None]
-        if len(checks) >= self.length and all(checks[: max(self.length, last - first)]):
+        if last > renewed and len(checks) >= self.length and all(checks[: max(self.length, last - first)]):
             found[f"{vantage}>{SELF}"] = frozenset(self.model.home_roles(vantage))
         return found
 
-    def _agreed(self, cells: Iterable[tuple[int, Cell]], first: int) -> Cell:
-        """Join cells, newest first, back to round `first` and to at least a window's length."""
+    def _agreed(self, cells: Iterable[tuple[int, Cell]], first: int, renewed: int) -> Cell:
+        """Join cells, newest first, back to round `first` and to at least a window's length.
+
+        Nothing is agreed when the newest of them is older than round `renewed`.
+        """
         chosen: list[Cell] = []
         for place, said in cells:
+            if place < renewed and not chosen:
+                break
             if place < first and len(chosen) >= self.length:
                 break
             chosen.append(said)

@@ -30,13 +30,17 @@ class Support(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One root cause that the evidence of one moment proves or leaves open."""
+    """One root cause that the evidence of one moment proves or leaves open.
+
+    `failing` are all probes that it explains, `proving` those among them that it rests on.
+    """
 
     kind: Kind
     parties: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
+    proving: tuple[str, ...] = ()
     standing: Standing | None = None
     rests_on: tuple[str, ...] = ()
     margin: int | None = None

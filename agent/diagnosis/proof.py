@@ -218,6 +218,7 @@ class Prover:
                 candidates=self._owners(owners),
                 segments=self._segments(segments),
                 failing=failing,
+                proving=tuple(c.probe for c in group.proving),
                 simplest=self._segments(segments),
                 support=support,
             )
@@ -228,6 +229,7 @@ class Prover:
             candidates=(party,),
             segments=self._segments(segments),
             failing=failing,
+            proving=tuple(c.probe for c in group.proving),
             standing=standing,
             rests_on=rests_on,
             margin=self._margin(party, group.proving, clearers),
@@ -246,6 +248,7 @@ class Prover:
             candidates=self._owners(owners),
             segments=self._segments(segments),
             failing=failing,
+            proving=failing,
             decide_with=self._deciders(group.proving, windows, {c.probe for c in found}),
             simplest=simplest(group.proving),
             support=Support(failing=failing, exonerating=self._witnesses(group.proving, segments, clearers)),
@@ -260,6 +263,7 @@ class Prover:
             candidates=self._owners(owners),
             segments=self._segments(segments),
             failing=(conflict.probe,),
+            proving=(conflict.probe,),
             support=Support(failing=(conflict.probe,)),
         )
 

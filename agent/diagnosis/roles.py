@@ -54,7 +54,7 @@ class Filtered(NamedTuple):
     def __str__(self) -> str:
         """Return the role in words."""
         port = f"/{self.port}" if self.port else ""
-        return f"{self.segment} lets {self.protocol}{port} from {self.before} through to {self.host}"
+        return f"{self.segment} lets {self.protocol}{port} from {self.before or 'itself'} through to {self.host}"
 
 
 class Answers(NamedTuple):
@@ -196,11 +196,20 @@ class Model:
         return tuple(crossed(s, probe.flow.family, size) for s in (*there, *back))
 
     def gates(self, probe: Probe) -> tuple[Filtered, ...]:
-        """Return the filter roles on the path, each with the segment before it as direction."""
+        """Return the filter roles there and on a way back of its own.
+
+        Each has the segment before it as direction; the vantage's own filter has none before it.
+        """
         flow, segments = probe.flow, self.chain.segments
+        ends = {probe.path[0], probe.path[-1]}
+        back = [s for s in probe.back if s not in ends]
+        steps = (
+            *zip(("", *probe.path), probe.path[:-1], strict=False),
+            *zip((probe.path[-1], *back), back, strict=False),
+        )
         return tuple(
             Filtered(here, before, flow.protocol, flow.port, flow.host)
-            for before, here in zip(probe.path, probe.path[1:-1], strict=False)
+            for before, here in steps
             if segments[here].filters
         )
 
@@ -228,8 +237,8 @@ class Model:
         """Work out one effect; `by` is the router that sent an ICMP error."""
         accused = self._accused[probe.key].get(kind, ())
         speaker = self._hosts.get(by) if by is not None else None
-        if kind is Verdict.SILENT and speaker in probe.path[:-1]:
-            return self._cut_at(probe, accused, probe.path.index(speaker))
+        if speaker in probe.path[:-1]:  # in its own name: a refusal too is then the router's word
+            return self._cut_at(probe, self._accused[probe.key][Verdict.SILENT], probe.path.index(speaker))
         return Effect(accused, self._known(self._cleared(probe, kind, packet_bytes)))
 
     def _cut_at(self, probe: Probe, accused: tuple[int, ...], place: int) -> Effect:
@@ -300,16 +309,18 @@ class Model:
     def remains(self, vantage: str, roles: frozenset[int]) -> Remains:
         """Return segments and owners of `roles` as evidence of `vantage` may name them.
 
-        A vantage's own segment is never laid at its owner's door on the operator's word alone:
-        seen from itself it counts as held by both, so only an owner who operates it is named.
+        A vantage's own segment is never laid at its owner's door on the operator's word alone: seen
+        from a vantage of the same operator it counts as held by both, so only an owner who operates
+        it is named.
         """
         key = (vantage, roles)
         found = self._remains.get(key)
         if found is None:
             segments = frozenset([self.segment_of[n] for n in roles])
             owners = {owner for n in roles for owner in self.owners_of[n]}
-            if self.home[vantage] in segments:
-                owners.add(self.operator[vantage])
+            operator = self.operator[vantage]
+            if any(self.home[v] in segments for v, other in self.operator.items() if other == operator):
+                owners.add(operator)
             mask = sum(1 << self._place[s] for s in segments)
             party = next(iter(owners)) if len(owners) == 1 and UNASSIGNED not in owners else None
             found = Remains(segments, frozenset(owners), mask, party)

@@ -36,7 +36,7 @@ class Engine:
         """
         self.chain = chain
         self.model = Model(chain)
-        self.history = History(self.model)
+        self.history = History(self.model, complete=not settle)
         self.prover = Prover(self.model)
         self.settle = settle
         state = Saved() if saved is None else _decode(saved)
@@ -77,15 +77,15 @@ class Engine:
             kept.append(window._replace(failing=failing))
         return tuple(kept)
 
-    def _current(self, windows: Sequence[Window]) -> frozenset[str]:
-        """Return the failing probes whose present bad run is the window's, not a later one."""
-        since = {key: track.bad_since for key, track in self.memory.tracks.items()}
-        return frozenset(
-            key
-            for window in windows
-            for key in window.failing
-            if (bad := since.get(key)) is not None and (bad <= window.begun or self.model.probes[key].pace is Pace.OWN)
-        )
+    def _current(self, windows: Sequence[Window]) -> dict[str, float]:
+        """Return the failing probes whose present bad run is the window's, and since when they fail in it."""
+        bad = {key: track.bad_since for key, track in self.memory.tracks.items()}
+        found = ((key, bad.get(key), window.since.get(key)) for window in windows for key in window.failing)
+        return {
+            key: begun if since is None else since
+            for key, begun, since in found
+            if begun is not None and (since is None or begun <= since)
+        }
 
     def _growing(self, vantage: str) -> Iterator[frozenset[str]]:
         """Yield the paths, without their home, of probes on their way to a unanimous window."""

@@ -6,13 +6,14 @@ ten good seconds of every probe in it and bears the first of them as its end (IT
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from agent.availability.fold import Availability
 from agent.diagnosis.finding import Finding
 from agent.diagnosis.roles import Model, Verdict
+from agent.incident.cause import Onset, explained, may_be, onset
 from agent.incident.memory import Memory, Track
 from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
 from agent.observation import SELF
@@ -151,48 +152,70 @@ class Book:
 
     # -- confirmation ---------------------------------------------------------------------------
 
-    def findings(self, found: Sequence[Finding], current: frozenset[str], now: float) -> tuple[Transition, ...]:
+    def findings(self, found: Sequence[Finding], current: Mapping[str, float], now: float) -> tuple[Transition, ...]:
         """Enter what a window proved: strongest findings first, each into at most one incident.
 
-        `current` are the probes that fail up to now in the same run. A finding without any of them
-        speaks of what is over: it may strengthen an open incident and opens none.
+        `current` are the probes that fail up to now in the same run, and since when they do in the
+        window. A finding without any of them speaks of what is over: it may strengthen an open
+        incident and opens none.
         """
         made: list[Transition] = []
         claimed: set[str] = set()
+        failing = frozenset(k for finding in found for k in finding.failing)
         for finding in sorted(found, key=lambda f: -_KIND_STRENGTH[f.kind]):
-            if finding.kind is not Kind.ATTRIBUTED and self._absorbed(finding):
+            if finding.kind is not Kind.ATTRIBUTED and self._absorbed(finding, current):
                 continue
-            incident = self._match(finding, claimed)
-            if current.isdisjoint(finding.failing):
+            begun = self._onset(finding, current)._replace(failing=failing)
+            incident = self._match(finding, begun, claimed)
+            if current.keys().isdisjoint(finding.failing):
                 made += self._strengthen(incident, finding, now) if incident else ()
                 continue
-            made += self._confirm(incident, finding, now) if incident else self._new(finding, now)
+            made += self._confirm(incident, finding, begun, now) if incident else self._new(finding, begun, now)
             name = made[-1].incident.id if incident is None else incident.id
             claimed.add(name)
-            made += self._merge(name, finding, claimed, now)
+            made += self._merge(name, finding, begun, claimed, now)
         return tuple(made)
 
-    def _absorbed(self, finding: Finding) -> bool:
-        """Return whether attributed incidents hold all probes of a weaker finding: it says nothing new."""
-        named = (i for i in self.open.values() if i.kind is Kind.ATTRIBUTED and i.state is State.CONFIRMED)
+    def _onset(self, finding: Finding, current: Mapping[str, float]) -> Onset:
+        """Return when the cause of `finding` began; what other incidents explain is not held against it."""
+        skew = self.model.chain.confirm.skew
+        tracks = self.memory.tracks
+        alone = onset(finding, tracks, current, frozenset(), skew)._replace(failing=frozenset(current))
+        others = (i for i in self.open.values() if i.confirmed and i.kind is not Kind.MONITOR)
+        held = {k for i in others if not self._speaks_of(i, finding, alone) for k in i.faults}
+        return onset(finding, tracks, current, frozenset(held), skew)
+
+    def _speaks_of(self, incident: Incident, finding: Finding, begun: Onset) -> bool:
+        """Return whether `finding` is of `incident`'s cause, as far as can be told."""
+        if incident.kind is not Kind.ATTRIBUTED:
+            return may_be(incident, finding, begun, self.model)
+        return incident.parties == finding.parties and not set(finding.segments).isdisjoint(incident.segments)
+
+    def _absorbed(self, finding: Finding, current: Mapping[str, float]) -> bool:
+        """Return whether attributed incidents explain all probes of a weaker finding: it says nothing new.
+
+        One that recovers explains what began to be seen before it recovered.
+        """
+        segments = set(finding.segments)
+        begun = max((current[k] for k in finding.failing if k in current), default=0.0)
+        told = (i for i in self.open.values() if i.kind is Kind.ATTRIBUTED)
+        going_on = (i for i in told if i.state is State.CONFIRMED or (i.recovered is not None and begun < i.recovered))
+        named = (i for i in going_on if not segments.isdisjoint(i.segments))
         return set(finding.failing) <= {k for i in named for k in i.faults}
 
-    def _match(self, finding: Finding, claimed: set[str]) -> Incident | None:
+    def _match(self, finding: Finding, begun: Onset, claimed: set[str]) -> Incident | None:
         """Return the open incident that `finding` speaks of, if any."""
-        keys, segments = set(finding.failing), set(finding.segments)
-        for incident in sorted(self.ordered(), key=lambda i: i.state is State.SUSPECTED):
+        for incident in sorted(
+            self.ordered(), key=lambda i: (i.state is State.SUSPECTED, i.kind is not Kind.ATTRIBUTED)
+        ):
             if incident.kind is Kind.MONITOR or incident.id in claimed:
                 continue
-            if incident.kind is Kind.ATTRIBUTED:
-                if incident.parties == finding.parties and segments & set(incident.segments):
-                    return incident
-            elif keys & set(incident.faults):
+            if self._speaks_of(incident, finding, begun):
                 return incident
         return None
 
-    def _new(self, finding: Finding, now: float) -> tuple[Transition, ...]:
-        opened = self._bad_since(finding.failing)
-        opened = now if opened is None else opened
+    def _new(self, finding: Finding, begun: Onset, now: float) -> tuple[Transition, ...]:
+        opened = now if begun.opened is None else begun.opened
         incident = Incident(
             id=self._identify(opened, finding.segments),
             state=State.CONFIRMED,
@@ -224,21 +247,20 @@ class Book:
             services=self._services(faults),
         )
 
-    def _confirm(self, incident: Incident, finding: Finding, now: float) -> tuple[Transition, ...]:
+    def _confirm(self, incident: Incident, finding: Finding, begun: Onset, now: float) -> tuple[Transition, ...]:
         """Confirm a suspicion, bring a recovering incident back, or add to a confirmed one."""
         if incident.state is State.SUSPECTED:
-            opened = self._bad_since(finding.failing)
             fresh = msgspec.structs.replace(
                 incident,
                 state=State.CONFIRMED,
                 confirmed=now,
                 faults={},
-                opened=incident.opened if opened is None else opened,
+                opened=incident.opened if begun.opened is None else begun.opened,
             )
             return (self._enter(Event.CONFIRMED, self._told(fresh, finding), now, incident),)
         if incident.state is State.RECOVERING:
             back = msgspec.structs.replace(incident, state=State.CONFIRMED, recovered=None)
-            return (self._enter(Event.RELAPSED, back, now, incident), *self._confirm(back, finding, now))
+            return (self._enter(Event.RELAPSED, back, now, incident), *self._confirm(back, finding, begun, now))
         return self._strengthen(incident, finding, now)
 
     def _strengthen(self, incident: Incident, finding: Finding, now: float) -> tuple[Transition, ...]:
@@ -270,13 +292,15 @@ class Book:
             return (finding.margin or 0) > (incident.margin or 0)
         return set(finding.segments) < set(incident.segments)
 
-    def _merge(self, kept: str, finding: Finding, claimed: set[str], now: float) -> tuple[Transition, ...]:
+    def _merge(
+        self, kept: str, finding: Finding, begun: Onset, claimed: set[str], now: float
+    ) -> tuple[Transition, ...]:
         """End incidents that turn out to be the one that `finding` told."""
         made = []
         for incident in self.ordered():
             if incident.id in claimed or incident.kind in (Kind.ATTRIBUTED, Kind.MONITOR) or incident.id == kept:
                 continue
-            if set(incident.faults) <= set(finding.failing):
+            if set(incident.faults) <= set(finding.failing) and may_be(incident, finding, begun, self.model):
                 suspected = incident.state is State.SUSPECTED
                 made.append(self._enter(Event.DISMISSED if suspected else Event.MERGED, incident, now, incident))
         return tuple(made)
@@ -327,11 +351,13 @@ class Book:
         keys = [k for k in incident.faults if k in self.memory.tracks]
         if not keys:  # every probe of it has left the chain file
             return self._close(incident, now, now)
-        heard = [k for k in keys if not self.memory.stale(k, now)]
+        others = (i for i in self.open.values() if i.state is State.CONFIRMED)
+        elsewhere = explained(incident, others, self.memory.tracks)
+        heard = [k for k in keys if k not in elsewhere and not self.memory.stale(k, now)]
         goods = [self.memory.tracks[k].good_since for k in heard]
         since = [g for g in goods if g is not None]
         if heard and len(since) == len(heard):
-            good_from = max(since)
+            good_from = max(*since, incident.recovered or 0.0)
             good_until = min(self.memory.tracks[k].time + self.memory.holds(k) for k in heard)
             made: tuple[Transition, ...] = ()
             if incident.state is State.CONFIRMED:
@@ -341,15 +367,10 @@ class Book:
             if good_until - good_from >= GOOD_SECONDS:
                 made += self._close(incident, good_from, now)
             return made
-        if incident.recovered is not None and self._explained_otherwise(incident):
+        failing = {k for k in keys if self.memory.tracks[k].bad_since is not None}
+        if incident.recovered is not None and failing and failing <= elsewhere:
             return self._close(incident, incident.recovered, now)
         return ()
-
-    def _explained_otherwise(self, incident: Incident) -> bool:
-        """Return whether a recovered incident's probes fail again, but by another confirmed cause."""
-        failing = {k for k in incident.faults if self._bad_since([k]) is not None}
-        others = (i for i in self.open.values() if i.id != incident.id and i.state is State.CONFIRMED)
-        return bool(failing) and failing <= {k for i in others for k in i.faults}
 
     def _close(self, incident: Incident, closed: float, now: float) -> tuple[Transition, ...]:
         ended = msgspec.structs.replace(incident, state=State.CLOSED, closed=closed)

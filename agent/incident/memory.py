@@ -13,7 +13,8 @@ class Track(msgspec.Struct, kw_only=True):
     """A probe's present run. Times are UTC epoch seconds of attempts.
 
     `bad_since` is the first fail since the last pass, `good_since` the first pass since the last
-    fail or unknown; at most one of them is set. `time` is the newest attempt.
+    fail or unknown; at most one of them is set. `time` is the newest attempt, `passed` the newest
+    pass, `bad_round` the round of `bad_since`.
     """
 
     time: float
@@ -21,6 +22,8 @@ class Track(msgspec.Struct, kw_only=True):
     fault: str = ""
     bad_since: float | None = None
     good_since: float | None = None
+    passed: float | None = None
+    bad_round: int | None = None
 
 
 def _fault(observation: Observation) -> str:
@@ -38,6 +41,8 @@ class Memory:
         self.proven: dict[str, float] = {}
         # Self-checks that failed since anybody asked, even if they pass again by now.
         self.blinded: dict[str, float] = {}
+        # The newest round of each vantage whose self-check failed: nothing begins in it.
+        self._blind_round: dict[str, int] = {}
         self.cadence = {
             p.key: Cadence(interval=p.interval, timeout=p.timeout) for p in model.probes.values() if p.service
         }
@@ -57,16 +62,30 @@ class Memory:
         track.time, track.outcome = time, observation.outcome
         match observation.outcome:
             case Outcome.OK | Outcome.DEGRADED:
-                track.bad_since = None
+                track.bad_since, track.passed = None, time
                 track.good_since = time if track.good_since is None else track.good_since
                 self.proven.update(dict.fromkeys(self._proves.get(key, ()), time))
             case Outcome.FAILED if self._counts(observation):
-                track.bad_since = time if track.bad_since is None else track.bad_since
-                track.good_since, track.fault = None, _fault(observation)
                 if observation.probe == SELF:
-                    self.blinded.setdefault(key, time)
+                    self._blind(observation)
+                if track.bad_since is None and not self._is_blind(observation):
+                    track.bad_since, track.bad_round = time, observation.round
+                track.good_since, track.fault = None, _fault(observation)
             case _:
                 track.good_since = None
+
+    def _blind(self, observation: Observation) -> None:
+        """Note a failed self-check: its round is unknown, so no probe began to fail in it."""
+        self.blinded.setdefault(observation.key, observation.time)
+        self._blind_round[observation.vantage] = observation.round
+        for key, track in self.tracks.items():
+            probe = self.model.probes.get(key)
+            if probe is not None and probe.vantage == observation.vantage and track.bad_round == observation.round:
+                track.bad_since = track.bad_round = None
+
+    def _is_blind(self, observation: Observation) -> bool:
+        """Return whether a probe's observation is of a round whose self-check is known to have failed."""
+        return observation.probe != SELF and self._blind_round.get(observation.vantage) == observation.round
 
     def _counts(self, observation: Observation) -> bool:
         """Return whether a fail opens anything: not of an unverified probe, nor one that accuses nobody."""

@@ -122,6 +122,39 @@ def test_clears(what: str, observation: Observation, expected: set[str]) -> None
     assert words(found, found.effect(observation).cleared) == expected & numbered, what
 
 
+FILTERED_BACK = {
+    "h lets tcp/443 from itself through to 10.0.0.20",
+    "fw lets tcp/443 from x through to 10.0.0.20",
+    "x answers tcp/443 at 10.0.0.20",
+}
+
+
+def test_filters_at_home_and_on_the_way_back() -> None:
+    """A filter on a way back of its own, and the vantage's own, are cleared by their flow only and may refuse."""
+    found = Model(
+        chain(
+            {"h": "a", "g": "b", "fw": "c", "x": "d"},
+            [
+                probe("web", ["h", "g", "x"], to=WEB, back=["x", "fw", "g", "h"]),
+                probe("ping", ["h", "g", "x"], to=flow("10.0.0.20"), back=["x", "fw", "g", "h"]),
+            ],
+            filters=["h", "fw"],
+        )
+    )
+    assert words(found, found.effect(seen("web", stage=Stage.CONNECT, fault="refused")).accused) == FILTERED_BACK
+    assert words(found, found.passing("v>ping").cleared).isdisjoint(FILTERED_BACK)
+    assert words(found, found.passing("v>web").cleared) >= FILTERED_BACK
+
+
+def test_a_router_that_refuses() -> None:
+    """A refusal that a router sends in its own name accuses it and what lies behind it, not the responder alone."""
+    found = model()
+    effect = found.effect(seen("web", stage=Stage.CONNECT, fault="refused", by="10.0.0.3"))
+    before = {f"{s} forwards IPv4 packets of 576 bytes" for s in "hg"}
+    assert words(found, effect.accused) == (SMALL - before) | {GATE, PORT}
+    assert words(found, effect.cleared) == before
+
+
 def test_strangers() -> None:
     """An observation of no known probe accuses and clears nothing."""
     assert model().effect(seen("nobody")) == NOTHING

@@ -1,0 +1,134 @@
+"""Several faults one after the other: each party is named for its own time, and one fault is one incident."""
+
+import pytest
+
+from agent.diagnosis.finding import Finding, Kind
+from agent.diagnosis.roles import Model
+from agent.incident.cause import Onset, may_be, onset
+from agent.incident.memory import Track
+from agent.incident.value import Incident, State
+from agent.replay import replay
+from probes.kit.result import Outcome
+from tests.agent.diagnosis.small import chain, probe
+from tests.agent.diagnosis.world import START, lab_chain, observation, record
+
+VPN = dict.fromkeys(("anchor", "erp", "hr", "tunnel"), "s")
+CUT = dict.fromkeys(("carrier-edge", "underlay", "anchor", "erp", "hr", "tunnel", "o-underlay"), "s")
+GATEWAY = {**CUT, **dict.fromkeys(("gw", "gw-outer", "saas"), "s")}
+APP = {"erp": "r"}
+
+
+def lives(*situations: tuple[int, dict[str, str]]) -> list[tuple[str, tuple[str, ...], int, int | None]]:
+    """Return kind, segments, and the whole seconds of opening and closing of every incident."""
+    chain_ = lab_chain()
+    found = replay(chain_, record(chain_, [(6, {}), *situations, (20, {})]))
+    return [(i.kind.value, i.segments, int(i.opened - START), seconds(i)) for i in found]
+
+
+def seconds(incident: Incident) -> int | None:
+    """Return the second of the end, from the start of the record."""
+    return None if incident.closed is None else int(incident.closed - START)
+
+
+CASES = [
+    (
+        "a cut during a tunnel fault is not blamed for the time before it",
+        [(40, VPN), (20, CUT)],
+        [("undetermined", ("vpn",), 6, 66), ("attributed", ("carrier",), 46, 66)],
+    ),
+    (
+        "a cut ends although the tunnel is still down",
+        [(20, VPN), (20, CUT), (20, VPN)],
+        [("undetermined", ("vpn",), 6, 66), ("attributed", ("carrier",), 26, 46)],
+    ),
+    (
+        "what a cut hid comes to light when it ends",
+        [(20, CUT), (30, VPN)],
+        [("attributed", ("carrier",), 6, 26), ("undetermined", ("vpn",), 26, 56)],
+    ),
+    (
+        "an application that was down behind the cut is counted from when it is seen",
+        [(20, CUT), (30, APP)],
+        [("attributed", ("carrier",), 6, 26), ("attributed", ("onprem-fw", "erp-app"), 26, 56)],
+    ),
+    (
+        "a cut during an application fault ends by itself and leaves no ghost",
+        [(30, APP), (30, CUT), (30, APP)],
+        [("attributed", ("onprem-fw", "erp-app"), 6, 96), ("attributed", ("carrier",), 36, 66)],
+    ),
+    (
+        "an application whose only probe fails again behind a cut has recovered before it",
+        [(8, APP), (3, {}), (12, CUT)],
+        [("attributed", ("onprem-fw", "erp-app"), 6, 14), ("attributed", ("carrier",), 17, 29)],
+    ),
+    (
+        "a gateway that dies during a cut is not blamed for the cut",
+        [(20, CUT), (20, GATEWAY)],
+        [("attributed", ("carrier",), 6, 46), ("attributed", ("cloud-gw",), 26, 46)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "situations", "expected"), CASES, ids=[c[0] for c in CASES])
+def test_each_for_its_own_time(
+    what: str,
+    situations: list[tuple[int, dict[str, str]]],
+    expected: list[tuple[str, tuple[str, ...], int, int | None]],
+) -> None:
+    """An incident opens with the first observation of its own cause and closes with the first good one."""
+    assert lives(*situations) == expected, what
+
+
+def test_an_application_does_not_inherit_what_it_cannot_explain() -> None:
+    """A probe that passes again and never crossed the proven segment shows that the old incident was another."""
+    made = chain(
+        {"h": "a", "c": "b", "k": "e", "x": "d", "w": "d"},
+        [probe("near", ["h", "c", "k"]), probe("far", ["h", "c", "k", "x"]), probe("local", ["w", "x"], vantage="w")],
+        vantages={"v": ("h", "a"), "w": ("w", "d")},
+    )
+    both, app = {"near": "s", "far": "s"}, {"far": "s", "local": "s"}
+    found = replay(made, record(made, [(6, {}), (10, both), (20, app), (20, {})], ["v", "w"]))
+    (named,) = [i for i in found if i.parties]
+    assert (named.parties, int(named.opened - START)) == (("d",), 16)
+
+
+def test_a_blind_round_begins_nothing() -> None:
+    """What failed while the self-check failed is unknown: the disturbance opens after it, whichever came first."""
+    made = chain({"h": "a", "g": "b"}, [probe("p", ["h", "g"])])
+    for order in (("p", "self"), ("self", "p")):
+        lines = [
+            observation(name, "v", "." if n < 5 or n >= 25 or (name == "self" and n >= 15) else "s", START + n, n)
+            for n in range(45)
+            for name in order
+        ]
+        found = replay(made, lines)
+        assert [(i.kind, i.opened - START, i.closed) for i in found] == [
+            (Kind.MONITOR, 5.0, START + 15),
+            (Kind.ATTRIBUTED, 15.0, START + 25),
+        ]
+
+
+def test_onset_without_tracks() -> None:
+    """A finding none of whose probes fails now has no first observation; without a past pass it has no bound."""
+    finding = Finding(kind=Kind.UNDETERMINED, failing=("v>p", "v>q"), proving=("v>p",))
+    assert onset(finding, {}, {}, frozenset(), 1.0).opened is None
+    tracks = {"v>p": Track(time=9.0, outcome=Outcome.FAILED, bad_since=5.0)}
+    assert onset(finding, tracks, {}, frozenset(), 1.0) == (5.0, float("-inf"), frozenset())
+    assert onset(finding, tracks, {"v>p": 7.0}, frozenset({"v>p"}), 1.0).opened == 7.0
+
+
+def test_a_probe_that_the_finding_cannot_explain() -> None:
+    """A probe of the incident that passes by now and never met the finding's segments: another cause."""
+    model = Model(chain({"h": "a", "c": "b", "x": "d"}, [probe("near", ["h", "c"]), probe("far", ["h", "c", "x"])]))
+    finding = Finding(kind=Kind.ATTRIBUTED, segments=("x",), failing=("v>far",), proving=("v>far",))
+    incident = Incident(
+        id="1",
+        state=State.CONFIRMED,
+        kind=Kind.UNDETERMINED,
+        segments=("c", "x"),
+        mover="a",
+        opened=5.0,
+        faults={"v>near": "connect/timeout", "v>far": "connect/timeout"},
+    )
+    assert not may_be(incident, finding, Onset(5.0, 4.0, frozenset({"v>far"})), model)
+    assert may_be(incident, finding, Onset(5.0, 4.0, frozenset({"v>far", "v>near"})), model)
