@@ -99,10 +99,8 @@ def plain_chain(lab: Lab) -> None:
     agent.write_text("".join(x for x in agent.read_text().splitlines(keepends=True) if not x.startswith("peers")))
 
 
-def every_type(lab: Lab) -> None:
-    """Make every probe of the lab's chain file that is not Entra's run once a second."""
-    chain = lab.run_dir / "chain.yml"
-    chain.write_text(chain.read_text().replace("interval: 5.0s", "interval: 1s"))
+def as_it_is(lab: Lab) -> None:
+    """Leave the lab's chain file as the demo runs it: every probe type, 1 s and 5 s."""
 
 
 def product(agent: Agent) -> psutil.Process:
@@ -181,11 +179,15 @@ def idle() -> list[Row]:
     """Return what an agent costs while nothing happens."""
     share, size, first, count = cost(plain_chain, ("cloud",))
     rows = [
-        Row(what=f"CPU of one core, {count} probes at 1 s (icmp, tcp, http, dns)", measured=f"{share:.2%}", goal="2 %"),
+        Row(
+            what=f"CPU of one core, {count} probes at 1 s: 8 icmp, 4 tcp, 4 dns, 4 https with a handshake each",
+            measured=f"{share:.2%}",
+            goal="2 %",
+        ),
         Row(what="RSS, those types alone", measured=f"{size:.1f} MB", goal="56 MB"),
         Row(what="start to first observation", measured=f"{first:.2f} s", goal="1 s"),
     ]
-    share_all, size_all, _, count_all = cost(every_type, ("cloud", "onprem"))
+    share_all, size_all, _, count_all = cost(as_it_is, ("cloud", "onprem"))
     rows += [
         Row(
             what=f"CPU of one core, the lab's {count_all} probes of every type, with a peer",
