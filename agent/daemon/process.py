@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,13 @@ class Agent:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
+    def _confirmation_set(
+        self, chain: Chain, vantage: str, failing: Iterable[str], last_passed: Mapping[str, float]
+    ) -> tuple[str, ...]:
+        """Plan with the engine's compiled chain: compiling a large one anew would hold the loop up."""
+        model = self._diagnosing.engine.model
+        return confirmation_set(model if model.chain is chain else chain, vantage, failing, last_passed)
+
     def _build(self) -> None:
         """Make every part; nothing runs yet."""
         chain, vantage, clock = self._chain, self._host.vantage, self._clock
@@ -139,7 +146,7 @@ class Agent:
             spawn=self._spawn,
             reader=self._reader,
             diagnosis=self._diagnosing,
-            confirmation_set=confirmation_set,
+            confirmation_set=self._confirmation_set,
             runners=self._runners.get,
             instruments=self._sinks.metrics,
             log=self._log,
