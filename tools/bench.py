@@ -288,7 +288,8 @@ HEAD = """# Benchmarks
 
 Measured by `make bench` on real parts in the lab (`python -m tools.bench --write` renews this page). Machines are
 shared and noisy: ratios and medians travel, single figures do not. Goals are those of the issues. In the lab a packet's
-whole way through the virtual devices runs in the sender's system calls, so CPU shares are a little above a real host's.
+whole way through the virtual devices runs in the sender's system calls: the CPU shares hold work that others do on
+real hosts.
 
 """
 
