@@ -65,6 +65,9 @@ def main() -> int:
     if left_out:
         print(f"tests were left out in: {', '.join(left_out)}; the reason stands above")
     failed = [name for name, (good, _, _) in results.items() if not good]
+    for name, (_, _, output) in results.items():
+        if skipped := [line for line in output.splitlines() if line.startswith("SKIPPED")]:
+            print("\n".join([f"single tests skipped in {name}:", *skipped]))
     if left_out and os.environ.get("CI"):
         failed += [f"{name} (left out)" for name in left_out]
     if failed:
