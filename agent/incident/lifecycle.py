@@ -210,9 +210,18 @@ class Book:
         ):
             if incident.kind is Kind.MONITOR or incident.id in claimed:
                 continue
-            if self._speaks_of(incident, finding, begun):
+            if self._speaks_of(incident, finding, begun) and self._may_relapse(incident, finding):
                 return incident
         return None
+
+    def _may_relapse(self, incident: Incident, finding: Finding) -> bool:
+        """Return whether a recovered, open finding may come back as this one: only on its own segments.
+
+        A wider finding of the same probes is a new cause until it is proven to be the old one.
+        """
+        if incident.state is not State.RECOVERING or incident.kind is Kind.ATTRIBUTED:
+            return True
+        return set(finding.segments) <= set(incident.segments)
 
     def _new(self, finding: Finding, begun: Onset, now: float) -> tuple[Transition, ...]:
         opened = now if begun.opened is None else begun.opened
@@ -298,7 +307,12 @@ class Book:
         """End incidents that turn out to be the one that `finding` told."""
         made = []
         for incident in self.ordered():
-            if incident.id in claimed or incident.kind in (Kind.ATTRIBUTED, Kind.MONITOR) or incident.id == kept:
+            if (
+                incident.id in claimed
+                or incident.kind in (Kind.ATTRIBUTED, Kind.MONITOR)
+                or incident.state is State.RECOVERING
+                or incident.id == kept
+            ):
                 continue
             if set(incident.faults) <= set(finding.failing) and may_be(incident, finding, begun, self.model):
                 suspected = incident.state is State.SUSPECTED

@@ -103,6 +103,22 @@ def test_another_fault_during_recovery() -> None:
     assert the(engine).parties == ("carrier",)
 
 
+def test_a_gateway_that_dies_while_the_tunnel_recovers() -> None:
+    """A recovered tunnel incident ends where it recovered when a wider fault takes its probes."""
+    chain = lab_chain()
+    tunnel = dict.fromkeys(("anchor", "erp", "hr", "tunnel"), "s")
+    dead = {**tunnel, "underlay": "s", "o-gw": "s", "o-gw-outer": "s", "o-underlay": "s"}
+    for vantages in (["cloud", "onprem"], ["cloud"]):
+        engine = Engine(chain)
+        made = run(engine, record(chain, [(6, {}), (8, tunnel), (4, {}), (10, dead)], vantages))
+        assert not [t for t in made if t.event is Event.RELAPSED]
+        (closed,) = [t.incident for t in made if t.event is Event.CLOSED]
+        assert "vpn" in closed.segments
+        assert closed.closed is not None
+        assert START + 14 <= closed.closed < START + 15
+        assert "onprem-gw" in the(engine).segments
+
+
 def test_two_proven_faults_are_two_incidents() -> None:
     """A cut near cable and a stopped application that the other vantage sees are told apart."""
     chain = lab_chain()
