@@ -9,9 +9,10 @@ from it what a pass and a fail of that type prove. A probe module exports
 """
 
 import builtins
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -149,6 +150,30 @@ class Runner(Protocol):
         `fresh` asks for a new socket and id (confirmation). Never raises for what the network or
         the host does; anything raised is a bug and is counted as `unknown`.
         """
+        ...
+
+
+@runtime_checkable
+class BatchRunner(Runner, Protocol):
+    """A runner whose steady attempts share system calls and wake-ups, because each is a packet out and one back.
+
+    On every tick of its wheel the agent calls `harvest`, then `launch` for what is due, then `flush`.
+    Kernel time stamps, not the tick, give the durations. Confirmations still go through `attempt`.
+    """
+
+    def harvest(self) -> float | None:
+        """Take what has arrived and end what is past its deadline, calling each `done` once.
+
+        Return the earliest deadline under way (boot-time seconds), None when nothing is.
+        """
+        ...
+
+    def launch(self, settings: Any, deadline: float, done: Callable[[Result], None]) -> bool:
+        """Queue one attempt for the next `flush`; False when this one needs `attempt` (a name to resolve)."""
+        ...
+
+    def flush(self) -> None:
+        """Send what was queued."""
         ...
 
 
