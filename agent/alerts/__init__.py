@@ -3,6 +3,7 @@
 `Notifier` is the sink; `plan` decides what fires, `message` words it, `push` sends it.
 """
 
-from agent.alerts.notifier import Notifier
+from agent.alerts.message import ALERTNAME
+from agent.alerts.notifier import Handed, Notifier
 
-__all__ = ["Notifier"]
+__all__ = ["ALERTNAME", "Handed", "Notifier"]

@@ -32,6 +32,14 @@ _ENDS = {Event.CLOSED: End.RECOVERED, Event.MERGED: End.MERGED, Event.DISMISSED:
 Send = Callable[[str, bytes], Awaitable[None]]
 
 
+class Handed(msgspec.Struct, frozen=True, kw_only=True):
+    """An Alertmanager at `url` took the start of an alert, or its end and why it ended."""
+
+    url: str
+    key: Key
+    ended: End | None = None
+
+
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between words to an Alertmanager, and between looks at pages that become due by time.
 
@@ -58,10 +66,11 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     firing: tuple[Fires, ...] = ()
     ended: tuple[Ended, ...] = ()
     incidents: tuple[Incident, ...] = ()
+    told: dict[str, tuple[Key, ...]] = {}
 
 
 class _Endpoint:
-    """One Alertmanager: whether it takes alerts, and which ends it has yet to take."""
+    """One Alertmanager: whether it takes alerts, what it knows to fire, and which ends it has yet to take."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -69,14 +78,23 @@ class _Endpoint:
         self.complained = False
         self.wake = asyncio.Event()
         self.owed: dict[Key, Ended] = {}
+        self.told: frozenset[Key] = frozenset()
+
+    def took(self, firing: frozenset[Key], owed: dict[Key, Ended]) -> list[Handed]:
+        """Settle a push that it took; return what it learned by it."""
+        begun = [Handed(url=self.url, key=key) for key in firing - self.told]
+        ends = [Handed(url=self.url, key=key, ended=end.reason) for key, end in owed.items()]
+        self.told = firing
+        self.owed = {key: end for key, end in self.owed.items() if owed.get(key) is not end}
+        return begun + ends
 
 
 class Notifier:
     """The sink for incidents that leave the agent. `run` must be running for anything to be sent.
 
     `urls` are Alertmanagers' base URLs; without any the plan is kept all the same, so that
-    `firing` can be exposed. `page_url` is this agent's own address for people. `send` raises
-    PushError.
+    `firing` can be exposed. `page_url` is this agent's own address for people. `handed` hears, once
+    for each Alertmanager, of every alert that it took and of its end. `send` raises PushError.
     """
 
     def __init__(
@@ -89,6 +107,7 @@ class Notifier:
         clock: Clock | None = None,
         send: Send = push,
         pace: Pace | None = None,
+        handed: Callable[[Handed], None] = lambda _: None,
     ) -> None:
         self._chain = chain
         self._page_url = page_url
@@ -96,6 +115,7 @@ class Notifier:
         self._clock = clock or SystemClock()
         self._send = send
         self._pace = pace or Pace()
+        self._handed = handed
         self._endpoints = [_Endpoint(url) for url in dict.fromkeys(urls)]
         self._incidents: dict[str, Incident] = {}
         self._gone: dict[str, tuple[End, Incident]] = {}
@@ -183,7 +203,7 @@ class Notifier:
 
     async def _push(self, endpoint: _Endpoint) -> bool:
         """Send everything that this Alertmanager should know; an empty list shows that it listens."""
-        owed = dict(endpoint.owed)
+        owed, firing = dict(endpoint.owed), frozenset(self._firing)
         try:
             await self._send(endpoint.url, self._body(owed))
         except PushError as error:
@@ -194,7 +214,8 @@ class Notifier:
         if endpoint.complained:
             structlog.get_logger().info("Alertmanager takes alerts again", url=endpoint.url)
         endpoint.up, endpoint.complained = True, False
-        endpoint.owed = {k: e for k, e in endpoint.owed.items() if owed.get(k) is not e}
+        for handed in endpoint.took(firing, owed):
+            self._handed(handed)
         self._saving.set()
         return True
 
@@ -225,6 +246,7 @@ class Notifier:
             firing=tuple(Fires(key=key, starts=starts) for key, starts in self._firing.items()),
             ended=tuple(owed.values()),
             incidents=tuple(self._incidents.values()),
+            told={endpoint.url: tuple(sorted(endpoint.told, key=repr)) for endpoint in self._endpoints},
         )
 
     async def _save(self) -> None:
@@ -254,6 +276,7 @@ class Notifier:
         self._firing = {f.key: f.starts for f in saved.firing if f.key.incident in self._incidents}
         for endpoint in self._endpoints:
             endpoint.owed = {end.key: end for end in saved.ended}
+            endpoint.told = frozenset(saved.told.get(endpoint.url, ()))
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from agent import __version__
+from agent.alerts import ALERTNAME, Handed
 from agent.incident.value import Transition
 from agent.ledger import DATABASE, KEY, Ledger, Receipt, body
 from agent.model import Chain
@@ -56,7 +57,8 @@ class Recorder:
     def started(self, now: float) -> None:
         """Record that the agent began, and under which chain (`now`: UTC epoch seconds)."""
         at = body.nanoseconds(now)
-        self._append(body.AgentStart(time=at, agent=__version__, vantage=self._vantage))
+        key = self._ledger.verifier
+        self._append(body.AgentStart(time=at, agent=__version__, vantage=self._vantage, key=key))
         self._chain_in_force(at)
 
     def loaded(self, chain: Chain, now: float) -> None:
@@ -94,6 +96,22 @@ class Recorder:
         """Record a transition with the engine's state, in one transaction."""
         entry = body.from_transition(transition, chain=self._chain.hash, vantage=self._vantage)
         self._append(entry, state)
+
+    def escalation(self, handed: Handed, now: float) -> None:
+        """Record that an Alertmanager took an alert, or its end; who reads it is another matter."""
+        self._append(
+            body.Escalation(
+                time=body.nanoseconds(now),
+                incident=handed.key.incident,
+                vantage=self._vantage,
+                to=handed.key.to,
+                via=handed.url,
+                alertname=ALERTNAME,
+                severity=handed.key.severity.value,
+                state="resolved" if handed.ended else "firing",
+                ended=handed.ended.value if handed.ended else "",
+            )
+        )
 
     def stop(self, now: float, reason: str, within_seconds: float) -> bool:
         """Record an orderly stop and close; return whether everything was written in time."""

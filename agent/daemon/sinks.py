@@ -181,6 +181,7 @@ class Sinks:
             page_url=host.external_url,
             state_file=self._folder / ALERTS_FILE,
             clock=self._clock,
+            handed=lambda handed: self.recorder.escalation(handed, self._clock.wall()),
         )
 
     def _in_loop(self, act: Callable[[Told], None]) -> Callable[[Told], None]:

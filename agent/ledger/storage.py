@@ -78,6 +78,11 @@ class Storage:
         self.size = 0
         self.saved: bytes | None = None
 
+    @property
+    def verifier(self) -> str:
+        """Return the key that verifies this log, in signed-note form."""
+        return str(self._signer.verifier)
+
     def prepare(self) -> None:
         """Create the tables in an empty file; otherwise check that the file is whole and ours."""
         if self._one("SELECT count(*) FROM sqlite_master") == 0:
@@ -88,7 +93,7 @@ class Storage:
         if version != schema.USER_VERSION:
             raise StorageError(f"the ledger has format {version}, this agent knows {schema.USER_VERSION}")
         owner = self._db.execute("SELECT origin, key FROM log").fetchone()
-        if owner != (self._signer.name, str(self._signer.verifier)):
+        if owner != (self._signer.name, self.verifier):
             raise StorageError(f"the ledger is signed with another key: {owner}")
         self._resume()
 
@@ -144,7 +149,7 @@ class Storage:
         self._db.execute("BEGIN IMMEDIATE")
         for statement in schema.STATEMENTS:
             self._db.execute(statement)
-        self._db.execute("INSERT INTO log VALUES (1, ?, ?)", (self._signer.name, str(self._signer.verifier)))
+        self._db.execute("INSERT INTO log VALUES (1, ?, ?)", (self._signer.name, self.verifier))
         self._db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
         self._db.execute(f"PRAGMA user_version = {schema.USER_VERSION}")
         self._db.execute("COMMIT")

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.alerts import Notifier
+from agent.alerts import Handed, Notifier
 from agent.alerts.notifier import Pace
 from agent.alerts.push import PushError
 from agent.incident.value import Event, Incident, State, Transition
@@ -81,6 +81,7 @@ def play(
     clock: HandClock | None = None,
     state_file: Path | None = None,
     pace: Pace | None = None,
+    handed: Callable[[Handed], None] = lambda _: None,
 ) -> None:
     """Run `scenario` beside a running notifier."""
 
@@ -94,6 +95,7 @@ def play(
             state_file=state_file,
             page_url="http://x/",
             pace=pace,
+            handed=handed,
         )
         running = asyncio.create_task(notifier.run())
         try:
@@ -248,6 +250,45 @@ def test_a_story_that_cannot_be_told_costs_no_page() -> None:
         assert ending(await fake.next(lambda a: bool(ending(a)))) == {"msp": "recovered", "carrier": "recovered"}
 
     play(scenario)
+
+
+def test_what_was_handed_over_is_reported_once(tmp_path: Path) -> None:
+    """Each Alertmanager's taking of an alert and of its end is reported once, also over repeats and a restart."""
+    heard: list[tuple[str, str, str | None]] = []
+    clock = HandClock()
+    pace = Pace(resend=0.01, first_retry=0.01, last_retry=0.01, step=0.01)
+    common: dict[str, Any] = {
+        "clock": clock,
+        "state_file": tmp_path / "alerts.json",
+        "urls": ("a", "deaf"),
+        "pace": pace,
+        "handed": lambda h: heard.append((h.url, h.key.to, h.ended)),
+    }
+
+    def half_deaf() -> Fake:
+        fake = Fake()
+        fake.refuses.add("deaf")
+        return fake
+
+    async def before(notifier: Notifier, fake: Fake) -> None:
+        notifier.transition(change())
+        await fake.next(bool)
+        await fake.next(bool)
+        await saved(tmp_path / "alerts.json", '"told":{"a":[{')
+
+    async def after(notifier: Notifier, fake: Fake) -> None:
+        notifier.restore([CARRIER])
+        await fake.next(bool)
+        assert len(heard) == 2
+        notifier.transition(change(msgspec.structs.replace(CLOSED, id=CARRIER.id), Event.CLOSED))
+        await fake.next(lambda a: bool(ending(a)))
+        await fake.next(lambda a: a == [])
+
+    play(before, fake=half_deaf(), **common)
+    play(after, fake=half_deaf(), **common)
+    begun = {("a", "msp", None), ("a", "carrier", None)}
+    assert len(heard) == 4
+    assert set(heard) == begun | {("a", "msp", "recovered"), ("a", "carrier", "recovered")}
 
 
 async def saved(path: Path, wanted: str) -> None:
