@@ -1,0 +1,38 @@
+"""Run the benchmarks and print their tables; `--write` renews their sections of docs/benchmarks.md."""
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from tools.bench.table import Row, renewed, section, table
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+# Group to module, in the order of the page; a module is imported only when its group is measured.
+GROUPS = {
+    "command": "tools.bench.command",
+    "diagnosis": "tools.bench.diagnosis",
+    "idle": "tools.bench.idle",
+    "detection": "tools.bench.detection",
+}
+
+
+def main() -> int:
+    """Run the benchmarks and print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
+    parser.add_argument("--only", choices=GROUPS, help="one group")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    given = parser.parse_args()
+    for name in [given.only] if given.only else GROUPS:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        module = import_module(GROUPS[name])
+        rows: list[Row] = module.measure()
+        print(f"{name}\n{table(rows)}", flush=True)
+        if given.write:
+            before = DOCUMENT.read_text() if DOCUMENT.exists() else ""
+            DOCUMENT.write_text(renewed(before, GROUPS, {name: section(module.__doc__, rows)}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
