@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.ledger import DATABASE, note
+from agent import keys
+from agent.ledger import DATABASE
 from agent.ledger.check import Verdict, check
 from agent.ledger.proof import check_proof, export_lines, prove_incident
 from agent.ledger.storage import StorageError
@@ -67,12 +68,12 @@ def _file(path: Path) -> Path:
     return path / DATABASE if path.is_dir() else path
 
 
-def _key(text: str | None) -> note.VerifierKey | None:
+def _key(text: str | None) -> keys.VerifierKey | None:
     if text is None:
         return None
     try:
-        return note.parse_verifier(Path(text).read_text(encoding="utf-8") if Path(text).is_file() else text)
-    except (note.NoteError, OSError) as error:
+        return keys.parse_verifier(Path(text).read_text(encoding="utf-8") if Path(text).is_file() else text)
+    except (keys.NoteError, OSError) as error:
         raise click.BadParameter(str(error), param_hint="--key") from error
 
 

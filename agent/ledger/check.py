@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent import keys
 from agent.ledger import body as kinds
 from agent.ledger import canonical, merkle, note, schema
 from agent.ledger.reading import connect, log_of
@@ -40,7 +41,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def check(path: Path, key: note.VerifierKey | None = None) -> Verdict:
+def check(path: Path, key: keys.VerifierKey | None = None) -> Verdict:
     """Check the ledger at `path`, against `key` if one is given; never raises for what is in the file."""
     try:
         connection = connect(path)
@@ -59,7 +60,7 @@ def check(path: Path, key: note.VerifierKey | None = None) -> Verdict:
 class _Examination:
     """One pass over one file."""
 
-    def __init__(self, connection: sqlite3.Connection, key: note.VerifierKey | None) -> None:
+    def __init__(self, connection: sqlite3.Connection, key: keys.VerifierKey | None) -> None:
         self._db = connection
         self._given = key
         self._key = key

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.ledger import note
+from agent import keys
 from agent.ledger.storage import BUSY_SECONDS, Job, Receipt, Storage, StorageError, encode_job, open_storage
 
 QUEUE_ENTRIES = 4096
@@ -83,7 +83,7 @@ class Ledger:
         """
         try:
             storage = open_storage(Path(path), Path(key), origin, busy_seconds=busy_seconds)
-        except (StorageError, note.NoteError, sqlite3.Error, OSError) as error:
+        except (StorageError, keys.NoteError, sqlite3.Error, OSError) as error:
             reason = f"the ledger cannot be opened: {error}"
             alarm(reason)
             return cls(None, reason, alarm, capacity)

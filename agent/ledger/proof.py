@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent import keys
 from agent.ledger import canonical, merkle, note
 from agent.ledger.check import Verdict
 from agent.ledger.reading import bodies, fields, log_of, newest_checkpoint, node_reader, with_connection
@@ -51,12 +52,12 @@ def prove_incident(path: Path, incident: str, *, disclose: bool = False) -> Proo
     return with_connection(path, lambda db: _prove(db, lambda body: _speaks_of(body, incident), incident, disclose))
 
 
-def check_proof(data: bytes, key: note.VerifierKey | None = None) -> Verdict:
+def check_proof(data: bytes, key: keys.VerifierKey | None = None) -> Verdict:
     """Check a proof file offline, against `key` or else the key that it brings; never raises for its content."""
     try:
         file = msgspec.json.decode(data, type=ProofFile)
-        own = note.parse_verifier(file.key)
-    except (msgspec.DecodeError, UnicodeDecodeError, note.NoteError) as error:
+        own = keys.parse_verifier(file.key)
+    except (msgspec.DecodeError, UnicodeDecodeError, keys.NoteError) as error:
         return Verdict(ok=False, problems=(f"not a proof file: {error}",))
     if file.format != FORMAT or not file.entries:
         return Verdict(ok=False, problems=(f"not a proof file of format {FORMAT} with entries",))
@@ -66,7 +67,7 @@ def check_proof(data: bytes, key: note.VerifierKey | None = None) -> Verdict:
     for number, entry in enumerate(file.entries):
         try:
             newest = _check_entry(entry, used)
-        except (note.NoteError, canonical.CanonicalError, StorageError, binascii.Error) as error:
+        except (keys.NoteError, canonical.CanonicalError, StorageError, binascii.Error) as error:
             problems.append(f"entry {number} of the file: {error}")
     return Verdict(
         ok=not problems,
@@ -122,7 +123,7 @@ def _text(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
-def _check_entry(entry: ProvenEntry, key: note.VerifierKey) -> str:
+def _check_entry(entry: ProvenEntry, key: keys.VerifierKey) -> str:
     """Return the note that proves the entry, or raise with what is wrong."""
     body = entry.body.encode()
     content = canonical.decode(body)

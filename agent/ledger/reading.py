@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from agent.ledger import canonical, merkle, note
+from agent import keys
+from agent.ledger import canonical, merkle
 from agent.ledger.storage import StorageError
 
 T = TypeVar("T")
@@ -39,12 +40,12 @@ def with_connection(path: Path, step: Callable[[sqlite3.Connection], T]) -> T:
         connection.close()
 
 
-def log_of(connection: sqlite3.Connection) -> note.VerifierKey:
+def log_of(connection: sqlite3.Connection) -> keys.VerifierKey:
     """Return the key that the ledger says it is signed with; StorageError if it says none."""
     row = connection.execute("SELECT origin, key FROM log").fetchone()
     try:
-        key = note.parse_verifier(row[1])
-    except (TypeError, AttributeError, note.NoteError) as error:
+        key = keys.parse_verifier(row[1])
+    except (TypeError, AttributeError, keys.NoteError) as error:
         raise StorageError("the ledger does not say whose it is") from error
     if key.name != row[0]:
         raise StorageError(f"the ledger of {row[0]} names a key of {key.name}")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent import keys
 from agent.ledger import canonical, merkle, note, schema
 
 BUSY_SECONDS = 10.0
@@ -48,12 +49,12 @@ def commit_detail(data: bytes) -> tuple[bytes, str]:
     return salt, hashlib.sha256(salt + data).hexdigest()
 
 
-def load_key(path: Path, origin: str) -> note.Signer:
+def load_key(path: Path, origin: str) -> keys.Signer:
     """Read the signing key, or make one (mode 0600, synced to disk) where there is none."""
     try:
-        signer = note.parse_signer(path.read_text())
+        signer = keys.parse_signer(path.read_text())
     except FileNotFoundError:
-        signer = note.generate(origin)
+        signer = keys.generate(origin)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:
             file.write(signer.secret_text() + "\n")
@@ -72,7 +73,7 @@ def load_key(path: Path, origin: str) -> note.Signer:
 class Storage:
     """An open ledger file. Made by `open_storage`; every method may raise sqlite3.Error or OSError."""
 
-    def __init__(self, connection: sqlite3.Connection, signer: note.Signer) -> None:
+    def __init__(self, connection: sqlite3.Connection, signer: keys.Signer) -> None:
         self._db = connection
         self._signer = signer
         self.size = 0
@@ -193,9 +194,9 @@ class Storage:
 def open_storage(path: Path, key: Path, origin: str, *, busy_seconds: float = BUSY_SECONDS) -> Storage:
     """Open or create the ledger at `path`, signed with the key in the file `key`.
 
-    Raises StorageError, note.NoteError, sqlite3.Error or OSError; then nothing is left open.
+    Raises StorageError, keys.NoteError, sqlite3.Error or OSError; then nothing is left open.
     """
-    note.valid_name(origin)
+    keys.valid_name(origin)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not key.exists():
         raise StorageError(f"the ledger is here, but its key {key.name} is not")

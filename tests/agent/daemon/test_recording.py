@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from agent import keys
 from agent.alerts import Handed
 from agent.alerts.plan import End, Key, Severity
 from agent.daemon.recording import Recorder
-from agent.ledger import DATABASE, body, note
+from agent.ledger import DATABASE, body
 from agent.ledger.reading import bodies, fields, with_connection
 from tests.agent.samples import CHAIN
 
@@ -28,7 +29,7 @@ def test_starts_hand_overs_and_stop_are_entries(tmp_path: Path) -> None:
     assert recorder.stop(4.0, "test", within_seconds=5.0)
     start, chain, begun, ended, stop = recorded(tmp_path)
     assert isinstance(start, body.AgentStart)
-    assert note.parse_verifier(start.key).name == "demarc/cloud"
+    assert keys.parse_verifier(start.key).name == "demarc/cloud"
     assert isinstance(chain, body.ChainEntry)
     assert begun == body.Escalation(
         time=2_000_000_000,

@@ -2,6 +2,7 @@
 
 import hashlib
 
+from agent import keys
 from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
 from agent.ledger import body, canonical, merkle, note
 
@@ -12,7 +13,7 @@ SALT = bytes([7]) * 32
 DETAIL = b"version: 1\n"
 
 
-def entries(signer: note.Signer) -> list[dict[str, object]]:
+def entries(signer: keys.Signer) -> list[dict[str, object]]:
     """Return the three bodies of the example."""
     commitment = hashlib.sha256(SALT + DETAIL).hexdigest()
     incident = Incident(
@@ -49,7 +50,7 @@ def entries(signer: note.Signer) -> list[dict[str, object]]:
 
 def section() -> str:
     """Return the section as FORMAT.md must hold it."""
-    signer = note.Signer(name=ORIGIN, seed=SEED)
+    signer = keys.Signer(name=ORIGIN, seed=SEED)
     forms = [canonical.encode(one) for one in entries(signer)]
     leaves = [merkle.leaf_hash(form) for form in forms]
 

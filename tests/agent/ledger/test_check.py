@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent import keys
 from agent.ledger import Ledger, merkle, note, schema
 from agent.ledger.check import PROBLEMS, check
 from tests.agent.ledger.test_ledger import ORIGIN, filled, stop_entry, without_triggers
@@ -48,7 +49,7 @@ def test_a_sound_ledger(ledger: Path) -> None:
     assert (verdict.origin, verdict.entries, verdict.signed, verdict.own_key) == (ORIGIN, SIZE, SIZE, True)
     assert verdict.checkpoint.startswith(f"{ORIGIN}\n{SIZE}\n")
     assert verdict.notes == ()
-    assert check(ledger, note.parse_verifier(verdict.key)).own_key is False
+    assert check(ledger, keys.parse_verifier(verdict.key)).own_key is False
 
 
 CASES = {
@@ -186,7 +187,7 @@ def test_the_triggers_refuse(ledger: Path, statement: str) -> None:
 def test_signatures_may_grow(ledger: Path) -> None:
     """Others' cosignatures are added to a checkpoint."""
     connection = sqlite3.connect(ledger, isolation_level=None)
-    line = note.Signer(name="witness.example", seed=bytes(32)).sign("x")
+    line = keys.Signer(name="witness.example", seed=bytes(32)).sign("x")
     connection.execute("UPDATE checkpoint SET signatures = signatures || ? WHERE size = 9", (line,))
     connection.close()
     assert check(ledger).ok
@@ -217,7 +218,7 @@ def test_a_rewritten_history_is_caught_by_an_earlier_checkpoint_only(tmp_path: P
 
 def test_another_key_is_told(ledger: Path) -> None:
     """The key that was agreed on decides, not the one in the file."""
-    other = note.Signer(name=ORIGIN, seed=bytes(32)).verifier
+    other = keys.Signer(name=ORIGIN, seed=bytes(32)).verifier
     verdict = check(ledger, other)
     assert f"not {other}" in verdict.problems[0]
     assert "no good signature" in verdict.problems[1]

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent import keys
 from agent.ledger import note
 
 # From the documentation of golang.org/x/mod/sumdb/note.
@@ -14,16 +15,16 @@ GO_SIGNATURE = (
     "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 )
 
-SIGNER = note.Signer(name="demarc.example/cloud", seed=bytes(32))
+SIGNER = keys.Signer(name="demarc.example/cloud", seed=bytes(32))
 CHECKPOINT = note.Checkpoint("demarc.example/cloud", 7, bytes(range(32)))
 
 
 def test_the_example_of_the_go_tools() -> None:
     """Key, id and signature are those that Go makes."""
-    signer = note.parse_signer(GO_SECRET + "\n")
+    signer = keys.parse_signer(GO_SECRET + "\n")
     assert str(signer.verifier) == GO_KEY
     assert signer.sign(GO_TEXT) == GO_SIGNATURE
-    assert note.parse_verifier(GO_KEY).verify(GO_TEXT, GO_SIGNATURE)
+    assert keys.parse_verifier(GO_KEY).verify(GO_TEXT, GO_SIGNATURE)
     assert signer.secret_text() == GO_SECRET
 
 
@@ -40,7 +41,7 @@ go.sum database tree
 
 def test_a_real_checkpoint_of_the_go_checksum_database() -> None:
     """Key, note and tree head of a log that others run are read, and its signature is good."""
-    key = note.parse_verifier(SUMDB_KEY)
+    key = keys.parse_verifier(SUMDB_KEY)
     text, signatures = note.split_note(SUMDB_NOTE)
     assert str(key) == SUMDB_KEY
     assert key.verify(text, signatures)
@@ -51,33 +52,33 @@ def test_a_real_checkpoint_of_the_go_checksum_database() -> None:
 def test_a_signature_is_found_among_those_of_others() -> None:
     """Lines of other keys, and of the same name with another key, do not disturb."""
     mine, text = SIGNER.sign(CHECKPOINT.text()), CHECKPOINT.text()
-    namesake = note.Signer(name=SIGNER.name, seed=bytes([1]) * 32).sign(text)
+    namesake = keys.Signer(name=SIGNER.name, seed=bytes([1]) * 32).sign(text)
     key = SIGNER.verifier
     assert key.verify(text, GO_SIGNATURE + namesake + mine)
     assert not key.verify(text, GO_SIGNATURE + namesake)
-    assert not key.verify(text, f"— {SIGNER.name} {note.encode64(key.id + bytes(64))}\n")
+    assert not key.verify(text, f"— {SIGNER.name} {keys.encode64(key.id + bytes(64))}\n")
     assert not key.verify(text, f"— {SIGNER.name} AAA\n")
     assert not key.verify(text + "\n", mine)
 
 
 def test_a_secret_is_never_shown() -> None:
     """The repr of a signer has its name only."""
-    assert note.encode64(SIGNER.seed)[:8] not in repr(SIGNER)
+    assert keys.encode64(SIGNER.seed)[:8] not in repr(SIGNER)
     assert SIGNER.name in repr(SIGNER)
 
 
 def test_a_new_key_signs() -> None:
     """Two keys for one log differ, and their text form reads back."""
-    one, other = note.generate("a"), note.generate("a")
+    one, other = keys.generate("a"), keys.generate("a")
     assert one.seed != other.seed
-    assert note.parse_signer(one.secret_text()) == one
+    assert keys.parse_signer(one.secret_text()) == one
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a+b", "é", "-a", "a\n", "x" * 256])
 def test_names_that_no_log_may_have(name: str) -> None:
     """They would break a line of the note."""
-    with pytest.raises(note.NoteError):
-        note.generate(name)
+    with pytest.raises(keys.NoteError):
+        keys.generate(name)
 
 
 @pytest.mark.parametrize(
@@ -95,16 +96,16 @@ def test_names_that_no_log_may_have(name: str) -> None:
 )
 def test_bad_key_files_are_refused_without_being_shown(text: str) -> None:
     """The message never repeats what may be a secret."""
-    with pytest.raises(note.NoteError) as caught:
-        note.parse_signer(text)
+    with pytest.raises(keys.NoteError) as caught:
+        keys.parse_signer(text)
     assert "AYEK" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "a+b", GO_KEY.replace("c74f20a3", "c74f20a4"), GO_KEY[:-4], GO_KEY + "="])
 def test_bad_verifier_keys_are_refused(text: str) -> None:
     """A key whose id is not its own is none."""
-    with pytest.raises(note.NoteError):
-        note.parse_verifier(text)
+    with pytest.raises(keys.NoteError):
+        keys.parse_verifier(text)
 
 
 def test_a_checkpoint_reads_back() -> None:
@@ -120,13 +121,13 @@ def test_a_checkpoint_reads_back() -> None:
         CHECKPOINT.text().replace("\n7\n", "\n07\n"),
         CHECKPOINT.text().replace("\n7\n", "\n-7\n"),
         CHECKPOINT.text().replace("AAEC", "AAE"),
-        "\n7\n" + note.encode64(bytes(32)) + "\n",
+        "\n7\n" + keys.encode64(bytes(32)) + "\n",
         "a\n7\nAAAA\n",
     ],
 )
 def test_bad_checkpoints_are_refused(text: str) -> None:
     """There is one form."""
-    with pytest.raises(note.NoteError):
+    with pytest.raises(keys.NoteError):
         note.parse_checkpoint(text)
 
 
@@ -138,7 +139,7 @@ def test_a_note_is_split_at_its_last_empty_line() -> None:
 @pytest.mark.parametrize("text", ["", "a\n", "a\n\n", "a\n\nb\n", "a\n\n" + GO_SIGNATURE[:-1], GO_SIGNATURE])
 def test_bad_notes_are_refused(text: str) -> None:
     """Without a signature it is not a note."""
-    with pytest.raises(note.NoteError):
+    with pytest.raises(keys.NoteError):
         note.split_note(text)
 
 
@@ -162,5 +163,5 @@ def test_a_proof_reads_back(index: int, hashes: list[bytes]) -> None:
 )
 def test_bad_proofs_are_refused(text: str) -> None:
     """A NoteError, nothing else."""
-    with pytest.raises(note.NoteError):
+    with pytest.raises(keys.NoteError):
         note.parse_proof(text)

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent import keys
 from agent.cli.ledger import command
 from agent.incident.value import Event, Incident, Kind, State, Transition
 from agent.ledger import Ledger, body, canonical, merkle, note
@@ -79,7 +80,7 @@ def test_an_unknown_incident_has_no_proof(ledger: Path) -> None:
 
 def test_another_key_refuses(ledger: Path) -> None:
     """The key that was agreed on decides."""
-    other = note.Signer(name=ORIGIN, seed=bytes(32)).verifier
+    other = keys.Signer(name=ORIGIN, seed=bytes(32)).verifier
     verdict = check_proof(msgspec.json.encode(prove_incident(ledger, "i-1")), other)
     assert not verdict.ok
     assert any("no good signature" in problem for problem in verdict.problems)
@@ -136,7 +137,7 @@ def test_the_export_holds_everything_that_is_signed(ledger: Path) -> None:
         return merkle.node_hash(read(level - 1, 2 * index), read(level - 1, 2 * index + 1))
 
     assert note.parse_checkpoint(text).root == merkle.root(5, read)
-    assert note.parse_verifier(last["key"]).verify(text, signatures)
+    assert keys.parse_verifier(last["key"]).verify(text, signatures)
 
 
 def run(*words: str) -> tuple[int, str]:
