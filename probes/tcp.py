@@ -1,10 +1,11 @@
 """TCP connect: does something accept connections on this address and port, and how fast.
 
-What must stay true: one connection to one address, never a second try; the kernel's own round-trip
-estimate stands beside the elapsed time, because our wake-up is not the wire.
+What must stay true: one connection to one address, never a second try; `connect` is the time from
+the first SYN to the SYN-ACK as the kernel measured it, because our wake-up is not the wire. Only a
+failed attempt lasts until we noticed, which in a batch is up to a tick of the agent's wheel later.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Final, Literal
@@ -12,11 +13,12 @@ from typing import Final, Literal
 import msgspec
 
 from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, endpoint
+from probes.kit.handshake import Ended, Handshakes, begin, hang_up, look
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
 from probes.kit.result import Result, Stage, ok
-from probes.kit.sockets import connect_tcp, tcp_info
-from probes.kit.spec import Flow, Kit, Metric, Spec
-from probes.kit.trouble import LOCAL_FAULTS, Trouble, path_faults, result_of
+from probes.kit.sockets import ready
+from probes.kit.spec import Clock, Flow, Kit, Metric, Spec
+from probes.kit.trouble import LATE, LOCAL_FAULTS, Trouble, path_faults, result_of
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,10 +36,13 @@ SPEC: Final = Spec(
     phases=("resolve", "connect"),
     faults=(*path_faults(Stage.CONNECT), *RESOLVE_FAULTS, *LOCAL_FAULTS),
     metrics=(
-        Metric("tcp_handshake_seconds", "The kernel's round trip of the handshake (SYN to SYN-ACK)."),
-        Metric("tcp_retransmits", "Packets that the kernel sent again while connecting."),
+        Metric(
+            "tcp_handshake_seconds",
+            "The kernel's round trip of the handshake (SYN to SYN-ACK); absent after a lost SYN.",
+        ),
+        Metric("tcp_syn_retransmits", "SYNs that the kernel sent again, answered in the end or not."),
     ),
-    leaves_traces="One connection opened and closed; some servers log it.",
+    leaves_traces="One connection, made, ended (FIN) and at once dropped (RST); some servers log it.",
 )
 
 
@@ -59,7 +64,11 @@ def flow(settings: Settings) -> Flow:
 @asynccontextmanager
 async def open(kit: Kit) -> AsyncIterator["ConnectRunner"]:  # noqa: A001 - the probe interface's name
     """Open the shared runner; every attempt has a socket of its own."""
-    yield ConnectRunner(kit)
+    runner = ConnectRunner(kit)
+    try:
+        yield runner
+    finally:
+        runner.close()
 
 
 def _endpoint(settings: Settings) -> Endpoint:
@@ -72,6 +81,28 @@ class ConnectRunner:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self._endpoint = lru_cache(KEPT)(_endpoint)
+        self._handshakes: Handshakes[Callable[[Result], None]] = Handshakes(kit.clock)
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        self._handshakes.close()
+
+    def harvest(self) -> float | None:
+        """End what has been decided; see `BatchRunner`."""
+        for done, ended in self._handshakes.ended():
+            done(result(ended))
+        return self._handshakes.earliest()
+
+    def launch(self, settings: Settings, deadline: float, done: Callable[[Result], None]) -> bool:
+        """Send the SYN at once; the kernel keeps the time. False for a name."""
+        end = self._endpoint(settings)
+        if end.named:
+            return False
+        self._handshakes.start(end.host, end.port or 0, end.family, deadline, done)
+        return True
+
+    def flush(self) -> None:
+        """Do nothing: every SYN is a call of its own, and has left."""
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:  # noqa: ARG002
         """Connect once and close; every attempt is `fresh`."""
@@ -86,13 +117,36 @@ class ConnectRunner:
             except ResolveError as error:
                 return resolve_result(error, clock.boot() - start)
             phases["resolve"] = clock.boot() - start
-        made = await connect_tcp(address, end.port or 0, end.family, deadline=deadline, clock=clock)
-        if isinstance(made, Trouble):
-            return result_of(made, Stage.CONNECT, clock.boot() - start, phases)
-        with made.sock as sock:
-            info = tcp_info(sock, end.family)
-        phases["connect"] = made.seconds
-        values: dict[str, float] = {}
-        if info is not None:
-            values = {"tcp_handshake_seconds": info.round_trip, "tcp_retransmits": float(info.retransmits)}
-        return ok(clock.boot() - start, phases, values=values)
+        return result(await connect_once(address, end.port or 0, end.family, deadline, clock), phases)
+
+
+async def connect_once(address: str, port: int, family: int, deadline: float, clock: Clock) -> Ended:
+    """Connect and close, waiting for it; the durations are the kernel's, as in a batch."""
+    start = clock.boot()
+    sock = begin(address, port, family) if start < deadline else LATE
+    if isinstance(sock, Trouble):
+        return Ended(trouble=sock, seconds=clock.boot() - start)
+    ended, allowed = None, deadline - start
+    try:
+        while ended is None:
+            writable = await ready(sock.fileno(), seconds=deadline - clock.boot(), write=True)
+            elapsed = clock.boot() - start
+            ended = look(sock, family, elapsed if writable else max(elapsed, allowed), allowed)
+    finally:
+        hang_up(sock, ended)
+    return ended
+
+
+def result(ended: Ended, phases: dict[str, float] | None = None) -> Result:
+    """Return what the end of an attempt means; `phases` are those that went before the connect."""
+    before = phases or {}
+    seconds = sum(before.values()) + ended.seconds
+    values = {"tcp_syn_retransmits": float(ended.handshake.syn_retransmits)}
+    if ended.trouble is not None:
+        if ended.trouble.local:
+            values = {}
+        found = result_of(ended.trouble, Stage.CONNECT, seconds, before)
+        return msgspec.structs.replace(found, values=values)
+    if ended.handshake.round_trip is not None:
+        values["tcp_handshake_seconds"] = ended.handshake.round_trip
+    return ok(seconds, {**before, "connect": ended.seconds}, values=values)

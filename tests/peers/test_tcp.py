@@ -3,11 +3,14 @@
 import asyncio
 import resource
 import socket
+import struct
+from pathlib import Path
 
 import pytest
 
 from probes import tcp
-from probes.kit.result import Outcome, Stage
+from probes.kit.result import Outcome, Result, Stage
+from probes.kit.spec import BatchRunner
 from tests.peers.probing import CLOCK, Kit, Names, ask, attempt, open_descriptors, serve
 
 pytestmark = pytest.mark.peer
@@ -18,7 +21,7 @@ async def _hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def test_a_listening_port_passes() -> None:
-    """The connect phase and the kernel's own round trip stand beside each other."""
+    """The connect phase is the kernel's own round trip."""
 
     async def scenario() -> None:
         async with serve(_hold) as port:
@@ -26,9 +29,9 @@ def test_a_listening_port_passes() -> None:
         assert result.outcome is Outcome.OK
         assert set(result.phases) == {"connect"}
         assert result.seconds is not None
-        assert 0 < result.phases["connect"] <= result.seconds
-        assert 0 < result.values["tcp_handshake_seconds"] < 0.1
-        assert result.values["tcp_retransmits"] == 0
+        assert result.seconds == result.phases["connect"] == result.values["tcp_handshake_seconds"]
+        assert 0 < result.seconds < 0.1
+        assert result.values["tcp_syn_retransmits"] == 0
 
     asyncio.run(scenario())
 
@@ -53,6 +56,145 @@ def test_a_closed_port_refuses() -> None:
 
     assert (result.outcome, result.stage, result.fault) == (Outcome.FAILED, Stage.CONNECT, "refused")
     assert result.phases == {}
+
+
+async def harvested(runner: BatchRunner, *settings: tcp.Settings, within: float = 5.0) -> list[Result]:
+    """Launch an attempt for each and harvest until all have ended."""
+    results: list[Result] = []
+    for one in settings:
+        assert runner.launch(one, CLOCK.boot() + within, results.append)
+    runner.flush()
+    for _ in range(5000):
+        if runner.harvest() is None:
+            break
+        await asyncio.sleep(0.001)
+    return results
+
+
+def test_a_batch_tells_what_an_attempt_tells() -> None:
+    """Launched attempts end with the same outcomes, each told once, and leave nothing open."""
+
+    async def scenario() -> None:
+        with socket.socket() as unused, socket.socket() as silent:
+            unused.bind(("127.0.0.1", 0))
+            silent.bind(("127.0.0.1", 0))
+            silent.listen(0)
+            full = silent.getsockname()
+            waiting = [socket.socket() for _ in range(3)]
+            for sock in waiting:
+                sock.setblocking(False)
+                sock.connect_ex(full)
+            async with serve(_hold) as port, tcp.open(Kit()) as runner:
+                assert isinstance(runner, BatchRunner)
+                before = open_descriptors()
+                targets = [tcp.Settings(target=f"127.0.0.1:{port}")] * 50
+                passed = await harvested(runner, *targets)
+                refused = await harvested(runner, tcp.Settings(target=f"127.0.0.1:{unused.getsockname()[1]}"))
+                filtered = await harvested(runner, tcp.Settings(target=f"127.0.0.1:{full[1]}"), within=0.1)
+                late = await harvested(runner, *targets[:1], within=-0.1)
+                assert open_descriptors() <= before + 50  # the server's side closes in its own time
+            for sock in waiting:
+                sock.close()
+        assert [result.outcome for result in passed] == [Outcome.OK] * 50
+        assert all(result.seconds == result.values["tcp_handshake_seconds"] for result in passed)
+        assert [(result.stage, result.fault) for result in refused] == [(Stage.CONNECT, "refused")]
+        assert [(result.stage, result.fault) for result in filtered] == [(Stage.CONNECT, "timeout")]
+        assert [(result.outcome, result.fault) for result in late] == [(Outcome.UNKNOWN, "no-time")]
+
+    asyncio.run(scenario())
+
+
+def test_a_name_is_no_matter_for_a_batch() -> None:
+    """A target that must be resolved first is left to `attempt`."""
+
+    async def scenario() -> None:
+        async with tcp.open(Kit()) as runner:
+            told: list[Result] = []
+            assert not runner.launch(tcp.Settings(target="erp:80"), CLOCK.boot() + 1, told.append)
+            assert runner.harvest() is None
+            assert told == []
+
+    asyncio.run(scenario())
+
+
+def test_closing_gives_up_what_is_under_way() -> None:
+    """A type that is closed in the middle tells nobody and leaves no descriptor."""
+
+    async def scenario() -> None:
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen(0)
+            before, told = open_descriptors(), list[Result]()
+            async with tcp.open(Kit()) as runner:
+                for _ in range(5):
+                    runner.launch(
+                        tcp.Settings(target=f"127.0.0.1:{silent.getsockname()[1]}"), CLOCK.boot() + 9, told.append
+                    )
+            assert open_descriptors() == before
+            assert told == []
+
+    asyncio.run(scenario())
+
+
+def in_time_wait(port: int) -> list[str]:
+    """Return the lines of /proc/net/tcp with this port on either side in state TIME_WAIT (6)."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [" ".join(line) for line in lines if line[3] == "06" and f":{port:04X}" in line[1] + line[2]]
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_server_that_reads_sees_an_ordinary_end(batch: bool) -> None:
+    """No reset shows in the server's read, and neither side keeps the connection in TIME_WAIT."""
+
+    async def scenario() -> None:
+        read: asyncio.Queue[bytes | Exception] = asyncio.Queue()
+
+        async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                read.put_nowait(await reader.read())
+            except ConnectionError as error:
+                read.put_nowait(error)
+
+        async with serve(note) as port, tcp.open(Kit()) as runner:
+            settings = tcp.Settings(target=f"127.0.0.1:{port}")
+            if batch:
+                await harvested(runner, settings)
+            else:
+                await runner.attempt(settings, CLOCK.boot() + 5)
+            assert await read.get() == b""
+            assert not in_time_wait(port)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_what_happens_after_the_handshake_is_not_the_connect(batch: bool) -> None:
+    """A listener that drops the connection at once was connected to, whether we look before or after."""
+
+    async def scenario() -> None:
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+            server.settimeout(5)
+            settings = tcp.Settings(target=f"127.0.0.1:{server.getsockname()[1]}")
+            async with tcp.open(Kit()) as runner:
+                results: list[Result] = []
+                if batch:
+                    runner.launch(settings, CLOCK.boot() + 5, results.append)
+                else:
+                    task = asyncio.create_task(runner.attempt(settings, CLOCK.boot() + 5))
+                    await asyncio.sleep(0)
+                accepted, _ = server.accept()
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
+                accepted.close()
+                if batch:
+                    runner.harvest()
+                else:
+                    results.append(await task)
+        assert [result.outcome for result in results] == [Outcome.OK]
+        assert set(results[0].phases) == {"connect"}
+
+    asyncio.run(scenario())
 
 
 def test_a_full_backlog_is_silence() -> None:
