@@ -1,5 +1,6 @@
-"""The shell that measures: one timer drives rounds, self-check, steady probes and confirmation.
+"""The shell that measures: one wheel drives rounds, self-check, batches, steady probes and confirmation.
 
+On every turn: self-check, harvest of the batches, launch of what is due, flush, sweep of what hangs.
 What must stay true: every attempt carries the number of the round in which it was due; the self-check of
 a round is published before anything else of that round; a result that was in flight while this process
 stood still, or in a round whose self-check failed, is `unknown` whatever the probe said.
@@ -13,7 +14,8 @@ from typing import Protocol
 import msgspec
 
 from agent.clock import Clock
-from agent.daemon.attempts import Attempt, Attempts, Log, Spawn
+from agent.daemon.alarm import AlarmMaker
+from agent.daemon.attempts import IN_FLIGHT, Attempt, Attempts, Log, Spawn
 from agent.daemon.confirmation import LIMIT, Confirmations
 from agent.daemon.rounds import Rounds, continued
 from agent.daemon.schedule import Schedule
@@ -56,8 +58,8 @@ class Diagnosis(Protocol):
 class Instruments(Protocol):
     """Where the cost and the faults of measuring itself are counted."""
 
-    def lag(self, seconds: float) -> None:
-        """Count how late a steady probe started."""
+    def lag(self, seconds: float, starts: int) -> None:
+        """Count how late so many steady probes started together."""
         ...
 
     def bug(self, probe: str) -> None:
@@ -92,8 +94,10 @@ class Measurement:
         instruments: Instruments,
         log: Log,
         first_round: int,
+        alarm: AlarmMaker,
+        room: int = IN_FLIGHT,
     ) -> None:
-        """`first_round`: see `rounds.first_round`."""
+        """`first_round`: see `rounds.first_round`; `room`: attempts that may be in flight."""
         self._clock = clock
         self._instruments = instruments
         self._first_round = first_round
@@ -101,9 +105,16 @@ class Measurement:
         self._reader = reader
         self._diagnosis = diagnosis
         self._confirmation_set = confirmation_set
-        self._runners = runners
         self._log = log
-        self.attempts = Attempts(clock=clock, spawn=spawn, deliver=self._deliver, bug=instruments.bug, log=log)
+        self.attempts = Attempts(
+            clock=clock,
+            spawn=spawn,
+            runners=runners,
+            deliver=self._deliver,
+            bug=instruments.bug,
+            log=log,
+            room=room,
+        )
         self.heartbeat = Heartbeat(clock.boot())
         self.counts = Counts()
         self.verified: dict[str, str] = {}
@@ -113,7 +124,7 @@ class Measurement:
         self._probes: dict[str, Probe] = {}
         self._last_passed: dict[str, float] = {}
         self._triggers: dict[str, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = alarm(self._turn)
         self._readings: Readings | None = None
         self._self_round = -1
         self._self_fault = self._self_detail = ""
@@ -140,13 +151,12 @@ class Measurement:
         """Begin to measure."""
         self.heartbeat.beat(self._clock.boot())
         self.heartbeat.take_longest()
-        self._tick()
+        self._turn()
 
     def stop(self) -> None:
         """Stop; attempts in flight are given up."""
         self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.close()
         self.attempts.stop()
 
     def round_now(self) -> int:
@@ -157,43 +167,42 @@ class Measurement:
         """Let probes that still fail be confirmed again at once: new evidence is at hand."""
         self._confirmations.wake()
 
-    def _tick(self) -> None:
+    def _turn(self) -> None:
         if self._stopped:
             return
         try:
             self._run_due(self._clock.boot())
         except Exception:
             # A bug in one turn goes to the loop's handler and into the log; the next turn comes all the same.
-            self._arm(at_least=BEAT_SECONDS)
+            self._alarm.set(self._clock.boot() + BEAT_SECONDS)
             raise
         self._arm()
 
     def _run_due(self, now: float) -> None:
         self._check_self(now)
+        self.attempts.harvest()
+        self.attempts.sweep(now)
         ready = self._schedule.due(now)
         self.counts.missed += self._schedule.take_missed()
         for due in ready:
-            self._instruments.lag(max(0.0, now - due.planned))
-            self._launch(due.probe, due.planned, now, confirming=False)
+            self._instruments.lag(max(0.0, now - due.planned), len(due.probes))
+            self._launch(due.probes, due.planned, now, confirming=False)
         self._confirm(now)
+        self.attempts.flush()
 
-    def _arm(self, *, at_least: float = 0.0) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    def _arm(self) -> None:
         now = self._clock.boot()
-        times = (self._schedule.next(), self._confirmations.next(), now + BEAT_SECONDS)
-        wake = min(at for at in times if at is not None)
-        self._timer = asyncio.get_running_loop().call_later(max(at_least, wake - now), self._tick)
+        times = (self._schedule.next(), self._confirmations.next(), self.attempts.next(now), now + BEAT_SECONDS)
+        self._alarm.set(min(at for at in times if at is not None))
 
-    def _launch(self, name: str, planned: float, now: float, *, confirming: bool) -> None:
+    def _launch(self, names: Iterable[str], planned: float, now: float, *, confirming: bool) -> None:
         # What is a little late still belongs to the round in which it was due.
         number = self._round_at(planned if now - planned < STALL_SECONDS else now)
-        attempt = Attempt(
-            probe=self._probes[name], round=number, started=now, time=self._clock.wall(), confirming=confirming
-        )
-        runner, why_not = self._runners(attempt.probe.type)
-        if not self.attempts.launch(attempt, runner, why_not):
-            self.counts.missed += 1
+        time = self._clock.wall()
+        for name in names:
+            attempt = Attempt(probe=self._probes[name], round=number, started=now, time=time, confirming=confirming)
+            if not self.attempts.launch(attempt):
+                self.counts.missed += 1
 
     def _check_self(self, now: float, *, again: bool = False) -> None:
         """Publish the self-check of the present round once, and once more when it fails after all."""
@@ -305,8 +314,7 @@ class Measurement:
         names = self._confirmations.due(
             now, number, suspected=self._diagnosis.suspected(), paused=bool(self._self_fault)
         )
-        for name in names:
-            self._launch(name, min(planned, now), now, confirming=True)
+        self._launch(names, min(planned, now), now, confirming=True)
 
 
 def is_loopback(host: str) -> bool:

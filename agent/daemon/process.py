@@ -10,12 +10,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agent import __version__
 from agent.clock import Clock
 from agent.config import ConfigError, load_host_and_chain
+from agent.daemon.alarm import alarm_of
 from agent.daemon.attempts import Log
 from agent.daemon.diagnosing import Diagnosing
 from agent.daemon.errors import EX_SOFTWARE
@@ -151,6 +153,7 @@ class Agent:
             instruments=self._sinks.metrics,
             log=self._log,
             first_round=self._memory.first_round(chain.confirm.spacing),
+            alarm=partial(alarm_of, clock),
         )
         self._measurement.verified.update(self._memory.verified)
         self._diagnosing.on_round = (self._each_round,)

@@ -1,4 +1,4 @@
-"""When each steady probe runs: one heap of due times, staggered by a hash of the probe's name.
+"""When each steady probe runs: a wheel of due times, staggered by a hash of the probe's name.
 
 What must stay true: the k-th run of a probe is due at `k * interval + phase` on boot time, whatever
 happened before, so nothing drifts and nothing bunches; a run that was missed is skipped and counted,
@@ -10,8 +10,7 @@ import hashlib
 import heapq
 import math
 from collections.abc import Mapping
-
-import msgspec
+from typing import NamedTuple
 
 # Due times lie on a grid, so that several probes share one wake-up: wake-ups dominate the idle cost (a
 # timer wake costs 91 us in asyncio [measured]), and the loop beats every 100 ms anyway. Beyond FEW probes
@@ -28,11 +27,27 @@ FIRST_SPREAD_SECONDS = 0.3
 LATE_SECONDS = 0.25
 
 
-class Due(msgspec.Struct, frozen=True, kw_only=True):
-    """One run that is due; `planned` in boot-time seconds."""
+class Due(NamedTuple):
+    """Probes that are due together; `planned` in boot-time seconds."""
 
-    probe: str
     planned: float
+    probes: tuple[str, ...]
+
+
+class _Slot(NamedTuple):
+    """When some probes of one interval and phase run next.
+
+    `tick` is the number of that run; a run off the grid, after a start, bears the number of the one before it.
+    """
+
+    planned: float
+    interval: float
+    phase: float
+    tick: int
+
+    def after(self, tick: int) -> "_Slot":
+        """Return the slot of the run that follows run `tick`."""
+        return _Slot((tick + 1) * self.interval + self.phase, self.interval, self.phase, tick + 1)
 
 
 def fraction(name: str) -> float:
@@ -57,30 +72,39 @@ def first_run(name: str, interval: float, now: float, probes: int) -> float:
 
 
 class Schedule:
-    """Due times of the steady probes, in boot-time seconds."""
+    """Due times of the steady probes, in boot-time seconds.
+
+    Probes of one interval and phase move together from slot to slot, so that a tick costs by its slots
+    and not by its probes.
+    """
 
     def __init__(self) -> None:
         self._intervals: dict[str, float] = {}
-        self._phases: dict[str, float] = {}
-        self._heap: list[tuple[float, str, int]] = []
+        self._slots: dict[_Slot, tuple[str, ...]] = {}
+        self._heap: list[_Slot] = []
         self._missed = 0
 
     def replace(self, intervals: Mapping[str, float], now: float) -> None:
-        """Take up new intervals (seconds, by probe name); unchanged probes keep their next run."""
+        """Take up new intervals (seconds, by probe name); unchanged probes keep their next run.
+
+        The grid follows the number of probes: a probe that stays moves to it after its next run.
+        """
         unchanged = {name for name, value in intervals.items() if self._intervals.get(name) == value}
-        self._heap = [entry for entry in self._heap if entry[1] in unchanged]
-        self._intervals = dict(intervals)
         step = grid(len(intervals))
-        self._phases = {name: phase(name, interval, step) for name, interval in intervals.items()}
+        before, self._slots, self._heap = self._slots, {}, []
+        self._intervals = dict(intervals)
+        for slot, names in before.items():
+            for name in names:
+                if name in unchanged:
+                    self._put(slot._replace(phase=phase(name, slot.interval, step)), (name,))
         for name, interval in intervals.items():
             if name not in unchanged:
-                first = first_run(name, interval, now, len(intervals))
-                self._heap.append((first, name, self._tick(name, interval, first)))
-        heapq.heapify(self._heap)
+                first, offset = first_run(name, interval, now, len(intervals)), phase(name, interval, step)
+                self._put(_Slot(first, interval, offset, _tick(first, interval, offset)), (name,))
 
     def next(self) -> float | None:
         """Return when the next run is due, or None when there is nothing to run."""
-        return self._heap[0][0] if self._heap else None
+        return self._heap[0].planned if self._heap else None
 
     def due(self, now: float) -> tuple[Due, ...]:
         """Return the runs that are due at `now`, earliest first, each probe at most once.
@@ -88,21 +112,16 @@ class Schedule:
         What is later than LATE_SECONDS is not run at once with all the others, but as after a start.
         """
         ready: list[Due] = []
-        while self._heap and self._heap[0][0] <= now + SLACK_SECONDS:
-            planned, name, tick = self._heap[0]
-            interval, offset = self._intervals[name], self._phases[name]
-            latest = max(tick, self._tick(name, interval, now + SLACK_SECONDS))
-            following = (latest + 1) * interval + offset
-            if now - planned > LATE_SECONDS:
-                again = first_run(name, interval, now, len(self._heap))
-                # A run that would come shortly before the next one is not worth its packets.
-                late_run = again < following - interval / 2
-                entry = (again, name, latest) if late_run else (following, name, latest + 1)
-                heapq.heapreplace(self._heap, entry)
-                self._missed += latest - tick + (0 if late_run else 1)
+        while self._heap and self._heap[0].planned <= now + SLACK_SECONDS:
+            slot = heapq.heappop(self._heap)
+            names = self._slots.pop(slot)
+            latest = max(slot.tick, _tick(now + SLACK_SECONDS, slot.interval, slot.phase))
+            if now - slot.planned > LATE_SECONDS:
+                for name in names:
+                    self._put(self._again(name, slot, latest, now), (name,))
             else:
-                heapq.heapreplace(self._heap, (following, name, latest + 1))
-                ready.append(Due(probe=name, planned=planned))
+                self._put(slot.after(latest), names)
+                ready.append(Due(slot.planned, names))
         return tuple(ready)
 
     def take_missed(self) -> int:
@@ -110,7 +129,23 @@ class Schedule:
         missed, self._missed = self._missed, 0
         return missed
 
-    def _tick(self, name: str, interval: float, at: float) -> int:
-        """Return the number of the last run of `name` that was due by `at`."""
-        # A millionth keeps a due time, computed as tick * interval + phase, from counting as the tick before.
-        return math.floor((at - self._phases[name]) / interval + 1e-6)
+    def _again(self, name: str, slot: _Slot, latest: int, now: float) -> _Slot:
+        """Return when `name` runs after a standstill, and count what it missed."""
+        following = slot.after(latest)
+        again = first_run(name, slot.interval, now, len(self._intervals))
+        # A run that would come shortly before the next one is not worth its packets.
+        late_run = again < following.planned - slot.interval / 2
+        self._missed += latest - slot.tick + (0 if late_run else 1)
+        return _Slot(again, slot.interval, slot.phase, latest) if late_run else following
+
+    def _put(self, slot: _Slot, names: tuple[str, ...]) -> None:
+        others = self._slots.get(slot)
+        if others is None:
+            heapq.heappush(self._heap, slot)
+        self._slots[slot] = names if others is None else others + names
+
+
+def _tick(at: float, interval: float, offset: float) -> int:
+    """Return the number of the last run of `interval` and phase `offset` that was due by `at`."""
+    # A millionth keeps a due time, computed as tick * interval + phase, from counting as the tick before.
+    return math.floor((at - offset) / interval + 1e-6)

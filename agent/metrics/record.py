@@ -115,9 +115,9 @@ class Metrics:
         """Count a blocked event loop that the watchdog noticed."""
         self._stalls += 1
 
-    def lag(self, seconds: float) -> None:
-        """Count how late (seconds) the scheduler started a probe."""
-        self._lag = add(self._lag, LAG_BOUNDS, max(0.0, seconds))
+    def lag(self, seconds: float, starts: int = 1) -> None:
+        """Count how late (seconds) the scheduler started so many probes together."""
+        self._lag = add(self._lag, LAG_BOUNDS, max(0.0, seconds), starts)
 
     def reloaded(self, *, successful: bool) -> None:
         """Note the result of (re)loading the configuration; the first load counts."""

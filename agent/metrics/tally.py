@@ -42,11 +42,13 @@ def empty_histogram(bounds: Sequence[float]) -> Histogram:
     return Histogram(counts=(0,) * (len(bounds) + 1))
 
 
-def add(histogram: Histogram, bounds: Sequence[float], value: float) -> Histogram:
-    """Return the histogram with one more value; a value on a bound belongs to its bucket."""
+def add(histogram: Histogram, bounds: Sequence[float], value: float, times: int = 1) -> Histogram:
+    """Return the histogram with `value` added so often; a value on a bound belongs to its bucket."""
     index = bisect_left(bounds, value)
     counts = histogram.counts
-    return Histogram(counts=(*counts[:index], counts[index] + 1, *counts[index + 1 :]), total=histogram.total + value)
+    return Histogram(
+        counts=(*counts[:index], counts[index] + times, *counts[index + 1 :]), total=histogram.total + value * times
+    )
 
 
 def empty_tally() -> Tally:

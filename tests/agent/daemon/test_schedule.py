@@ -1,22 +1,31 @@
 """The schedule: stable phases, no drift, no bunching, missed runs skipped and counted."""
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.daemon.schedule import FEW, Due, Schedule, fraction, grid, phase
+from agent.daemon.schedule import FEW, Schedule, fraction, grid, phase
 
 TOLERANCE = 1e-6
 
 
-def run(schedule: Schedule, now: float, until: float) -> list[tuple[float, Due]]:
+class Run(NamedTuple):
+    """One run of one probe."""
+
+    at: float
+    planned: float
+    probe: str
+
+
+def run(schedule: Schedule, now: float, until: float) -> list[Run]:
     """Drive the schedule as a timer that is always on time does."""
     ran = []
     while (following := schedule.next()) is not None and following <= until:
         now = max(now, following)
-        ran += [(now, due) for due in schedule.due(now)]
+        ran += [Run(now, due.planned, probe) for due in schedule.due(now) for probe in due.probes]
     return ran
 
 
@@ -50,7 +59,7 @@ def test_runs_never_drift(start: float, interval: float) -> None:
     """After the first run every run is due one interval after the one before it."""
     schedule = Schedule()
     schedule.replace({"erp": interval}, start)
-    planned = [due.planned for _, due in run(schedule, start, start + 20 * interval)]
+    planned = [ran.planned for ran in run(schedule, start, start + 20 * interval)]
     steps = [later - earlier for earlier, later in pairwise(planned[1:])]
     assert len(planned) >= 19
     assert steps == pytest.approx([interval] * len(steps), abs=TOLERANCE)
@@ -87,10 +96,10 @@ def test_standstill_skips_and_counts() -> None:
     schedule.take_missed()
     assert schedule.due(62.0) == ()
     missed = schedule.take_missed()
-    ran = [due for _, due in run(schedule, 62.0, 62.999)]
+    ran = run(schedule, 62.0, 62.999)
     assert 20 * 58 <= missed <= 20 * 60
     assert 20 <= len(ran) <= 40
-    assert max([due.planned for due in ran].count(due.planned) for due in ran) < 10
+    assert max([each.planned for each in ran].count(each.planned) for each in ran) < 10
 
 
 def test_slow_probe_runs_soon_after_a_standstill() -> None:
@@ -113,14 +122,14 @@ def test_reload_keeps_the_times_of_unchanged_probes() -> None:
     schedule = Schedule()
     schedule.replace({"stays": 5.0, "goes": 1.0, "changes": 1.0}, 0.0)
     run(schedule, 0.0, 7.0)
-    expected = [due.planned for _, due in run(schedule, 7.0, 7.0 + 10) if due.probe == "stays"]
+    expected = [each.planned for each in run(schedule, 7.0, 7.0 + 10) if each.probe == "stays"]
     again = Schedule()
     again.replace({"stays": 5.0, "goes": 1.0, "changes": 1.0}, 0.0)
     run(again, 0.0, 7.0)
     again.replace({"stays": 5.0, "changes": 2.0, "new": 1.0}, 7.0)
-    ran = [due for _, due in run(again, 7.0, 7.0 + 10)]
-    assert [due.planned for due in ran if due.probe == "stays"] == expected
-    assert {due.probe for due in ran} == {"stays", "changes", "new"}
+    ran = run(again, 7.0, 7.0 + 10)
+    assert [each.planned for each in ran if each.probe == "stays"] == expected
+    assert {each.probe for each in ran} == {"stays", "changes", "new"}
     assert again.take_missed() == 0
 
 
@@ -128,5 +137,32 @@ def test_big_chain_does_not_burst_at_start() -> None:
     """Five thousand first attempts spread over ten seconds, or over their interval when it is shorter."""
     schedule = Schedule()
     schedule.replace({f"probe-{n}": 60.0 for n in range(5000)}, 0.0)
-    in_first_second = [due for at, due in run(schedule, 0.0, 1.0)]
-    assert len(in_first_second) < 800
+    assert len(run(schedule, 0.0, 1.0)) < 800
+
+
+def test_probes_of_one_phase_move_together() -> None:
+    """Once on the grid, a large chain comes in as many groups as the grid has places, each probe once an interval."""
+    schedule = Schedule()
+    schedule.replace({f"probe-{n}": 1.0 for n in range(5000)}, 0.0)
+    run(schedule, 0.0, 11.0)
+    groups: list[int] = []
+    names: set[str] = set()
+    while (following := schedule.next()) is not None and following <= 12.0:
+        for due in schedule.due(following):
+            groups.append(len(due.probes))
+            names.update(due.probes)
+    assert len(groups) == 50
+    assert sum(groups) == len(names) == 5000
+
+
+def test_growing_past_few_runs_nothing_twice() -> None:
+    """A reload that changes the grid moves the probes that stay to it after their next run, one run an interval."""
+    schedule = Schedule()
+    schedule.replace({f"probe-{n}": 1.0 for n in range(FEW)}, 0.0)
+    run(schedule, 0.0, 5.0)
+    schedule.replace({f"probe-{n}": 1.0 for n in range(FEW + 1)}, 5.0)
+    ran = run(schedule, 5.0, 15.0)
+    for name in ("probe-0", "probe-7"):
+        planned = [each.planned for each in ran if each.probe == name]
+        assert len(planned) in (10, 11)
+        assert min(later - earlier for earlier, later in pairwise(planned)) > 0.85

@@ -3,15 +3,18 @@
 import asyncio
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from agent.daemon.alarm import LoopAlarm
+from agent.daemon.attempts import IN_FLIGHT
 from agent.daemon.measurement import Measurement
 from agent.daemon.selfcheck import Readings
 from agent.model import Chain, Confirm, Party, Probe, Segment, Service, Vantage
 from agent.observation import Observation
-from probes.kit.result import Result, ok
+from probes.kit.result import Result, Stage, failed, ok
 from probes.kit.spec import Flow, Pace, Runner
 
 # 2026-11-23, an arbitrary wall time at boot time 0.
@@ -137,6 +140,60 @@ class FakeRunner:
         return [(at, name) for at, name, fresh in self.attempts if fresh]
 
 
+class FakeBatch(FakeRunner):
+    """A runner with the batch form: a packet out at `flush`, its answer at the first harvest after `seconds`.
+
+    An answer is a Result, None for an answer that never comes, or HELD for an attempt that it forgets to end.
+    `bugs` are raised by the calls that they are named after, `declines` are probes that need `attempt`.
+    """
+
+    HELD = "held"
+
+    def __init__(self, clock: VirtualClock, answers: Mapping[str, Any] | None = None, seconds: float = 0.01) -> None:
+        super().__init__(clock, answers, seconds)
+        self.bugs: dict[str, Exception] = {}
+        self.declines: set[str] = set()
+        self.launched: list[tuple[float, str]] = []
+        self.harvests: list[float] = []
+        self.done: list[Callable[[Result], None]] = []
+        self._queued: list[tuple[str, float, Callable[[Result], None]]] = []
+        self._sent: list[tuple[float, str, float, Callable[[Result], None]]] = []
+
+    def harvest(self) -> float | None:
+        """Take what has arrived, end what is late."""
+        self.harvests.append(self._clock.now)
+        self._raise("harvest")
+        sent, self._sent = self._sent, []
+        for entry in sent:
+            at, name, deadline, done = entry
+            answer = self.answers.get(name, ok(self.seconds))
+            if answer == self.HELD or self._clock.now < min(deadline, deadline if answer is None else at):
+                self._sent.append(entry)
+            else:
+                done(answer if self._clock.now < deadline else failed(Stage.CONNECT, "timeout"))
+        return min((deadline for _, _, deadline, _ in self._sent), default=None)
+
+    def launch(self, settings: Any, deadline: float, done: Callable[[Result], None]) -> bool:
+        """Queue an attempt."""
+        self._raise("launch")
+        if settings in self.declines:
+            return False
+        self.done.append(done)
+        self.launched.append((self._clock.now, settings))
+        self._queued.append((settings, deadline, done))
+        return True
+
+    def flush(self) -> None:
+        """Send."""
+        queued, self._queued = self._queued, []
+        self._raise("flush")
+        self._sent += [(self._clock.now + self.seconds, name, deadline, done) for name, deadline, done in queued]
+
+    def _raise(self, call: str) -> None:
+        if call in self.bugs:
+            raise self.bugs[call]
+
+
 class FakeReader:
     """A host that is well unless `trouble` changes its readings."""
 
@@ -186,9 +243,9 @@ class FakeInstruments:
         self.lags: list[float] = []
         self.bugs: list[str] = []
 
-    def lag(self, seconds: float) -> None:
+    def lag(self, seconds: float, starts: int) -> None:
         """Count a lag."""
-        self.lags.append(seconds)
+        self.lags += [seconds] * starts
 
     def bug(self, probe: str) -> None:
         """Count a bug."""
@@ -226,8 +283,11 @@ def everything(chain: Chain, vantage: str, failing: Iterable[str], last_passed: 
 class World:
     """One vantage measuring in virtual time. `verified` probes have passed before the scene."""
 
-    def __init__(self, *probes: Probe, confirm: Confirm | None = None, verified: bool = True) -> None:
+    def __init__(
+        self, *probes: Probe, confirm: Confirm | None = None, verified: bool = True, room: int = IN_FLIGHT
+    ) -> None:
         self.clock = VirtualClock()
+        self.room = room
         self.chain = make_chain(*probes, confirm=confirm)
         self.runner = FakeRunner(self.clock)
         self.reader = FakeReader(self.clock)
@@ -253,6 +313,8 @@ class World:
                     instruments=self.instruments,
                     log=self.log,
                     first_round=500,
+                    alarm=partial(LoopAlarm, self.clock),
+                    room=self.room,
                 )
                 self.measurement.verified.update(self.verified)
                 self.measurement.configure(self.chain, "cloud")
