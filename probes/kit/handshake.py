@@ -109,13 +109,15 @@ def look(sock: socket.socket, family: int, elapsed: float, allowed: float) -> En
     """
     handshake = read_handshake(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size), elapsed)
     seconds = handshake.connect_seconds
-    if seconds is not None and seconds <= allowed:
-        return Ended(trouble=None, seconds=seconds, handshake=handshake)
-    if seconds is not None or not handshake.decided:
-        return Ended(trouble=TIMEOUT, seconds=elapsed, handshake=handshake) if elapsed >= allowed else None
+    if seconds is not None:
+        trouble = None if seconds <= allowed else TIMEOUT
+        return Ended(trouble=trouble, seconds=seconds, handshake=handshake)
+    # An ICMP error that arrives while the kernel still sends the SYN leaves the socket as it was (sk_err_soft).
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    trouble = came_back(sock, family, OSError(code, os.strerror(code)))
-    return Ended(trouble=trouble, seconds=elapsed, handshake=handshake)
+    if code or handshake.decided:
+        trouble = came_back(sock, family, OSError(code, os.strerror(code)))
+        return Ended(trouble=trouble, seconds=elapsed, handshake=handshake)
+    return Ended(trouble=TIMEOUT, seconds=elapsed, handshake=handshake) if elapsed >= allowed else None
 
 
 def hang_up(sock: socket.socket, ended: Ended | None = None) -> None:

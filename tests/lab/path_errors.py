@@ -16,7 +16,8 @@ import msgspec
 from probes import dns, http, icmp, tcp
 from probes.kit.clock import SystemClock
 from probes.kit.resolver import SystemResolver
-from probes.kit.spec import Runner
+from probes.kit.result import Result
+from probes.kit.spec import BatchRunner, Runner
 
 # name -> (module, settings, timeout in seconds)
 CASES: dict[str, tuple[ModuleType, Any, float]] = {
@@ -63,6 +64,7 @@ CASES: dict[str, tuple[ModuleType, Any, float]] = {
     "tcp6 unreachable": (tcp, tcp.Settings(target="[fd00:9::1]:80"), 1),
     "tcp filtered here": (tcp, tcp.Settings(target="10.9.6.1:80"), 0.3),
     "tcp neighbour": (tcp, tcp.Settings(target="10.0.1.78:80"), 5),
+    "tcp lossy": (tcp, tcp.Settings(target="10.0.1.1:82"), 5),
     "http unreachable": (http, http.Settings(target="http://10.9.1.1/"), 1),
     "dns unreachable": (dns, dns.Settings(target="10.9.1.1", name="a.example"), 1),
     "dns refused": (dns, dns.Settings(target="10.0.1.1", name="a.example"), 1),
@@ -70,6 +72,9 @@ CASES: dict[str, tuple[ModuleType, Any, float]] = {
     "dns no route": (dns, dns.Settings(target="172.31.0.1", name="a.example"), 1),
     "dns neighbour": (dns, dns.Settings(target="10.0.1.79", name="a.example"), 5),
 }
+
+# Types whose cases run a second time, as a batch turned by a wheel.
+BATCHED = (tcp,)
 
 # Routes of type unreachable answer a peer only five times in a row (net.ipv4.route.error_burst): rules do it here.
 ROUTER = """
@@ -81,7 +86,13 @@ ip addr add 10.9.0.1/16 dev d0; ip route add blackhole 10.9.4.0/24; ip -6 route 
 ip -6 route add fd00:3::/64 via fd00:1::2 mtu 1300
 nft -f - <<END
 table ip f {
-  chain input { type filter hook input priority 0; tcp dport 81 reject; ip daddr 10.0.1.10-10.0.1.30 drop; }
+  set seen { type inet_service; flags dynamic; size 100; }
+  chain input {
+    type filter hook input priority 0
+    tcp dport 81 reject
+    tcp dport 82 tcp flags syn tcp sport != @seen add @seen { tcp sport } drop
+    ip daddr 10.0.1.10-10.0.1.30 drop
+  }
   chain forward {
     type filter hook forward priority 0
     ip daddr 10.9.1.0/24 reject with icmp type host-unreachable
@@ -102,6 +113,8 @@ table ip f {
 }
 END
 """
+
+LISTENER = "import socket, sys; s = socket.create_server(('10.0.1.1', 82)); print(flush=True); sys.stdin.read()"
 
 
 class Kit:
@@ -127,7 +140,21 @@ async def _attempts() -> dict[str, Any]:
             result = await runners[module].attempt(settings, kit.clock.boot() + timeout)
             found[name] = json.loads(msgspec.json.encode(result))
 
-        await asyncio.gather(*(attempt(name) for name in CASES))
+        async def launch(name: str) -> None:
+            module, settings, timeout = CASES[name]
+            results: list[Result] = []
+            runner = runners[module]
+            assert isinstance(runner, BatchRunner)
+            assert runner.launch(settings, kit.clock.boot() + timeout, results.append)
+            runner.flush()
+            while not results:
+                await asyncio.sleep(0.02)
+                runner.harvest()
+            found[f"batch {name}"] = json.loads(msgspec.json.encode(results[0]))
+
+        both = [attempt(name) for name in CASES]
+        both += [launch(name) for name in CASES if CASES[name][0] in BATCHED]
+        await asyncio.gather(*both)
     return found
 
 
@@ -147,6 +174,11 @@ def main() -> None:
         children.append(liar)
         assert liar.stdout is not None
         liar.stdout.readline()  # it is ready
+        command = ["nsenter", "-t", str(router.pid), "-n", sys.executable, "-c", LISTENER]
+        listener = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        children.append(listener)
+        assert listener.stdout is not None
+        listener.stdout.readline()
         results = {"raw": asyncio.run(_attempts())}
         _allow_datagram_sockets()
         results["datagram"] = asyncio.run(_attempts())

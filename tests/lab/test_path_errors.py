@@ -58,6 +58,7 @@ EXPECTED: dict[str, tuple[str, str | None, str | None]] = {
     "tcp6 unreachable": ("failed", "network-unreachable", ROUTER_6),
     "tcp filtered here": ("failed", "timeout", None),
     "tcp neighbour": ("failed", "neighbour-silent", None),
+    "tcp lossy": ("ok", None, None),
     "http unreachable": ("failed", "host-unreachable", ROUTER),
     "dns unreachable": ("failed", "host-unreachable", ROUTER),
     "dns refused": ("failed", "refused", ROUTER),
@@ -65,6 +66,8 @@ EXPECTED: dict[str, tuple[str, str | None, str | None]] = {
     "dns no route": ("unknown", "no-route", None),
     "dns neighbour": ("failed", "neighbour-silent", None),
 }
+# A batch says the same as an attempt of its own.
+EXPECTED |= {f"batch {case}": expected for case, expected in EXPECTED.items() if case.startswith("tcp")}
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +101,15 @@ def test_names_the_fault_and_who_reported_it(results: dict[str, dict[str, Any]],
 def test_every_case_is_expected(results: dict[str, dict[str, Any]]) -> None:
     """The two tables hold the same cases."""
     assert set(results["raw"]) == set(EXPECTED)
+
+
+@pytest.mark.parametrize("case", ["tcp lossy", "batch tcp lossy"])
+def test_a_lost_syn_is_told_and_no_round_trip_made_of_it(results: dict[str, dict[str, Any]], case: str) -> None:
+    """The connect lasts from the first SYN (sent again after a second, RFC 6298), and no handshake time is given."""
+    result = results["raw"][case]
+
+    assert result["values"] == {"tcp_syn_retransmits": 1}
+    assert 1 < result["phases"]["connect"] == result["seconds"] < 1.5
 
 
 @pytest.mark.parametrize("kind", ["raw", "datagram"])
