@@ -64,17 +64,12 @@ def replay(chain: Chain, observations: Sequence[Observation]) -> tuple[Incident,
     last observation before it: what was proven before a gap in the record stays proven.
     """
     engine = Engine(chain, settle=False)
-    told: dict[str, Incident] = {}
+    ended: list[Incident] = []
     current: dict[str, int] = {}
     last = 0.0
 
     def evaluate(now: float) -> None:
-        for change in engine.evaluate(now):
-            if change.event is Event.MERGED:
-                told.pop(change.incident.id, None)
-            elif change.incident.state is not State.SUSPECTED:
-                told[change.incident.id] = change.incident
-        told.update((i.id, i) for i in engine.incidents() if i.state is not State.SUSPECTED)
+        ended.extend(change.incident for change in engine.evaluate(now) if change.event is Event.CLOSED)
 
     for observation in observations:
         if current.get(observation.vantage, observation.round) != observation.round:
@@ -83,7 +78,8 @@ def replay(chain: Chain, observations: Sequence[Observation]) -> tuple[Incident,
         engine.observe(observation)
     if observations:
         evaluate(last)
-    return tuple(sorted(told.values(), key=lambda i: (i.opened, i.id)))
+    going_on = (i for i in engine.incidents() if i.state is not State.SUSPECTED)
+    return tuple(sorted((*ended, *going_on), key=lambda i: (i.opened, i.id)))
 
 
 def shown(incident: Incident) -> ReplayIncident:

@@ -6,13 +6,13 @@ vantage only; across vantages wall time is used, widened by the guard band `conf
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from agent.diagnosis.roles import Effect, Model
+from agent.diagnosis.cells import SILENT_CELL, Cell, Round, Says, cell, joined
+from agent.diagnosis.roles import Model
+from agent.diagnosis.slow import Fail, Slow, common
 from agent.observation import SELF, Observation
 from probes.kit.result import Outcome
 from probes.kit.spec import Pace
@@ -23,71 +23,13 @@ STALE_SECONDS = 10.0
 MOST_UNFINISHED = 8
 # However wide the guard band: rounds kept of one vantage, for memory and time.
 MOST_KEPT = 600
+# Answers remembered, in probes each: in a steady outage the same few rounds say the same for hours.
+REMEMBERED = 100_000
+FEWEST_REMEMBERED = 20
 
 
-class Says(Enum):
-    """What a probe said in one round, all its attempts of that round together."""
-
-    PASS = "pass"  # noqa: S105 - an outcome, no secret
-    FAIL = "fail"
-    NEITHER = "neither"
-
-
-class Cell(NamedTuple):
-    """A probe in a round: what it said, accused (union) and cleared (intersection)."""
-
-    says: Says
-    accused: frozenset[int]
-    cleared: frozenset[int]
-
-    def joined(self, other: "Cell") -> "Cell":
-        """Return both together: unanimous or neither; accuses the union, clears the intersection."""
-        says = self.says if self.says is other.says else Says.NEITHER
-        return Cell(says, self.accused | other.accused, self.cleared & other.cleared)
-
-
-SILENT_CELL = Cell(Says.NEITHER, frozenset(), frozenset())
-
-
-def cell(observation: Observation, effect: Effect) -> Cell:
-    """Return what one observation says. Unverified or groundless fails accuse nobody."""
-    if observation.outcome in (Outcome.OK, Outcome.DEGRADED):
-        return Cell(Says.PASS, frozenset(), frozenset(effect.cleared))
-    if observation.outcome is Outcome.FAILED and observation.verified and effect.accused:
-        return Cell(Says.FAIL, frozenset(effect.accused), frozenset(effect.cleared))
-    return SILENT_CELL
-
-
-class Round:
-    """One round of one vantage. `clear_self` is None without a self-check, False when it failed."""
-
-    __slots__ = ("cells", "clear_self", "end", "failed", "number", "start", "times")
-
-    def __init__(self, number: int, time: float) -> None:
-        self.number = number
-        self.start = self.end = time
-        self.cells: dict[str, Cell] = {}
-        self.times: dict[str, float] = {}
-        self.clear_self: bool | None = None
-        self.failed = False
-
-    def add(self, key: str, said: Cell, time: float) -> None:
-        """Enter one attempt of probe `key` started at `time` (UTC epoch seconds)."""
-        self.start, self.end = min(self.start, time), max(self.end, time)
-        self.failed |= said.says is Says.FAIL
-        self.times[key] = min(self.times.get(key, time), time)
-        before = self.cells.get(key)
-        self.cells[key] = said if before is None else before.joined(said)
-
-    def check(self, passed: bool | None) -> None:
-        """Enter a self-check; one that failed makes the whole round unknown."""
-        self.clear_self = passed if self.clear_self is None else (self.clear_self and bool(passed))
-
-    def says(self, key: str) -> Cell:
-        """Return the probe's cell; nothing is known in a round whose self-check failed."""
-        if self.clear_self is False:
-            return SILENT_CELL
-        return self.cells.get(key, SILENT_CELL)
+Answer = TypeVar("Answer")
+Clearing = Mapping[str, frozenset[int]]
 
 
 class Window(NamedTuple):
@@ -95,7 +37,7 @@ class Window(NamedTuple):
 
     `failing` maps probe keys to accused roles; `clearing` maps probe keys (and `vantage>self`) to
     cleared roles, own and peers' alike. `since` says when each failing probe's attempt in the first
-    round started (UTC epoch seconds; slow sources are absent).
+    round started (UTC epoch seconds). A slow source has a window of its own.
     """
 
     vantage: str
@@ -108,8 +50,8 @@ class Run(NamedTuple):
     """Successive rounds of one vantage, and what its probes say in all of them."""
 
     rounds: Sequence[Round]
-    failing: dict[str, frozenset[int]]
-    clearing: dict[str, frozenset[int]]
+    failing: Mapping[str, frozenset[int]]
+    clearing: Mapping[str, frozenset[int]]
 
     @property
     def fullness(self) -> int:
@@ -132,7 +74,13 @@ class History:
         # Rounds that may still wait for results: the running one and those that a timeout spans.
         self.unfinished = min(1 + ceil(slowest / confirm.spacing), MOST_UNFINISHED)
         self.rounds: dict[str, list[Round]] = {v: [] for v in model.home}
-        self._own: dict[str, deque[Cell]] = {}
+        self.slow = Slow(self.length)
+        self._said: dict[tuple[object, ...], Cell] = {}
+        self._profiles: dict[tuple[object, ...], int] = {}
+        self._numbered = 0
+        self._runs: dict[tuple[object, ...], tuple[Clearing, Clearing]] = {}
+        self._cleared: dict[tuple[object, ...], Clearing] = {}
+        self._most = max(REMEMBERED // (1 + len(self.model.probes)), FEWEST_REMEMBERED)
 
     def add(self, observation: Observation) -> None:
         """Enter one observation of a known probe or self-check; older than the kept rounds: ignored."""
@@ -144,18 +92,32 @@ class History:
             entry.check(None if said is Outcome.UNKNOWN else said is not Outcome.FAILED)
             return
         probe = self.model.probes[observation.key]
-        said_cell = cell(observation, self.model.effect(observation))
         if probe.pace is Pace.OWN:
-            self._remember_own(probe.key, said_cell)
+            end = observation.time + probe.timeout
+            self.slow.add(probe.key, entry.number, observation.time, end, self._cell(observation))
         else:
-            entry.add(probe.key, said_cell, observation.time)
+            entry.add(probe.key, self._cell(observation), observation.time)
 
-    def _remember_own(self, key: str, said: Cell) -> None:
-        """Keep a slow source's cells from its first fail on, until it passes or is unknown."""
-        if said.says is Says.FAIL:
-            self._own.setdefault(key, deque(maxlen=self.length)).append(said)
-        else:
-            self._own.pop(key, None)
+    def _cell(self, o: Observation) -> Cell:
+        """Return what an observation says; equal ones share one value."""
+        key = (o.vantage, o.probe, o.outcome, o.stage, o.fault, o.answered, o.by, o.packet_bytes, o.verified)
+        found = self._said.get(key)
+        if found is None:
+            if len(self._said) >= REMEMBERED:
+                self._said.clear()
+            found = self._said[key] = cell(o, self.model.effect(o))
+        return found
+
+    def _profile(self, vantage: str, entry: Round) -> int:
+        """Return the number of what a round says; no number is ever given twice."""
+        if entry.profile is None:
+            key = (vantage, entry.clear_self, frozenset(entry.cells.items()))
+            found = self._profiles.get(key)
+            if found is None:
+                found = self._numbered = self._numbered + 1
+                _keep(self._profiles, key, found, self._most)
+            entry.profile = found
+        return entry.profile
 
     def _round(self, observation: Observation) -> Round | None:
         rounds = self.rounds[observation.vantage]
@@ -195,9 +157,10 @@ class History:
         Nothing is gathered while no recent round of any vantage holds a fail.
         """
         recent = self.length + self.unfinished
-        if not self._own and not any(r.failed for rounds in self.rounds.values() for r in rounds[-recent:]):
-            return ()
-        found = (self._window(vantage, now) for vantage in self.rounds)
+        self.slow.judge(self._blind, lambda fail: self._over(fail, now), self._at)
+        found: list[Window | None] = list(self._slow_windows())
+        if any(r.failed for rounds in self.rounds.values() for r in rounds[-recent:]):
+            found += (self._window(vantage, now) for vantage in self.rounds)
         return tuple(window for window in found if window is not None)
 
     def _window(self, vantage: str, now: float) -> Window | None:
@@ -205,14 +168,46 @@ class History:
         if not rounds or not self._speaks(rounds, now):
             return None
         chosen, failing, clearing = self._guarded(vantage, now, self._fullest(vantage, rounds))
+        if not failing:
+            return Window(vantage, failing, clearing)
         since = {key: chosen[0].times[key] for key in failing}
-        failing.update(self._own_failing(vantage))
-        if failing and chosen:
-            start, end = min(r.start for r in chosen), max(r.end for r in chosen)
-            for other in self.rounds:
-                if other != vantage:
-                    clearing.update(self.clearing(other, start, end))
-        return Window(vantage, failing, clearing, since)
+        start, end = min(r.start for r in chosen), max(r.end for r in chosen)
+        everything = {**clearing, **self.slow.clearing(start, start)}
+        for other in self.rounds:
+            if other != vantage:
+                everything |= self.clearing(other, start, end)
+        return Window(vantage, failing, everything, since)
+
+    # -- slow sources ---------------------------------------------------------------------------
+
+    def _slow_windows(self) -> Iterator[Window]:
+        """Yield a window for every slow source that failed in all of its own last results."""
+        for key, fails in self.slow.confirmed().items():
+            clearing = common([fail.clearing for fail in fails]) | self.slow.clearing(fails[0].start, fails[-1].start)
+            accused = joined(fail.said for fail in fails).accused
+            yield Window(key.partition(">")[0], {key: accused}, clearing, {key: fails[0].start})
+
+    def _blind(self, key: str, fail: Fail) -> bool:
+        """Return whether the self-check of a slow source's round failed."""
+        rounds = self.rounds[key.partition(">")[0]]
+        place = bisect_left(rounds, fail.number, key=lambda r: r.number)
+        return place < len(rounds) and rounds[place].number == fail.number and rounds[place].clear_self is False
+
+    def _over(self, fail: Fail, now: float) -> bool:
+        """Return whether every vantage that still reports has finished its rounds of a fail's seconds."""
+        confirm = self.model.chain.confirm
+        wait = confirm.skew + (self.unfinished + 1) * confirm.spacing
+        newest = [rounds[-1].start for rounds in self.rounds.values() if rounds and self._speaks(rounds, now)]
+        return min(newest, default=now) > fail.end + wait or now > fail.end + wait + STALE_SECONDS
+
+    def _at(self, fail: Fail) -> dict[str, frozenset[int]]:
+        """Return what the rounds of all vantages cleared while a slow source failed."""
+        found: dict[str, frozenset[int]] = {}
+        for vantage in self.rounds:
+            found |= self.clearing(vantage, fail.start, fail.end)
+        return found
+
+    # -- rounds ---------------------------------------------------------------------------------
 
     def _guarded(self, vantage: str, now: float, newest: Run) -> Run:
         """Return `newest`, or an earlier run of which the peers have already passed the guard band.
@@ -259,29 +254,29 @@ class History:
         spacing = (rounds[-1].start - rounds[0].start) / max(len(rounds) - 1, 1)
         return max(STALE_SECONDS, 3 * spacing)
 
-    def _own_failing(self, vantage: str) -> dict[str, frozenset[int]]:
-        """Return slow sources that failed in all of their own last rounds."""
-        found = {}
-        for key, cells in self._own.items():
-            if self.model.probes[key].vantage == vantage and len(cells) == self.length:
-                found[key] = _joined(cells).accused
-        return found
-
     def _run(self, vantage: str, rounds: Sequence[Round]) -> Run:
         """Return what `rounds` say unanimously."""
+        key = (vantage, *(self._profile(vantage, entry) for entry in rounds))
+        found = self._runs.get(key)
+        if found is None:
+            found = self._together(vantage, rounds)
+            _keep(self._runs, key, found, self._most)
+        return Run(rounds, *found)
+
+    def _together(self, vantage: str, rounds: Sequence[Round]) -> tuple[Clearing, Clearing]:
         failing: dict[str, frozenset[int]] = {}
         clearing: dict[str, frozenset[int]] = {}
         for key in rounds[0].cells:
-            whole = _joined(entry.says(key) for entry in rounds)
+            whole = joined(entry.says(key) for entry in rounds)
             if whole.says is Says.FAIL:
                 failing[key] = whole.accused
             if whole.says is not Says.NEITHER and whole.cleared:
                 clearing[key] = whole.cleared
         if all(entry.clear_self for entry in rounds):
             clearing[f"{vantage}>{SELF}"] = frozenset(self.model.home_roles(vantage))
-        return Run(rounds, failing, clearing)
+        return failing, clearing
 
-    def clearing(self, vantage: str, start: float, end: float) -> dict[str, frozenset[int]]:
+    def clearing(self, vantage: str, start: float, end: float) -> Clearing:
         """Return what `vantage` cleared over `start`..`end` of another vantage's clock.
 
         Every round within the guard band must agree, at least `confirm.rounds` of them; where the
@@ -296,18 +291,30 @@ class History:
         first = bisect_left(rounds, start - skew, key=lambda r: r.end)
         last = bisect_right(rounds, end + skew, key=lambda r: r.start)
         finished = len(rounds) - self.unfinished
+        # No earlier round can have a say: every later one that may be passed over is among these.
+        low = max(0, min(first, last - self.length) - max(0, last - finished))
+        places = (first - low, renewed - low, finished - low)
+        key = (vantage, *places, *(self._profile(vantage, entry) for entry in rounds[low:last]))
+        found = self._cleared.get(key)
+        if found is None:
+            found = self._agreement(vantage, rounds[low:last], *places)
+            _keep(self._cleared, key, found, self._most)
+        return found
+
+    def _agreement(
+        self, vantage: str, rounds: Sequence[Round], first: int, renewed: int, finished: int
+    ) -> dict[str, frozenset[int]]:
+        """Return what `rounds` clear together; the places are those in `rounds`."""
         found: dict[str, frozenset[int]] = {}
-        for key in frozenset().union(*(r.cells for r in rounds[first:last])):
-            cells = (
-                (place, entry.says(key))
-                for place, entry in _backwards(rounds, last)
-                if place < finished or key in entry.cells
-            )
+        backwards = [(place, rounds[place]) for place in range(len(rounds) - 1, -1, -1)]
+        for key in sorted(frozenset().union(*(r.cells for r in rounds[first:]))):
+            cells = ((place, e.says(key)) for place, e in backwards if place < finished or key in e.cells)
             whole = self._agreed(cells, first, renewed)
             if whole.says is not Says.NEITHER and whole.cleared:
                 found[key] = whole.cleared
-        checks = [e.clear_self for p, e in _backwards(rounds, last) if p < finished or e.clear_self is not None]
-        if last > renewed and len(checks) >= self.length and all(checks[: max(self.length, last - first)]):
+        checks = [e.clear_self for place, e in backwards if place < finished or e.clear_self is not None]
+        enough = max(self.length, len(rounds) - first)
+        if len(rounds) > renewed and len(checks) >= self.length and all(checks[:enough]):
             found[f"{vantage}>{SELF}"] = frozenset(self.model.home_roles(vantage))
         return found
 
@@ -323,19 +330,11 @@ class History:
             if place < first and len(chosen) >= self.length:
                 break
             chosen.append(said)
-        return _joined(chosen) if len(chosen) >= self.length else SILENT_CELL
+        return joined(chosen) if len(chosen) >= self.length else SILENT_CELL
 
 
-def _backwards(rounds: Sequence[Round], last: int) -> Iterable[tuple[int, Round]]:
-    """Yield places and rounds before `last`, newest first."""
-    return ((place, rounds[place]) for place in range(last - 1, -1, -1))
-
-
-def _joined(cells: Iterable[Cell]) -> Cell:
-    """Return several rounds as one cell."""
-    whole: Cell | None = None
-    for said in cells:
-        whole = said if whole is None else whole.joined(said)
-        if whole.says is Says.NEITHER:
-            return SILENT_CELL
-    return whole or SILENT_CELL
+def _keep(memory: dict[tuple[object, ...], Answer], key: tuple[object, ...], value: Answer, most: int) -> None:
+    """Remember an answer; start anew when there are too many."""
+    if len(memory) >= most:
+        memory.clear()
+    memory[key] = value

@@ -8,9 +8,10 @@ contradiction when nothing is left to accuse. No probabilities.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain as joined
 from itertools import islice
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -27,11 +28,15 @@ NAMED_WITNESSES = 4
 DECIDERS = 3
 
 
+NO_TIMES: Mapping[str, "Since"] = MappingProxyType({})
+
+
 class Conflict(NamedTuple):
-    """A failing probe, seen from `vantage`: what it accused and what remains of that."""
+    """A failing probe, seen from `vantage` in the window of that place: what it accused, what remains of that."""
 
     probe: str
     vantage: str
+    window: int
     accused: frozenset[int]
     roles: frozenset[int]
     remains: Remains
@@ -67,7 +72,7 @@ class Group(NamedTuple):
 def conflicts(model: Model, windows: Iterable[Window], without: str | None = None) -> list[Conflict]:
     """Return the conflict of every failing probe, leaving out what operator `without` measured."""
     found = []
-    for window in windows:
+    for place, window in enumerate(windows):
         if model.operator[window.vantage] == without:
             continue
         cleared: set[int] = set()
@@ -76,7 +81,8 @@ def conflicts(model: Model, windows: Iterable[Window], without: str | None = Non
                 cleared.update(roles)
         for probe, accused in window.failing.items():
             roles = accused if cleared.isdisjoint(accused) else accused - cleared
-            found.append(Conflict(probe, window.vantage, accused, roles, model.remains(window.vantage, roles)))
+            remains = model.remains(window.vantage, roles)
+            found.append(Conflict(probe, window.vantage, place, accused, roles, remains))
     return found
 
 
@@ -108,7 +114,45 @@ def _minimal(conflicts_: Sequence[Conflict]) -> list[Conflict]:
     return [c for c in conflicts_ if c.remains.mask in kept]
 
 
-def _groups(found: Sequence[Conflict]) -> tuple[list[Group], list[Group]]:
+class Since(NamedTuple):
+    """When a probe's present run of fails began, and its last pass before (UTC epoch seconds)."""
+
+    failed: float
+    passed: float
+
+
+class Sharing:
+    """Whether a proven cause explains another fail.
+
+    One cause often takes several roles of a segment, so that a fail which needs the segment counts as
+    explained. Not so when its probe still passed while the cause was there: then only the very role
+    explains it, and anything else is a cause of its own.
+    """
+
+    def __init__(self, model: Model, since: Mapping[str, Since]) -> None:
+        self._model = model
+        self._since = since
+
+    def explains(self, proving: Sequence[Conflict], other: Conflict) -> bool:
+        """Return whether what `proving` proves to be broken can be why `other` failed."""
+        if not any(other.segments & c.segments for c in proving):
+            return False
+        if (other.party is not None and other.party == proving[0].party) or not self._passed_meanwhile(proving, other):
+            return True
+        broken = frozenset().union(*(c.roles for c in proving))
+        return not other.roles.isdisjoint(self._model.implied(broken))
+
+    def _passed_meanwhile(self, proving: Sequence[Conflict], other: Conflict) -> bool:
+        """Return whether `other` still passed when every probe of `proving` had failed already."""
+        known = [self._since[c.probe].failed for c in proving if c.probe in self._since]
+        if not known or other.probe not in self._since:
+            return False
+        # An attempt that began before the fault may end after it.
+        slack = 2 * self._model.probes[other.probe].timeout + self._model.chain.confirm.skew
+        return self._since[other.probe].passed > max(known) + slack
+
+
+def _groups(found: Sequence[Conflict], sharing: Sharing) -> tuple[list[Group], list[Group]]:
     """Return proven groups (one party, or one segment) and the open ones that they leave over."""
     by_party: dict[str, list[Conflict]] = defaultdict(list)
     for conflict in found:
@@ -124,8 +168,7 @@ def _groups(found: Sequence[Conflict]) -> tuple[list[Group], list[Group]]:
     groups: list[Group] = []
     explained: set[str] = set()
     for part in proven:
-        core = frozenset().union(*(c.segments for c in part))
-        mine = tuple(c for c in rest if c.segments & core)
+        mine = tuple(c for c in rest if sharing.explains(part, c))
         explained.update(c.probe for c in mine)
         groups.append(Group(part, mine))
     left = [c for c in rest if c.probe not in explained]
@@ -157,19 +200,19 @@ class Clearers:
     """Which passing probes clear a role, looked up once and at most so many as anyone counts."""
 
     def __init__(self, windows: Iterable[Window]) -> None:
-        self._clearing = {w.vantage: tuple(w.clearing.items()) for w in windows}
-        self._known: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._clearing = [tuple(window.clearing.items()) for window in windows]
+        self._known: dict[tuple[int, int], tuple[str, ...]] = {}
 
-    def any(self, vantage: str) -> bool:
-        """Return whether anything at all is cleared for failing probes of `vantage`."""
-        return bool(self._clearing[vantage])
+    def any(self, window: int) -> bool:
+        """Return whether anything at all is cleared for failing probes of a window."""
+        return bool(self._clearing[window])
 
-    def of(self, vantage: str, role: int) -> tuple[str, ...]:
-        """Return up to MARGIN_CAP probes that clear `role` for failing probes of `vantage`."""
-        found = self._known.get((vantage, role))
+    def of(self, window: int, role: int) -> tuple[str, ...]:
+        """Return up to MARGIN_CAP probes that clear `role` for failing probes of a window."""
+        found = self._known.get((window, role))
         if found is None:
-            keys = (key for key, roles in self._clearing[vantage] if role in roles)
-            found = self._known[vantage, role] = tuple(islice(keys, MARGIN_CAP))
+            keys = (key for key, roles in self._clearing[window] if role in roles)
+            found = self._known[window, role] = tuple(islice(keys, MARGIN_CAP))
         return found
 
 
@@ -181,12 +224,15 @@ class Prover:
         self._order = {name: place for place, name in enumerate(model.chain.segments)}
         self._parties = {name: place for place, name in enumerate(model.chain.parties)}
 
-    def findings(self, windows: Sequence[Window]) -> tuple[Finding, ...]:
-        """Return every finding of the moment: attributed, undetermined and contradictions."""
+    def findings(self, windows: Sequence[Window], since: Mapping[str, Since] = NO_TIMES) -> tuple[Finding, ...]:
+        """Return every finding of the moment: attributed, undetermined and contradictions.
+
+        `since` tells fails of one cause from those of a later one, where it is known.
+        """
         found = conflicts(self.model, windows)
         if not found:
             return ()
-        proven, open_ = _groups(found)
+        proven, open_ = _groups(found, Sharing(self.model, since))
         empty = [c for c in found if not c.segments]
         named = [self._proven(group, windows) for group in proven]
         held = [self._hold(f, empty) for f in named]
@@ -304,7 +350,7 @@ class Prover:
         strengths = []
         for conflict in proving:
             foreign = [n for n in conflict.accused if self.model.owners_of[n] != {party}]
-            counts = (len(clearers.of(conflict.vantage, n)) for n in foreign)
+            counts = (len(clearers.of(conflict.window, n)) for n in foreign)
             strengths.append(min(counts, default=MARGIN_CAP))
         strengths.sort(reverse=True)
         return max(min(place, strength) for place, strength in enumerate(strengths, 1))
@@ -318,11 +364,11 @@ class Prover:
         finding's own segments: nothing is said in their favour.
         """
         names: dict[str, dict[str, None]] = defaultdict(dict)
-        seen = [c for c in found if clearers.any(c.vantage)]
-        for vantage, number in {(c.vantage, n) for c in seen for n in self._on_path(c) - c.roles}:
+        seen = [c for c in found if clearers.any(c.window)]
+        for window, number in {(c.window, n) for c in seen for n in self._on_path(c) - c.roles}:
             segment = self.model.segment_of[number]
             if segment not in left:
-                names[segment].update(dict.fromkeys(clearers.of(vantage, number)))
+                names[segment].update(dict.fromkeys(clearers.of(window, number)))
         return {s: tuple(sorted(names[s])[:NAMED_WITNESSES]) for s in self._segments(names) if names[s]}
 
     def _on_path(self, conflict: Conflict) -> frozenset[int]:
@@ -332,14 +378,16 @@ class Prover:
     def _deciders(self, found: Sequence[Conflict], windows: Sequence[Window], failing: set[str]) -> tuple[str, ...]:
         """Return the measurements that would settle `found`: by passing, by failing, or by both."""
         decided = failing.union(*(w.clearing for w in windows))
-        cleared = {w.vantage: set().union(*w.clearing.values()) for w in windows}
+        cleared: dict[str, set[int]] = defaultdict(set)
+        for window in windows:
+            cleared[window.vantage].update(*window.clearing.values())
         scores = {}
         for key, probe in self.model.probes.items():
             if key in decided:
                 continue
             proves = frozenset(self.model.passing(key).cleared)
             passing = any(self._single(c.roles - proves, c.vantage) for c in found if proves & c.roles)
-            left = frozenset(self.model.failing(key).accused) - cleared.get(probe.vantage, set())
+            left = frozenset(self.model.failing(key).accused) - cleared[probe.vantage]
             left -= frozenset(self.model.home_roles(probe.vantage))
             touched = any(self.model.remains(probe.vantage, left).mask & c.remains.mask for c in found)
             score = passing + (touched and self._single(left, probe.vantage))

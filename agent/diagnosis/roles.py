@@ -10,6 +10,7 @@ module is the only place that knows which roles a pass clears and which a fail a
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from agent.model import UNASSIGNED, Chain, Probe
@@ -35,6 +36,14 @@ class Crossed(NamedTuple):
     def __str__(self) -> str:
         """Return the role in words."""
         return f"{self.segment} forwards IPv{self.family} packets of {self.size} bytes"
+
+
+def plain_address(text: str) -> str:
+    """Return an address in its one written form (RFC 5952), without its zone; other text as it is."""
+    try:
+        return str(ip_address(text.partition("%")[0]))
+    except ValueError:
+        return text
 
 
 def crossed(segment: str, family: int, size: int) -> Crossed:
@@ -218,7 +227,7 @@ class Model:
         found: dict[str, set[str]] = defaultdict(set)
         for probe in self.probes.values():
             if not (probe.flow.named or probe.flow.local):
-                found[probe.flow.host].add(probe.path[-1])
+                found[plain_address(probe.flow.host)].add(probe.path[-1])
         return {host: next(iter(names)) for host, names in found.items() if len(names) == 1}
 
     def effect(self, observation: Observation) -> Effect:
@@ -234,11 +243,18 @@ class Model:
         return self._effects[key]
 
     def _effect(self, probe: Probe, kind: Verdict, by: str | None, packet_bytes: int | None) -> Effect:
-        """Work out one effect; `by` is the router that sent an ICMP error."""
-        accused = self._accused[probe.key].get(kind, ())
-        speaker = self._hosts.get(by) if by is not None else None
-        if speaker in probe.path[:-1]:  # in its own name: a refusal too is then the router's word
+        """Work out one effect; `by` is the host that sent an ICMP error.
+
+        A router on the way speaks in its own name, of a refusal too. So does the last segment from
+        another of its addresses; what comes from the very address that was asked says no like a
+        refusal, and a filter can speak in its name.
+        """
+        speaker = None if by is None else self._hosts.get(plain_address(by))
+        if by is not None and plain_address(by) == plain_address(probe.flow.host):
+            kind = Verdict.REFUSED
+        elif speaker in probe.path:
             return self._cut_at(probe, self._accused[probe.key][Verdict.SILENT], probe.path.index(speaker))
+        accused = self._accused[probe.key].get(kind, ())
         return Effect(accused, self._known(self._cleared(probe, kind, packet_bytes)))
 
     def _cut_at(self, probe: Probe, accused: tuple[int, ...], place: int) -> Effect:
@@ -278,6 +294,16 @@ class Model:
             else:  # what answers or lets through is accused by the same probe's silence
                 numbers.append(self._number[role])
         return tuple(numbers)
+
+    def implied(self, roles: Iterable[int]) -> frozenset[int]:
+        """Return `roles` and what does not work when they do not: larger packets of the same crossing."""
+        found = set(roles)
+        for number in tuple(found):
+            role = self.roles[number]
+            if isinstance(role, Crossed):
+                sizes = self._sizes[role.segment, role.family]
+                found.update(self._number[role._replace(size=n)] for n in sizes if n > role.size)
+        return frozenset(found)
 
     def passing(self, probe: str) -> Effect:
         """Return the effect that a pass of `probe` (`vantage>probe`) would have."""

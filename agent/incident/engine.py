@@ -6,11 +6,14 @@ leave the agent; only a window of unanimous rounds confirms one.
 """
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 import msgspec
 
-from agent.diagnosis.evidence import History, Says, Window
-from agent.diagnosis.proof import Prover
+from agent.diagnosis.cells import Says
+from agent.diagnosis.evidence import History, Window
+from agent.diagnosis.finding import Finding
+from agent.diagnosis.proof import Prover, Since
 from agent.diagnosis.roles import Model
 from agent.incident.lifecycle import Book, Saved
 from agent.incident.memory import Memory
@@ -43,6 +46,8 @@ class Engine:
         self.memory = Memory(self.model, state.tracks, state.availability)
         self.book = Book(self.model, self.memory, state.incidents)
         self._dirty = False
+        self._said: tuple[object, ...] = ()
+        self._proved: tuple[Finding, ...] = ()
 
     def observe(self, observation: Observation) -> None:
         """Take in one observation, of any vantage, roughly in time order."""
@@ -63,8 +68,25 @@ class Engine:
         transitions = self.book.monitors(now)
         windows = self._settled(self.history.windows(now))
         if any(window.failing for window in windows):
-            transitions += self.book.findings(self.prover.findings(windows), self._current(windows), now)
+            transitions += self.book.findings(self._findings(windows), self._current(windows), now)
         return (*transitions, *self.book.suspicions(now), *self.book.settle(now))
+
+    def _findings(self, windows: tuple[Window, ...]) -> tuple[Finding, ...]:
+        """Return what `windows` prove; while they say the same, what they proved before."""
+        times = self._since(windows)
+        said = (times, tuple((w.vantage, w.failing, w.clearing) for w in windows))
+        if said != self._said:
+            self._said, self._proved = said, self.prover.findings(windows, times)
+        return self._proved
+
+    def _since(self, windows: Sequence[Window]) -> dict[str, Since]:
+        """Return since when the failing probes fail, and when they passed last."""
+        tracks = ((key, self.memory.tracks.get(key)) for window in windows for key in window.failing)
+        return {
+            key: Since(track.bad_since, -inf if track.passed is None else track.passed)
+            for key, track in tracks
+            if track is not None and track.bad_since is not None
+        }
 
     def _settled(self, windows: tuple[Window, ...]) -> tuple[Window, ...]:
         """Leave out failing probes whose evidence is still growing; see `settle`."""
@@ -96,8 +118,10 @@ class Engine:
 
     def _ripe(self, key: str, window: Window, growing: Sequence[frozenset[str]]) -> bool:
         """Return whether nothing that would sharpen this probe's conflict is on its way."""
-        if key in self.book.confirmed_probes or self.model.probes[key].pace is Pace.OWN:
+        if key in self.book.confirmed_probes:
             return True
+        if self.model.probes[key].pace is Pace.OWN:
+            return self.history.slow.settled(key)
         _, length = self.history.run(key, window.vantage)
         if length >= self.history.length + PATIENCE_ROUNDS:
             return True

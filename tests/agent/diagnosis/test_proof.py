@@ -3,12 +3,14 @@
 from itertools import chain as joined
 from itertools import product
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.diagnosis.evidence import Window
 from agent.diagnosis.finding import Finding, Kind, Standing
-from agent.diagnosis.proof import Prover, conflicts
+from agent.diagnosis.proof import Prover, Since, conflicts
 from agent.diagnosis.roles import Model
 from agent.model import Chain
 from tests.agent.diagnosis.small import chain, flow, probe
@@ -230,3 +232,48 @@ def test_three_that_hang_together() -> None:
     assert len(windows(made, {"v>p", "v>q"})) == 2
     (finding,) = windows(made, {"v>p", "v>q", "v>r"})
     assert set(finding.segments) == {"x", "u", "y", "w"}
+
+
+APART = [
+    ("both at once: one cause", 0.0, 0.0, 1),
+    ("nothing known of the times: one cause", None, None, 1),
+    ("the other still passed when the proven cause was there: two", 100.0, 160.0, 2),
+    ("an attempt of the same moment may have passed", 100.0, 101.5, 1),
+]
+
+
+@pytest.mark.parametrize(("what", "began", "passed", "count"), APART, ids=[a[0] for a in APART])
+def test_a_proven_role_explains_no_later_neighbour(
+    what: str, began: float | None, passed: float | None, count: int
+) -> None:
+    """A cause explains a later fail only by the very role: a probe that passed beside it has a cause of its own."""
+    made = chain(
+        {"h": "a", "c": "b", "x": "d"},
+        [probe("inner", ["h", "x"], to=flow("10.0.0.1")), probe("outer", ["h", "c", "x"], to=flow("10.0.0.2"))],
+    )
+    model = Model(made)
+    since = {}
+    if began is not None and passed is not None:
+        since = {"v>inner": Since(began, 0.0), "v>outer": Since(passed + 1, passed)}
+    found = Prover(model).findings([window(model, {"v>inner", "v>outer"}, self_check=True)], since)
+    assert len(found) == count, what
+    assert found[0].parties == ("d",)
+    if count > 1:
+        assert (found[1].kind, found[1].candidates) == (Kind.UNDETERMINED, ("b", "d"))
+
+
+def test_the_very_role_explains_later_fails() -> None:
+    """What needs the broken role is explained by it whenever it began to fail; larger packets too."""
+    far = flow("10.0.0.9", size=1500)
+    made = chain(
+        {"h": "a", "c": "b", "x": "d", "y": "e"},
+        [
+            probe("near", ["h", "c", "x"], to=flow("10.0.0.1")),
+            probe("alone", ["h", "x"], to=flow("10.0.0.1")),
+            probe("far", ["h", "c", "y"], to=msgspec.structs.replace(far, connect_bytes=1500)),
+        ],
+    )
+    model = Model(made)
+    since = {"v>near": Since(100.0, 0.0), "v>far": Since(200.0, 190.0)}
+    (finding,) = Prover(model).findings([window(model, {"v>near", "v>far"}, self_check=True)], since)
+    assert (finding.parties, finding.failing) == (("b",), ("v>near", "v>far"))

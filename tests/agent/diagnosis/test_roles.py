@@ -75,6 +75,16 @@ ACCUSED = [
         SMALL | {GATE, PORT},
     ),
     (
+        "an error from the very address that was asked says no like a refusal",
+        seen("web", stage=Stage.CONNECT, fault="host-unreachable", by="10.0.0.20"),
+        {GATE, PORT},
+    ),
+    (
+        "an error from another address of the last segment accuses its answer only",
+        seen("web", stage=Stage.CONNECT, fault="host-unreachable", by="10.0.0.21"),
+        {PORT},
+    ),
+    (
         "the way back is crossed too",
         seen("around", stage=Stage.CONNECT),
         {f"{s} forwards IPv4 packets of 576 bytes" for s in "hgc"} | {"x answers icmp at 10.0.0.21"},
@@ -111,6 +121,11 @@ CLEARED = [
     ("an error proves the path to the router that sent it",
      seen("web", stage=Stage.CONNECT, fault="host-unreachable", by="10.0.0.3"),
      {f"{s} forwards IPv4 packets of 576 bytes" for s in "hg"}),
+    ("an error from the asked address proves the way to the first filter",
+     seen("web", stage=Stage.CONNECT, fault="host-unreachable", by="10.0.0.20"),
+     {f"{s} forwards IPv4 packets of 576 bytes" for s in "hgc"}),
+    ("an error from another address of the last segment proves the way to it",
+     seen("web", stage=Stage.CONNECT, fault="host-unreachable", by="10.0.0.21"), SMALL),
 ]  # fmt: skip
 
 
@@ -153,6 +168,22 @@ def test_a_router_that_refuses() -> None:
     before = {f"{s} forwards IPv4 packets of 576 bytes" for s in "hg"}
     assert words(found, effect.accused) == (SMALL - before) | {GATE, PORT}
     assert words(found, effect.cleared) == before
+
+
+def test_ipv6_addresses_have_one_form() -> None:
+    """The router that speaks is found however its address is written."""
+    found = Model(
+        chain(
+            {"h": "a", "g": "b", "x": "c"},
+            [
+                probe("gw", ["h", "g"], to=flow("2001:db8:0:0::1")),
+                probe("far", ["h", "g", "x"], to=flow("2001:db8::20")),
+            ],
+        )
+    )
+    for by in ("2001:db8::1", "2001:DB8::0:1", "2001:db8::1%eth0"):
+        effect = found.effect(seen("far", stage=Stage.CONNECT, fault="host-unreachable", by=by))
+        assert words(found, effect.cleared) == {"h forwards IPv4 packets of 576 bytes"}
 
 
 def test_strangers() -> None:

@@ -329,8 +329,9 @@ def test_slow_sources_confirm_at_their_own_pace() -> None:
     made: list[Transition] = []
     for number, letter in enumerate(".ss.sssss"):
         at = START + number * 60
-        made += run(engine, record(chain, [(6, {"slow": "-"})], ["v"], start=at, first_round=number * 60))
-        made += run(engine, [observation("slow", "v", letter, at + 6, number * 60 + 6)])
+        lines = record(chain, [(16, {"slow": "-"})], ["v"], start=at, first_round=number * 60)
+        lines.append(observation("slow", "v", letter, at + 6, number * 60 + 6))
+        made += run(engine, sorted(lines, key=lambda o: o.time))
         if number < 8:
             assert not [t for t in made if t.event is Event.CONFIRMED]
     assert the(engine).parties == ("b",)
