@@ -8,29 +8,27 @@ responder sends is bounded by `max_bytes`.
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
-import h11
 import msgspec
 
 from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, host_endpoint, is_name, literal_family
+from probes.kit.readiness import Readiness
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
-from probes.kit.response import Body, Head, Response, request
+from probes.kit.response import Body, Head, request
 from probes.kit.result import Outcome, Result, Stage, unknown
-from probes.kit.sockets import connect_tcp, tcp_info
 from probes.kit.spec import Fault, Flow, Kit, Metric, Spec
-from probes.kit.stream import Stream
 from probes.kit.tls import CaError, Contexts, not_after
 from probes.kit.trouble import LATE, LOCAL_FAULTS, Trouble, path_faults, result_of
+from probes.kit.web_exchange import Ask, Exchange, Exchanged
 
 _PORTS: Final = {"http": 80, "https": 443}
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 section 5.6.2
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*\Z")
 _OWN_HEADERS: Final = frozenset({"host", "connection", "content-length", "transfer-encoding"})
-_TLS_STAGES: Final = frozenset({"tls-alert", "tls-protocol"})
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,15 +96,27 @@ SPEC: Final = Spec(
 )
 
 
-class _Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings, read and checked."""
+class _Plan(msgspec.Struct, kw_only=True):
+    """Settings, read and checked; and the last certificate, since it rarely changes."""
 
     settings: Settings
     end: Endpoint
     secure: bool
     server_name: str
-    request: h11.Request
+    request: bytes
     accepted: tuple[tuple[int, int], ...]
+    certificate: bytes = b""
+    expires: float | None = None
+
+    def accepts(self, head: Head) -> bool:
+        """Return whether the status is one that the body is read for."""
+        return any(low <= head.status <= high for low, high in self.accepted)
+
+    def expiry(self, certificate: bytes) -> float | None:
+        """Return when a certificate (DER) expires (UTC epoch seconds)."""
+        if certificate != self.certificate:
+            self.certificate, self.expires = certificate, not_after(certificate)
+        return self.expires
 
 
 def flow(settings: Settings) -> Flow:
@@ -130,7 +140,8 @@ def flow(settings: Settings) -> Flow:
 @asynccontextmanager
 async def open(kit: Kit) -> AsyncIterator["RequestRunner"]:  # noqa: A001 - the probe interface's name
     """Open the shared runner: TLS contexts are shared, connections never."""
-    yield RequestRunner(kit)
+    with Readiness(kit.clock).opened() as readiness:
+        yield RequestRunner(kit, readiness)
 
 
 def parse_status(text: str) -> tuple[tuple[int, int], ...]:
@@ -195,140 +206,148 @@ def _check_headers(headers: dict[str, str]) -> None:
 
 
 class RequestRunner:
-    """All http probes of the agent."""
+    """All http probes of the agent; an attempt needs no task unless a name or a file must be read first."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, readiness: Readiness) -> None:
         self._kit = kit
+        self._readiness = readiness
         self._contexts = Contexts()
         self._plans: dict[int, _Plan] = {}  # by the identity of settings that the plan keeps alive
 
+    def harvest(self) -> float | None:
+        """Do nothing: sockets tell by themselves when they are ready, and their deadlines have their own timer."""
+        return None
+
+    def launch(self, settings: Settings, deadline: float, done: Callable[[Result], None]) -> bool:
+        """Start now; False when a name must be resolved or authorities be loaded first."""
+        plan = self._plan(settings)
+        start = self._kit.clock.boot()
+        address = self._kit.resolver.known(plan.end.host, plan.end.family) if plan.end.named else plan.end.host
+        context = self._contexts.kept(settings.ca_file, verify=settings.verify) if plan.secure else None
+        if address is None or (plan.secure and context is None):
+            return False
+
+        def ended(made: Exchanged | Exception) -> None:
+            if isinstance(made, Exception):
+                raise made
+            done(_judge(plan, made, resolved))
+
+        resolved = self._kit.clock.boot() - start if plan.end.named else None
+        self._exchange(plan, address, context, deadline, ended).start()
+        return True
+
+    def flush(self) -> None:
+        """Do nothing: every SYN has left."""
+
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:  # noqa: ARG002
         """Connect, ask once, read the answer, close; every attempt is `fresh`."""
+        plan = self._plan(settings)
+        context = await self._context(settings, deadline) if plan.secure else None
+        if isinstance(context, CaError):
+            return unknown("ca-unreadable", context.detail)
+        if plan.secure and context is None:
+            return result_of(LATE, Stage.SECURE)
+        address, resolved = plan.end.host, None
+        if plan.end.named:
+            start = self._kit.clock.boot()
+            try:
+                address = await self._kit.resolver.resolve(address, plan.end.family, deadline)
+            except ResolveError as error:
+                return resolve_result(error, self._kit.clock.boot() - start)
+            resolved = self._kit.clock.boot() - start
+        future: asyncio.Future[Exchanged] = asyncio.get_running_loop().create_future()
+        exchange = self._exchange(plan, address, context, deadline, lambda made: _settle(future, made))
+        try:
+            exchange.start()
+            return _judge(plan, await future, resolved)
+        finally:
+            exchange.abandon()
+
+    def _plan(self, settings: Settings) -> _Plan:
         plan = self._plans.get(id(settings))
         if plan is None or plan.settings is not settings:
             if len(self._plans) >= KEPT:
                 self._plans.clear()
             plan = self._plans[id(settings)] = _plan(settings)
-        exchange = _Exchange(self._kit, plan, deadline)
-        return await exchange.run(self._contexts)
+        return plan
 
+    def _exchange(
+        self,
+        plan: _Plan,
+        address: str,
+        context: ssl.SSLContext | None,
+        deadline: float,
+        done: Callable[[Exchanged | Exception], None],
+    ) -> Exchange:
+        ask = Ask(
+            address=address,
+            port=plan.end.port or 0,
+            family=plan.end.family,
+            request=plan.request,
+            reads=plan.accepts,
+            max_bytes=plan.settings.max_bytes,
+            head_only=plan.settings.method == "HEAD",
+            context=context,
+            server_name=plan.server_name,
+        )
+        return Exchange(ask, deadline, clock=self._kit.clock, readiness=self._readiness, done=done)
 
-class _Exchange:
-    """One attempt on its way: what it has measured so far."""
-
-    def __init__(self, kit: Kit, plan: _Plan, deadline: float) -> None:
-        self._kit = kit
-        self._clock = kit.clock
-        self._settings = plan.settings
-        self._deadline = deadline
-        self._plan = plan
-        self._start = self._mark = kit.clock.boot()
-        self._phases: dict[str, float] = {}
-        self._values: dict[str, float] = {}
-
-    async def run(self, contexts: Contexts) -> Result:
-        """Go through the stages until one fails."""
-        end = self._plan.end
-        context: ssl.SSLContext | None = None
-        if self._plan.secure:
-            loaded = await self._context(contexts)
-            if loaded is None:
-                return result_of(LATE, Stage.SECURE)
-            if isinstance(loaded, CaError):
-                return unknown("ca-unreadable", loaded.detail)
-            context = loaded
-            self._mark = self._clock.boot()
-        address = end.host
-        if end.named:
-            try:
-                address = await self._kit.resolver.resolve(end.host, end.family, self._deadline)
-            except ResolveError as error:
-                return resolve_result(error, self._elapsed())
-            self._reached("resolve")
-        made = await connect_tcp(address, end.port or 0, end.family, deadline=self._deadline, clock=self._clock)
-        if isinstance(made, Trouble):
-            return result_of(made, Stage.CONNECT, self._elapsed(), self._phases)
-        self._phases["connect"] = made.seconds
-        self._mark = self._clock.boot()
-        with Stream(made.sock, end.family, deadline=self._deadline, clock=self._clock) as stream:
-            if info := tcp_info(stream.sock, end.family):
-                self._values["http_handshake_seconds"] = info.round_trip
-            if context is not None:
-                certificate = await stream.secure(context, self._plan.server_name)
-                if isinstance(certificate, Trouble):
-                    return self._stopped(certificate, Stage.SECURE, stream)
-                self._reached("secure")
-                if (expiry := not_after(certificate)) is not None:
-                    self._values["http_certificate_expiry_timestamp_seconds"] = expiry
-            return await self._ask(stream)
-
-    async def _context(self, contexts: Contexts) -> ssl.SSLContext | CaError | None:
+    async def _context(self, settings: Settings, deadline: float) -> ssl.SSLContext | CaError | None:
         """Return the TLS context, None when a slow disk gives it too late."""
+        kept = self._contexts.kept(settings.ca_file, verify=settings.verify)
+        if kept is not None:
+            return kept
         try:
-            async with asyncio.timeout(max(self._deadline - self._clock.boot(), 0.0)):
-                return await contexts.get(self._settings.ca_file, verify=self._settings.verify)
+            async with asyncio.timeout(max(deadline - self._kit.clock.boot(), 0.0)):
+                return await self._contexts.get(settings.ca_file, verify=settings.verify)
         except TimeoutError:
             return None
 
-    async def _ask(self, stream: Stream) -> Result:
-        response = Response(self._settings.max_bytes)
-        sent = await stream.send(response.begin(self._plan.request))
-        if sent is not None:
-            return self._stopped(sent, Stage.ANSWER, stream)
-        head: Head | None = None
-        while True:
-            data = await stream.receive()
-            if isinstance(data, Trouble):
-                return self._stopped(data, Stage.ANSWER, stream)
-            if data and "first_byte" not in self._phases:
-                self._reached("first_byte")
-            step = response.feed(data)
-            if isinstance(step, Trouble):
-                return self._stopped(step, Stage.ANSWER, stream)
-            if isinstance(step, Head):
-                head = step
-                self._values["http_status_code"] = float(step.status)
-                if not any(low <= step.status <= high for low, high in self._plan.accepted):
-                    return self._verdict("status", f"HTTP {step.status} {step.reason}".strip(), stream)
-                step = response.feed(None)
-                if isinstance(step, Trouble):
-                    return self._stopped(step, Stage.ANSWER, stream)
-            if isinstance(step, Body):
-                self._reached("transfer")
-                self._values["http_response_bytes"] = float(len(step.content))
-                return self._judge(step, head, stream)
 
-    def _judge(self, body: Body, head: Head | None, stream: Stream) -> Result:
-        wanted = self._settings.body_contains.encode()
-        if wanted and wanted not in body.content:
-            cut = "the first part of " if body.cut else ""
-            return self._verdict("body-mismatch", f"{cut}the body lacks the expected text", stream)
+def _settle(future: "asyncio.Future[Exchanged]", made: Exchanged | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(made, Exception):
+        future.set_exception(made)
+    else:
+        future.set_result(made)
+
+
+def _judge(plan: _Plan, made: Exchanged, resolved: float | None) -> Result:
+    """Return the result of what came; `resolved` is how long the name took."""
+    head, body = made.head, made.body
+    values: dict[str, float] = {}
+    if made.round_trip is not None:
+        values["http_handshake_seconds"] = made.round_trip
+    if made.certificate and (expiry := plan.expiry(made.certificate)) is not None:
+        values["http_certificate_expiry_timestamp_seconds"] = expiry
+    if head is not None:
+        values["http_status_code"] = float(head.status)
+    if body is not None:
+        values["http_response_bytes"] = float(len(body.content))
+    seconds = made.seconds + (resolved or 0.0)
+    phases = made.phases if resolved is None else {"resolve": resolved, **made.phases}
+    trouble = made.trouble or _verdict(plan, head, body)
+    if trouble is None:
         return Result(
             outcome=Outcome.OK,
-            seconds=self._elapsed(),
-            phases=self._phases,
-            values=self._values,
-            packet_bytes=self._packet_bytes(stream),
+            seconds=seconds,
+            phases=phases,
+            values=values,
+            packet_bytes=made.packet_bytes,
             detail=f"HTTP {head.status}" if head else "",
         )
+    result = result_of(trouble, made.stage, seconds, phases)
+    return msgspec.structs.replace(result, values=values, packet_bytes=made.packet_bytes)
 
-    def _verdict(self, fault: str, detail: str, stream: Stream) -> Result:
-        return self._stopped(Trouble(fault=fault, detail=detail, answered=True), Stage.ANSWER, stream)
 
-    def _stopped(self, trouble: Trouble, stage: Stage, stream: Stream) -> Result:
-        if trouble.fault in _TLS_STAGES:  # TLS 1.3 refuses a client after its part of the handshake is done
-            stage = Stage.SECURE
-        result = result_of(trouble, stage, self._elapsed(), self._phases)
-        return msgspec.structs.replace(result, values=self._values, packet_bytes=self._packet_bytes(stream))
-
-    def _packet_bytes(self, stream: Stream) -> int | None:
-        info = tcp_info(stream.sock, self._plan.end.family)
-        return info.packet_bytes if info else None
-
-    def _reached(self, phase: str) -> None:
-        now = self._clock.boot()
-        self._phases[phase] = now - self._mark
-        self._mark = now
-
-    def _elapsed(self) -> float:
-        return self._clock.boot() - self._start
+def _verdict(plan: _Plan, head: Head | None, body: Body | None) -> Trouble | None:
+    """Return what is wrong with an answer that came whole."""
+    if head is not None and not plan.accepts(head):
+        detail = f"HTTP {head.status} {head.reason}".strip()
+        return Trouble(fault="status", detail=detail, answered=True)
+    wanted = plan.settings.body_contains.encode()
+    if body is not None and wanted and wanted not in body.content:
+        cut = "the first part of " if body.cut else ""
+        return Trouble(fault="body-mismatch", detail=f"{cut}the body lacks the expected text", answered=True)
+    return None

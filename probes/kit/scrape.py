@@ -18,7 +18,7 @@ from probes.kit.address import Endpoint, host_endpoint, literal_family
 from probes.kit.exposition import Malformed, Sieve, Sifted, Wanted
 from probes.kit.microsoft import http_date
 from probes.kit.resolver import ResolveError
-from probes.kit.response import request
+from probes.kit.response import request_fields
 from probes.kit.sockets import connect_tcp
 from probes.kit.spec import Clock, Fault, Kit
 from probes.kit.stream import Stream
@@ -91,11 +91,10 @@ def page(url: str, family: int, ca_file: str = "") -> Page:
         secure=parts.scheme == "https",
         server_name=host,
         ca_file=ca_file,
-        request=request(
-            "GET",
-            (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-            shown if port == _PORTS[parts.scheme] else f"{shown}:{port}",
-            {"Accept": _ACCEPT},
+        request=h11.Request(
+            method="GET",
+            target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            headers=request_fields(shown if port == _PORTS[parts.scheme] else f"{shown}:{port}", {"Accept": _ACCEPT}),
         ),
     )
 

@@ -26,6 +26,7 @@ _EXTENDED: Final = struct.Struct("=IBBBxII")
 # linux/tcp.h struct tcp_info: tcpi_options at 5, snd_mss 16, rcv_mss 20, rtt 68 (us), advmss 84, total_retrans 100,
 # bytes_received 128, data_segs_in 152.
 _TCP_INFO: Final = struct.Struct("=5xB10xII44xI12xI12xI24xQ16xI")
+TCP_INFO_BYTES: Final = _TCP_INFO.size
 _TCPI_OPT_TIMESTAMPS: Final = 1
 # TCP_MSS_DEFAULT: the kernel's guess of the peer's segment size before it has seen one (linux/tcp.h).
 _MSS_GUESS: Final = 536

@@ -38,20 +38,26 @@ class Contexts:
         self._kept: dict[_Key, ssl.SSLContext] = {}
         self._locks: dict[_Key, asyncio.Lock] = {}
 
+    def kept(self, ca_file: str, *, verify: bool) -> ssl.SSLContext | None:
+        """Return the context for `ca_file` if it need not be loaded."""
+        try:
+            return self._kept.get(_key(ca_file, verify=verify))
+        except OSError:
+            return None
+
     async def get(self, ca_file: str, *, verify: bool) -> ssl.SSLContext | CaError:
         """Return the context for `ca_file` ("": the system's authorities); a changed file is loaded again."""
         try:
-            stamp = _stamp(ca_file) if ca_file and verify else 0
+            key = _key(ca_file, verify=verify)
         except OSError as error:
             return CaError(f"{ca_file}: {error.strerror}")
-        key = (ca_file if verify else "", stamp, verify)
         context = self._kept.get(key)
         if context is not None:
             return context
         async with self._locks.setdefault(key, asyncio.Lock()):  # many probes start at once; one of them loads
             return self._kept.get(key) or await self._load(key, ca_file)
 
-    async def _load(self, key: "_Key", ca_file: str) -> ssl.SSLContext | CaError:
+    async def _load(self, key: _Key, ca_file: str) -> ssl.SSLContext | CaError:
         try:
             context = await asyncio.to_thread(_load, ca_file, key[2])
         except (OSError, ssl.SSLError) as error:
@@ -64,8 +70,9 @@ class Contexts:
         return context
 
 
-def _stamp(path: str) -> int:
-    return Path(path).stat().st_mtime_ns
+def _key(ca_file: str, *, verify: bool) -> _Key:
+    """Return what a context depends on; raises OSError when the file is not there."""
+    return (ca_file, Path(ca_file).stat().st_mtime_ns, verify) if ca_file and verify else ("", 0, verify)
 
 
 def _load(ca_file: str, verify: bool) -> ssl.SSLContext:

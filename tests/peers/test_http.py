@@ -395,3 +395,54 @@ def test_fifty_at_once_and_no_socket_left(authority: Authority) -> None:
         assert open_descriptors() <= before
 
     asyncio.run(scenario())
+
+
+class KnownNames(Names):
+    """A resolver that has asked before."""
+
+    def known(self, name: str, family: int) -> str | None:
+        """Return the address of the one name."""
+        return "127.0.0.1" if name == "erp.test" else None
+
+
+def test_the_batch_form_gives_the_same_results(authority: Authority) -> None:
+    """Attempts without a task end like the others, each once; silence ends at its deadline."""
+    context = authority.server("erp.test")
+
+    async def scenario() -> list[Result]:
+        async with (
+            serve(answering(HELLO), context) as port,
+            serve(answering(close="silent")) as silent,
+            http.open(Kit(KnownNames({"erp.test": "127.0.0.1"}))) as runner,
+        ):
+            given = {"target": f"https://erp.test:{port}/", "ca_file": str(authority.ca_file)}
+            made = http.Settings(**given)
+            results: list[Result] = []
+            assert not runner.launch(made, CLOCK.boot() + 2, results.append)  # its authorities are not loaded yet
+            results.append(await runner.attempt(made, CLOCK.boot() + 2))
+            for settings, within in (
+                (made, 2.0),
+                (http.Settings(**given, server_name="hr.test"), 2.0),
+                (http.Settings(target=f"http://127.0.0.1:{silent}/"), 0.2),
+                (http.Settings(target=f"http://127.0.0.1:{silent}/"), 0.1),
+                (http.Settings(target=f"http://127.0.0.1:{silent}/"), -1.0),
+            ):
+                assert runner.launch(settings, CLOCK.boot() + within, results.append)
+            runner.flush()
+            assert not runner.launch(http.Settings(target="http://no.such.name/"), CLOCK.boot() + 2, results.append)
+            while len(results) < 6:
+                assert runner.harvest() is None
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            return results
+
+    results = asyncio.run(scenario())
+
+    assert [result.fault for result in results].count("timeout") == 2
+    assert sorted(str(result.fault) for result in results) == sorted(
+        [*["None"] * 2, *["timeout"] * 2, "certificate-hostname", "no-time"]
+    )
+    passed = [result for result in results if result.outcome is Outcome.OK]
+    assert [list(result.phases) for result in passed] == [
+        ["resolve", "connect", "secure", "first_byte", "transfer"]
+    ] * 2
