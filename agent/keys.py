@@ -79,10 +79,19 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True):
         """Return the private key as the key file holds it."""
         return f"{_PRIVATE}{self.name}+{self.verifier.id.hex()}+{encode64(ED25519 + self.seed)}"
 
+    def signature(self, text: str) -> str:
+        """Return the base64 part of the signature line over `text`."""
+        raw = Ed25519PrivateKey.from_private_bytes(self.seed).sign(text.encode())
+        return encode64(self.verifier.id + raw)
+
     def sign(self, text: str) -> str:
         """Return the signature line over `text`, with its line feed."""
-        raw = Ed25519PrivateKey.from_private_bytes(self.seed).sign(text.encode())
-        return f"— {self.name} {encode64(self.verifier.id + raw)}\n"
+        return f"— {self.name} {self.signature(text)}\n"
+
+
+def origin(vantage: str) -> str:
+    """Return the name for ever of the log of an agent, and so of its key."""
+    return f"demarc/{vantage}"
 
 
 def generate(name: str) -> Signer:

@@ -44,11 +44,12 @@ class Segment(Value, frozen=True, kw_only=True):
 
 
 class Vantage(Value, frozen=True, kw_only=True):
-    """A host that runs demarc: its own segment and the party that operates it."""
+    """A host that runs demarc: its own segment, the party that operates it, the key that its agent signs with."""
 
     id: str
     segment: str
     operator: str
+    key: str = ""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,11 +132,16 @@ class Chain(Value, frozen=True, kw_only=True):
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
-    """Another agent: its vantage and the base URL of its web server; `ca_file` verifies https."""
+    """Another agent: its vantage and the base URL of its web server.
+
+    `ca_file` verifies https; `cert_file` and `key_file` are what we show where it wants a certificate.
+    """
 
     vantage: str
     url: str
     ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,13 +27,20 @@ class ProbeNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeerNow(msgspec.Struct, frozen=True, kw_only=True):
-    """Another agent as we see it. `same_chain` is None until it has answered once."""
+    """Another agent as we see it. `same_chain` is None until it has answered once.
+
+    `signed`: its last answer bore the signature of its key in the chain file. `clock_offset`: how far its clock
+    is ahead of ours (s), within `clock_error` (half of what the answer took).
+    """
 
     vantage: str
     reachable: bool
     last: float | None = None
     same_chain: bool | None = None
     detail: str = ""
+    signed: bool = False
+    clock_offset: float | None = None
+    clock_error: float | None = None
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,11 +17,13 @@ import msgspec
 import structlog
 
 from agent.alerts import message
-from agent.alerts.plan import CONFIRMED, End, Ended, Key, plan
+from agent.alerts.plan import CONFIRMED, End, Ended, Key, Plan, plan
 from agent.alerts.push import PushError, push
+from agent.alerts.turn import Turn
 from agent.clock import Clock, SystemClock
 from agent.incident.value import Event, Incident, Transition
 from agent.model import Chain
+from agent.seal import Pages
 
 # An end that an Alertmanager has not taken by then is forgotten: its alert has ended by HOLDS.
 END_KEPT = 2 * message.HOLDS
@@ -94,7 +96,8 @@ class Notifier:
 
     `urls` are Alertmanagers' base URLs; without any the plan is kept all the same, so that
     `firing` can be exposed. `page_url` is this agent's own address for people. `handed` hears, once
-    for each Alertmanager, of every alert that it took and of its end. `send` raises PushError.
+    for each Alertmanager, of every alert that it took and of its end. `send` raises PushError. `vantage` is
+    our own: another agent may come before it (`turn`).
     """
 
     def __init__(
@@ -108,15 +111,18 @@ class Notifier:
         send: Send = push,
         pace: Pace | None = None,
         handed: Callable[[Handed], None] = lambda _: None,
+        vantage: str = "",
     ) -> None:
         self._chain = chain
+        urls = tuple(dict.fromkeys(urls))
+        self._turn = Turn(chain, vantage, urls)
         self._page_url = page_url
         self._state_file = state_file
         self._clock = clock or SystemClock()
         self._send = send
         self._pace = pace or Pace()
         self._handed = handed
-        self._endpoints = [_Endpoint(url) for url in dict.fromkeys(urls)]
+        self._endpoints = [_Endpoint(url) for url in urls]
         self._incidents: dict[str, Incident] = {}
         self._gone: dict[str, tuple[End, Incident]] = {}
         self._firing: dict[Key, float] = {}
@@ -136,7 +142,19 @@ class Notifier:
     def configure(self, chain: Chain) -> None:
         """Take a reloaded chain: another director is a handing over."""
         self._chain = chain
+        self._turn.configure(chain)
         self._step()
+
+    def pages(self) -> Pages:
+        """Return what this agent pages, and by which Alertmanagers, for its peers."""
+        if not self.up:
+            return Pages()
+        alerts = tuple((key.to, self._incidents[key.incident].segments) for key in self._firing)
+        return Pages(via=tuple(sorted(self._turn.places)), alerts=alerts)
+
+    def peer(self, vantage: str, pages: Pages) -> None:
+        """Take what the agent at another vantage pages: what it has told we need not tell."""
+        self._turn.heard(vantage, pages, self._clock.wall())
 
     def restore(self, incidents: Iterable[Incident]) -> None:
         """After a start, take the incidents that the engine restored; others that fired are untracked."""
@@ -164,9 +182,10 @@ class Notifier:
 
     def _step(self) -> None:
         """Bring what fires in line with what is known; no I/O."""
+        after = self._plan()
         now = self._clock.wall()
-        after = plan(self._chain, self._incidents, self._firing, self._gone, now)
         self._gone = {}
+        self._turn.keep(self._incidents)
         if after.firing != self._firing or after.ended:
             self._saving.set()
         self._firing = after.firing
@@ -176,6 +195,14 @@ class Notifier:
             endpoint.wake.set()
         self._changed.set()
 
+    def _plan(self) -> Plan:
+        now = self._clock.wall()
+
+        def waits(incident: Incident, to: str) -> bool:
+            return self._turn.waits(incident, to, now)
+
+        return plan(self._chain, self._incidents, self._firing, self._gone, now, waits=waits)
+
     async def _watch(self) -> None:
         """Look every second for a page that has become due, while there is an incident."""
         while True:
@@ -184,8 +211,7 @@ class Notifier:
                 self._changed.clear()
                 continue
             await asyncio.sleep(self._pace.step)
-            now = self._clock.wall()
-            if plan(self._chain, self._incidents, self._firing, self._gone, now).firing != self._firing:
+            if self._plan().firing != self._firing:
                 self._step()
 
     async def _tell(self, endpoint: _Endpoint) -> None:

@@ -7,7 +7,7 @@ once, and only recovery ends it as recovered. A page (severity critical) that be
 `after` or when service hours begin, is an alert of its own beside the warning.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -95,8 +95,12 @@ def plan(
     firing: Mapping[Key, float],
     gone: Mapping[str, tuple[End, Incident]],
     now: float,
+    *,
+    waits: Callable[[Incident, str], bool] = lambda _incident, _to: False,
 ) -> Plan:
     """Take one step at `now` (UTC epoch seconds).
+
+    `waits` says of an incident and a party whether its page is left to another agent for now.
 
     `incidents` are the confirmed ones that are open, by id; `gone` says for every other incident
     that still fires why it ended and how it was last known.
@@ -104,7 +108,8 @@ def plan(
     after: dict[Key, float] = {}
     for incident in incidents.values():
         for key in _keys(incident, chain, firing, now):
-            after[key] = firing.get(key, now)
+            if key in firing or not waits(incident, key.to):
+                after[key] = firing.get(key, now)
     ended = []
     for key, starts in firing.items():
         if key in after:

@@ -11,6 +11,7 @@ from agent import keys
 from agent.ledger import DATABASE
 from agent.ledger.check import Verdict, check
 from agent.ledger.proof import check_proof, export_lines, prove_incident
+from agent.ledger.reading import log_of, with_connection
 from agent.ledger.storage import StorageError
 
 _DATA = Path("/var/lib/demarc")
@@ -62,6 +63,16 @@ def proof(incident: str, path: Path, *, disclose: bool) -> None:
     except (StorageError, sqlite3.Error, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(msgspec.json.format(msgspec.json.encode(file), indent=1))
+
+
+@command.command(name="key")
+@click.argument("path", type=click.Path(path_type=Path), default=_DATA)
+def show_key(path: Path) -> None:
+    """Print the verifier key of this agent: it goes into the chain file as `vantages.NAME.key`."""
+    try:
+        click.echo(with_connection(_file(path), log_of))
+    except (StorageError, sqlite3.Error, OSError) as error:
+        raise click.ClickException(f"{error}; the agent makes its key when it first starts") from error
 
 
 def _file(path: Path) -> Path:

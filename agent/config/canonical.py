@@ -5,7 +5,7 @@ The canonical form is RFC 8785 (JSON Canonicalization Scheme) of this object, UT
     version, effective, timezone, director, description, reference        as in the file
     parties    {id: {name, contact, language, support, description, reference}}
     segments   {id: {owners, side, filters, lead, quote, until, description, reference}}
-    vantages   {id: {segment, operator, description, reference}}
+    vantages   {id: {segment, operator, key (where given), description, reference}}
     services   {id: {name, hours, page: {when, after}, norm: {availability}, description, reference}}
     confirm    {rounds, spacing, skew}
     probes     {id: {type, from, path, back, resolve, service, interval, timeout, settings,
@@ -76,7 +76,7 @@ def canonical_chain(form: ChainForm, probes: dict[str, dict[str, Any]]) -> dict[
         service["name"] = service["name"] or name
     body["parties"] = {name: _entry(party) | {"name": party.name or name} for name, party in form.parties.items()}
     body["segments"] = {name: _segment(segment) for name, segment in form.segments.items()}
-    body["vantages"] = {name: _entry(vantage) for name, vantage in form.vantages.items()}
+    body["vantages"] = {name: _vantage(vantage) for name, vantage in form.vantages.items()}
     body["probes"] = probes
     return body
 
@@ -108,6 +108,13 @@ def _entry(form: msgspec.Struct) -> dict[str, Any]:
                 values[name] = value
         else:
             values[name] = plain(value)
+    return values
+
+
+def _vantage(form: Any) -> dict[str, Any]:
+    values = _entry(form)
+    if not values["key"]:
+        del values["key"]  # a chain without keys hashes as it did before there were any
     return values
 
 

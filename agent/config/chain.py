@@ -101,6 +101,7 @@ def _chain(form: ChainForm, probes: dict[str, ReadProbe], chain_hash: str, sourc
                 id=name,
                 segment=v.segment,
                 operator=v.operator,
+                key=v.key,
                 description=v.description,
                 reference=v.reference,
             )

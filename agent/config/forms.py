@@ -85,6 +85,7 @@ class VantageForm(Form, frozen=True, kw_only=True):
 
     segment: Annotated[str, NAME, "the segment that the host itself is"]
     operator: Annotated[str, NAME, "the party that operates the host; evidence from here rests on its word"]
+    key: Annotated[str, LINE, "the agent's verifier key (`demarc ledger key`); with it only signed answers count"] = ""
 
 
 class PageForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +166,8 @@ class PeerForm(msgspec.Struct, frozen=True, kw_only=True):
     vantage: Annotated[str, NAME, "its vantage in the chain file"]
     url: Annotated[str, URL, "the base address of its web server"]
     ca_file: Annotated[str | None, LINE, "the certificates that verify it, when they are not the host's"] = None
+    cert_file: Annotated[str | None, LINE, "our own certificate, where it wants one"] = None
+    key_file: Annotated[str | None, LINE, "the private key of `cert_file`"] = None
 
 
 class HostForm(msgspec.Struct, frozen=True, kw_only=True):

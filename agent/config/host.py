@@ -65,6 +65,9 @@ def _check(form: HostForm, chain: Chain | None, report: Report) -> None:
         else:
             _vantage(where, peer.vantage, chain, report)
         seen.add(peer.vantage)
+        for one, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
+            if known(getattr(peer, one)) and getattr(peer, one) and getattr(peer, other) is None:
+                report.problem(("peers", at, one), f"goes with `{other}`; write both or neither")
 
 
 def _vantage(where: tuple[str | int, ...], name: str, chain: Chain | None, report: Report) -> None:
@@ -79,6 +82,10 @@ def _beside(path: Path, written: str) -> str:
     return os.path.normpath(path.absolute().parent / written)
 
 
+def _maybe_beside(path: Path, written: str | None) -> str | None:
+    return None if written is None else _beside(path, written)
+
+
 def _host(form: HostForm, path: Path) -> Host:
     return Host(
         vantage=form.vantage,
@@ -88,7 +95,9 @@ def _host(form: HostForm, path: Path) -> Host:
             Peer(
                 vantage=peer.vantage,
                 url=peer.url,
-                ca_file=None if peer.ca_file is None else _beside(path, peer.ca_file),
+                ca_file=_maybe_beside(path, peer.ca_file),
+                cert_file=_maybe_beside(path, peer.cert_file),
+                key_file=_maybe_beside(path, peer.key_file),
             )
             for peer in form.peers
         ),

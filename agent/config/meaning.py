@@ -12,6 +12,7 @@ from typing import Any
 from agent.config.forms import ChainForm, SegmentForm, known
 from agent.config.probe import ReadProbe, references
 from agent.config.problem import Report, Where, did_you_mean, shown
+from agent.keys import NoteError, origin, parse_verifier
 from agent.model import UNASSIGNED
 
 SHORTEST_CONFIRMATION = 2  # rounds; one round cannot be unanimous with another
@@ -35,6 +36,8 @@ def check(form: ChainForm, probes: Mapping[str, ReadProbe], report: Report) -> N
         where: Where = ("vantages", name)
         _refer(report, (*where, "segment"), vantage.segment, form.segments, "segment")
         _refer(report, (*where, "operator"), vantage.operator, form.parties, "party")
+        if known(vantage.key) and vantage.key:
+            _check_key(report, (*where, "key"), name, vantage.key)
     for name, probe in probes.items():
         _probe(form, ("probes", name), probe, report)
 
@@ -48,6 +51,17 @@ def _refer(report: Report, where: Where, name: Any, section: Any, what: str) -> 
     """Report a name that its section does not hold."""
     if known(name) and known(section) and name not in section:
         report.problem(where, _missing(name, section, what))
+
+
+def _check_key(report: Report, where: Where, vantage: str, text: str) -> None:
+    """Report a verifier key that is not one, or another vantage's."""
+    try:
+        key = parse_verifier(text)
+    except NoteError as error:
+        report.problem(where, f"{error}; write what `demarc ledger key` prints on that host")
+        return
+    if key.name != origin(vantage):
+        report.problem(where, f"is the key of {shown(key.name)}, and this vantage's log is {shown(origin(vantage))}")
 
 
 def _missing(name: str, section: Collection[str], what: str) -> str:
@@ -127,6 +141,8 @@ def _probe(form: ChainForm, where: Where, probe: ReadProbe, report: Report) -> N
                 report.problem((*where, key, at), f"{shown(name)} stands in this list already; write it once")
             else:
                 _refer(report, (*where, key, at), name, form.segments, "segment")
+    for key, name in probe.named_segments():
+        _refer(report, (*where, key, name), name, form.segments, "segment")
     if known(asked.path):
         _start(form, where, probe, report)
     for key in ("interval", "timeout"):

@@ -19,8 +19,9 @@ import msgspec
 
 from agent.clock import Clock
 from agent.daemon.http_client import FetchError, get
-from agent.daemon.peers import ANSWER_SECONDS, MOST_BYTES, tls_context
-from agent.model import Chain, Host, Probe
+from agent.daemon.intake import Intake
+from agent.daemon.peers import ANSWER_SECONDS, ask
+from agent.model import Chain, Host, Peer, Probe
 from probes.kit.resolver import ResolveError, SystemResolver
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -59,7 +60,7 @@ async def examine(host: Host, chain: Chain, clock: Clock) -> AsyncIterator[Findi
         yield finding
     async for finding in names(own, clock):
         yield finding
-    async for finding in others(host, chain):
+    async for finding in others(host, chain, clock):
         yield finding
 
 
@@ -209,19 +210,10 @@ async def names(probes: tuple[Probe, ...], clock: Clock) -> AsyncIterator[Findin
             yield Finding(subject="names", state=OK, text=f"{name} is {address}")
 
 
-async def others(host: Host, chain: Chain) -> AsyncIterator[Finding]:
+async def others(host: Host, chain: Chain, clock: Clock) -> AsyncIterator[Finding]:
     """Ask the peers and the Alertmanagers."""
     for peer in host.peers:
-        # A round that never comes: the peer answers with its chain and without observations.
-        url = f"{peer.url.rstrip('/')}/api/v1/observations?since_round={2**53}"
-        try:
-            tls = await asyncio.to_thread(tls_context, peer) if url.startswith("https:") else None
-            answer = await get(url, tls=tls, within_seconds=ANSWER_SECONDS, most_bytes=MOST_BYTES)
-        except (FetchError, OSError) as error:
-            remedy = "start the agent there, open the way; this agent goes on alone"
-            yield Finding(subject=f"peer {peer.vantage}", state=WARN, text=f"{peer.url}: {error}", remedy=remedy)
-            continue
-        yield _peer(peer.vantage, answer.status, answer.headers, chain)
+        yield await _peer(peer, chain, clock)
     for url in host.alertmanagers:
         try:
             tls = await asyncio.to_thread(default_tls) if url.startswith("https:") else None
@@ -239,13 +231,22 @@ def default_tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _peer(vantage: str, status: int, headers: dict[str, str], chain: Chain) -> Finding:
-    subject = f"peer {vantage}"
-    found = headers.get("demarc-vantage", "")
-    if status != 200 or found != vantage:
-        text = f"HTTP status {status}, vantage {found or 'none'}"
-        return Finding(subject=subject, state=FAIL, text=text, remedy=f"point `url` at the agent of {vantage}")
-    if headers.get("demarc-chain") != chain.hash:
-        text = "it runs another chain file, so nothing of it is merged"
-        return Finding(subject=subject, state=FAIL, text=text, remedy="give both agents the same chain file")
-    return Finding(subject=subject, state=OK, text="answers, same chain")
+async def _peer(peer: Peer, chain: Chain, clock: Clock) -> Finding:
+    subject, intake = f"peer {peer.vantage}", Intake(peer.vantage, chain)
+    # A round that never comes: the peer answers with what it is and without observations.
+    question = msgspec.structs.replace(intake.question(), since_round=2**53)
+    asked = clock.boot()
+    try:
+        answer = await ask(peer, question)
+    except FetchError as error:
+        remedy = "start the agent there, open the way; this agent goes on alone"
+        return Finding(subject=subject, state=WARN, text=f"{peer.url}: {error}", remedy=remedy)
+    took = clock.boot() - asked
+    seen, _ = intake.answer(question, answer.status, answer.headers, answer.body, now=clock.wall(), took=took)
+    if seen.detail:
+        remedy = "nothing of it is merged until `url`, chain file, key and clock are as agreed"
+        return Finding(subject=subject, state=FAIL, text=f"{peer.url}: {seen.detail}", remedy=remedy)
+    if not seen.signed:
+        remedy = f"write what `demarc ledger key` prints there as `vantages.{peer.vantage}.key` in the chain file"
+        return Finding(subject=subject, state=WARN, text="answers, same chain, but not signed", remedy=remedy)
+    return Finding(subject=subject, state=OK, text="answers, same chain, signed")

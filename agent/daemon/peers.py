@@ -11,9 +11,10 @@ from collections.abc import Callable
 from agent.clock import Clock
 from agent.daemon.attempts import Log, Spawn
 from agent.daemon.http_client import Answer, FetchError, get
-from agent.daemon.intake import Intake
+from agent.daemon.intake import Intake, Question
 from agent.model import Chain, Host, Peer
 from agent.observation import Observation
+from agent.seal import Pages
 from agent.snapshot import PeerNow
 
 # While something is only suspected the finding waits for the other side's rounds: a quarter of their spacing.
@@ -39,10 +40,14 @@ class Peers:
         take: Callable[[Observation], None],
         show: Callable[[PeerNow], None],
         back: Callable[[], None],
+        pages: Callable[[str, Pages], None],
     ) -> None:
-        """`take` gets each new observation, `show` what is seen of a peer, `back` is called when one returns."""
+        """`take` gets each new observation, `show` what is seen of a peer, `back` is called when one returns.
+
+        `pages` hears, with each answer, what the peer at a vantage pages.
+        """
         self._clock, self._spawn, self._log = clock, spawn, log
-        self._take, self._show, self._back = take, show, back
+        self._take, self._show, self._back, self._pages = take, show, back, pages
         self._tasks: dict[Peer, tuple[asyncio.Task[None], Intake]] = {}
         self._every = IDLE_SECONDS
         self._hurry = asyncio.Event()
@@ -80,26 +85,22 @@ class Peers:
             await self._pause()
 
     async def _pull(self, peer: Peer, intake: Intake) -> PeerNow:
+        question, asked = intake.question(), self._clock.boot()
         try:
-            answer = await self._ask(peer, intake.since_round)
+            answer = await ask(peer, question)
         except FetchError as error:
             return intake.silence(str(error))
         try:
-            seen, fresh = intake.answer(answer.status, answer.headers, answer.body, self._clock.wall())
+            now, took = self._clock.wall(), self._clock.boot() - asked
+            seen, fresh = intake.answer(question, answer.status, answer.headers, answer.body, now=now, took=took)
             for observation in fresh:
                 self._take(observation)
+            if seen.reachable and seen.same_chain:
+                self._pages(peer.vantage, intake.pages)
         except Exception as error:
             self._log.error("peer-failed", vantage=peer.vantage, exc_info=error)
             return intake.silence(f"its answer could not be taken: {type(error).__name__}, see the log")
         return seen
-
-    async def _ask(self, peer: Peer, since_round: int) -> Answer:
-        url = f"{peer.url.rstrip('/')}/api/v1/observations?since_round={since_round}"
-        try:
-            tls = await asyncio.to_thread(tls_context, peer) if peer.url.startswith("https:") else None
-        except (OSError, ssl.SSLError) as error:
-            raise FetchError(f"{peer.ca_file}: {error}") from error
-        return await get(url, tls=tls, within_seconds=ANSWER_SECONDS, most_bytes=MOST_BYTES)
 
     async def _pause(self) -> None:
         """Wait for the next turn; a longer wait ends early when the pace quickens."""
@@ -113,6 +114,19 @@ class Peers:
                 return
 
 
+async def ask(peer: Peer, question: Question) -> Answer:
+    """Return a peer's answer; raises FetchError."""
+    url = f"{peer.url.rstrip('/')}/api/v1/observations?{question.query()}"
+    try:
+        tls = await asyncio.to_thread(tls_context, peer) if peer.url.startswith("https:") else None
+    except (OSError, ssl.SSLError) as error:
+        raise FetchError(f"{peer.ca_file or 'TLS'}: {error}") from error
+    return await get(url, tls=tls, within_seconds=ANSWER_SECONDS, most_bytes=MOST_BYTES)
+
+
 def tls_context(peer: Peer) -> ssl.SSLContext:
-    """Return the context that verifies a peer; read each time, so that a renewed CA file counts."""
-    return ssl.create_default_context(cafile=peer.ca_file)
+    """Return the context that verifies a peer; read each time, so that a renewed file counts."""
+    context = ssl.create_default_context(cafile=peer.ca_file)
+    if peer.cert_file is not None:
+        context.load_cert_chain(peer.cert_file, peer.key_file)
+    return context

@@ -164,6 +164,7 @@ class Agent:
             take=self._take_from_peer,
             show=self._picture.peer,
             back=self._measurement.wake_confirmations,
+            pages=self._sinks.peer_pages,
         )
         self._diagnosing.on_evaluated = (self._set_pace,)
         self._watchdog = Watchdog(
@@ -188,6 +189,7 @@ class Agent:
             ready=lambda: self._picture.has_observation,
             reload=self.reload,
             recent=self._diagnosing.recent.since,
+            voice=self._sinks.voice,
         )
         served = await stack.enter_async_context(serving(surface, self._options, self._folder / CONTROL, self._clock))
         self._log.info("listening", address=served.host, port=served.port, tls=served.tls)

@@ -11,7 +11,9 @@ from pathlib import Path
 from agent import __version__
 from agent.alerts import ALERTNAME, Handed
 from agent.incident.value import Transition
+from agent.keys import NoteError, Signer, origin
 from agent.ledger import DATABASE, KEY, Ledger, Receipt, body
+from agent.ledger.storage import StorageError, load_key
 from agent.model import Chain
 
 
@@ -31,9 +33,8 @@ class Recorder:
         stopped: Callable[[str], None],
         refused: Callable[[str], None],
     ) -> None:
-        # The log's name for ever: one log per data directory, named after its vantage.
-        origin = f"demarc/{vantage}"
-        self._ledger = Ledger.open(folder / DATABASE, folder / KEY, origin, alarm=stopped)
+        self._ledger = Ledger.open(folder / DATABASE, folder / KEY, origin(vantage), alarm=stopped)
+        self.signer = _signer(folder / KEY, vantage)
         self._vantage = vantage
         self._chain = chain
         self._refused = refused
@@ -57,8 +58,8 @@ class Recorder:
     def started(self, now: float) -> None:
         """Record that the agent began, and under which chain (`now`: UTC epoch seconds)."""
         at = body.nanoseconds(now)
-        key = self._ledger.verifier
-        self._append(body.AgentStart(time=at, agent=__version__, vantage=self._vantage, key=key))
+        key = self.signer.verifier if self.signer else ""
+        self._append(body.AgentStart(time=at, agent=__version__, vantage=self._vantage, key=str(key)))
         self._chain_in_force(at)
 
     def loaded(self, chain: Chain, now: float) -> None:
@@ -131,3 +132,11 @@ class Recorder:
         error = future.exception()
         if error is not None:
             self._refused(str(error))
+
+
+def _signer(path: Path, vantage: str) -> Signer | None:
+    """Return the key that signs ledger and answers, None where it cannot be had (the ledger says why)."""
+    try:
+        return load_key(path, origin(vantage))
+    except (StorageError, NoteError, OSError):
+        return None

@@ -15,6 +15,7 @@ from agent.daemon.errors import EX_UNAVAILABLE, StartError
 from agent.daemon.options import Options
 from agent.metrics import Metrics
 from agent.observation import Observation
+from agent.seal import Voice
 from agent.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     ready: Callable[[], bool]
     reload: Callable[[], Awaitable[tuple[str, ...]]]
     recent: Callable[[int], tuple[Observation, ...]]
+    voice: Callable[[], Voice]
 
 
 @asynccontextmanager
@@ -43,7 +45,10 @@ async def serving(surface: Surface, options: Options, control: Path, clock: Cloc
         metrics=surface.metrics,
         ready=surface.ready,
         reload=surface.reload,
-        routes=[*site.routes(surface.snapshot, clock.wall), *api.routes(surface.snapshot, surface.recent)],
+        routes=[
+            *site.routes(surface.snapshot, clock.wall),
+            *api.routes(surface.snapshot, surface.recent, surface.voice),
+        ],
         clock=clock,
     )
     server = serve(app, options.listen, options.web_config, control)

@@ -23,6 +23,7 @@ from agent.journal import Journal
 from agent.metrics import Metrics
 from agent.model import Chain, Host
 from agent.observation import Observation
+from agent.seal import Pages, Voice
 from agent.snapshot import Snapshot
 from agent.store import DATABASE, Store
 from agent.store.tables import StoreGap
@@ -110,6 +111,20 @@ class Sinks:
         """Keep what a peer observed: it is evidence too."""
         self.store.observation(observation)
 
+    def peer_pages(self, vantage: str, pages: Pages) -> None:
+        """Hear what the agent at another vantage pages."""
+        self.notifier.peer(vantage, pages)
+
+    def voice(self) -> Voice:
+        """Return what an answer to a peer says of this agent."""
+        return Voice(
+            vantage=self._host.vantage,
+            chain=self._chain.hash,
+            time=self._clock.wall(),
+            pages=self.notifier.pages(),
+            signer=self.recorder.signer,
+        )
+
     def start(self, incidents: tuple[Incident, ...]) -> None:
         """Begin; `incidents` are those that the engine took over from before the start."""
         self.recorder.started(self._clock.wall())
@@ -181,6 +196,7 @@ class Sinks:
             page_url=host.external_url,
             state_file=self._folder / ALERTS_FILE,
             clock=self._clock,
+            vantage=host.vantage,
             handed=lambda handed: self.recorder.escalation(handed, self._clock.wall()),
         )
 

@@ -124,11 +124,6 @@ class Ledger:
         return self._saved
 
     @property
-    def verifier(self) -> str:
-        """Return the verifier key that this log is signed with; empty when it could not be opened."""
-        return self._storage.verifier if self._storage else ""
-
-    @property
     def health(self) -> Health:
         """Return how the ledger is; cheap, from any thread."""
         with self._changed:

@@ -5,7 +5,7 @@
     GET /api/v1/incidents/{id}
     GET /api/v1/chain                           the resolved chain
     GET /api/v1/probes                          probes with their last results
-    GET /api/v1/observations?since_round=&limit=
+    GET /api/v1/observations?since_round=&limit=&nonce=
 
 Reading only. Nothing is cached; errors are problem JSON (RFC 9457) that say what to ask instead;
 an unknown query parameter is an error, for a filter that is silently ignored answers a question
@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agent.observation import Observation, encode
+from agent.seal import NONCE, Voice
 from agent.snapshot import Snapshot
 from agent.web.answers import chain_answer, incident_answers, probe_answers, status_answer
 from agent.words import LANGUAGES
@@ -48,12 +49,15 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def routes(
-    get_snapshot: Callable[[], Snapshot], get_observations: Callable[[int], Sequence[Observation]]
+    get_snapshot: Callable[[], Snapshot],
+    get_observations: Callable[[int], Sequence[Observation]],
+    get_voice: Callable[[], Voice],
 ) -> list[Route]:
     """Return the API's routes.
 
     `get_snapshot` gives the latest picture; `get_observations(since_round)` this vantage's own
-    observations of rounds after `since_round`. Both are called in the event loop.
+    observations of rounds after `since_round`; `get_voice` what an answer to a peer is signed with.
+    All are called in the event loop.
     """
 
     def json(answer: Answer, *known: str) -> Endpoint:
@@ -65,7 +69,7 @@ def routes(
         Route("/api/v1/incidents/{id}", json(_incident, "lang")),
         Route("/api/v1/chain", json(lambda _, snapshot: chain_answer(snapshot.chain))),
         Route("/api/v1/probes", json(lambda _, snapshot: probe_answers(snapshot))),
-        Route("/api/v1/observations", _observations(get_snapshot, get_observations)),
+        Route("/api/v1/observations", _observations(get_observations, get_voice)),
         Route("/api/v1/{rest:path}", _nothing),
     ]
 
@@ -85,22 +89,25 @@ def _endpoint(get_snapshot: Callable[[], Snapshot], answer: Answer, known: Seque
     return endpoint
 
 
-def _observations(
-    get_snapshot: Callable[[], Snapshot], get_observations: Callable[[int], Sequence[Observation]]
-) -> Endpoint:
+def _observations(get_observations: Callable[[int], Sequence[Observation]], get_voice: Callable[[], Voice]) -> Endpoint:
     """Return the endpoint that peers ask."""
 
     async def endpoint(request: Request) -> Response:
         try:
-            _check(request, ("since_round", "limit"))
+            _check(request, ("since_round", "limit", "nonce"))
             since = _number(request, "since_round", -1, -1, 2**53)
             limit = _number(request, "limit", LIMIT_DEFAULT, 1, LIMIT_MOST)
+            nonce = _nonce(request)
         except Problem as problem:
             return _refusal(problem)
-        found, snapshot = whole_rounds(get_observations(since), limit), get_snapshot()
-        body = await asyncio.to_thread(lambda: b"".join(encode(o) + b"\n" for o in found))
-        headers = {**_HEADERS, "demarc-chain": snapshot.chain.hash, "demarc-vantage": snapshot.vantage}
-        return Response(body, media_type="application/jsonl", headers=headers)
+        found, voice = whole_rounds(get_observations(since), limit), get_voice()
+
+        def build() -> Response:
+            body = b"".join(encode(o) + b"\n" for o in found)
+            sealed = voice.headers(body, nonce=nonce, since_round=since)
+            return Response(body, media_type="application/jsonl", headers={**_HEADERS, **sealed})
+
+        return await asyncio.to_thread(build)
 
     return endpoint
 
@@ -164,6 +171,14 @@ def _number(request: Request, name: str, default: int, least: int, most: int) ->
     if number is None or not least <= number <= most:
         raise Problem(400, "Bad query", f"{name}={text!r} is not usable; write a whole number from {least} to {most}.")
     return number
+
+
+def _nonce(request: Request) -> str:
+    """Return what makes an answer a fresh one, empty where none is wanted."""
+    nonce = request.query_params.get("nonce", "")
+    if nonce and not NONCE.fullmatch(nonce):
+        raise Problem(400, "Bad query", f"nonce={nonce!r} is not usable; write 32 hexadecimal digits.")
+    return nonce
 
 
 def _check(request: Request, known: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from agent.cli import incidents, status
 from agent.cli.running import Refusal, ask, find_socket, trouble
+from agent.seal import Voice
 from agent.snapshot import Snapshot
 from agent.web.answers import StatusAnswer
 from agent.web.api import routes
@@ -43,7 +44,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(b"<html>no</html>")
             return
-        reply = get(routes(lambda: self.server.snapshot, lambda _: ()), self.path)
+        reply = get(
+            routes(lambda: self.server.snapshot, lambda _: (), lambda: Voice(vantage="cloud", chain="", time=0.0)),
+            self.path,
+        )
         self.send_response(reply.status)
         self.end_headers()
         self.wfile.write(reply.body)

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.keys import Signer
 from agent.observation import Observation, decode
+from agent.seal import Voice, answer_of, signed_by
 from agent.web.answers import StatusAnswer
 from agent.web.api import LIMIT_MOST, routes, whole_rounds
 from probes.kit.result import Outcome
@@ -30,9 +32,14 @@ def since(round_number: int) -> tuple[Observation, ...]:
     return tuple(o for o in RECENT if o.round > round_number)
 
 
+VOICE = Voice(
+    vantage="cloud", chain=samples.CHAIN.hash, time=samples.NOW, signer=Signer(name="demarc/cloud", seed=bytes(32))
+)
+
+
 def served(path: str, name: str = "carrier") -> Reply:
     """GET from the API of a sample."""
-    return get(routes(lambda: SNAPSHOTS[name], since), path)
+    return get(routes(lambda: SNAPSHOTS[name], since, lambda: VOICE), path)
 
 
 def answered(path: str, name: str = "carrier") -> Any:
@@ -65,7 +72,9 @@ def test_status_stands_in_the_order_of_the_chain() -> None:
 def test_status_without_a_state_is_unknown() -> None:
     """What nobody speaks of is unknown or unobserved, never ok."""
     bare = msgspec.structs.replace(samples.HEALTHY, segments={}, services={}, probes={}, vantage="gone")
-    status = msgspec.json.decode(get(routes(lambda: bare, since), "/api/v1/status").body, type=StatusAnswer)
+    status = msgspec.json.decode(
+        get(routes(lambda: bare, since, lambda: VOICE), "/api/v1/status").body, type=StatusAnswer
+    )
     assert {s.state for s in status.segments} == {"unknown"}
     assert {s.state for s in status.services} == {"unobserved"}
     assert {p.outcome for p in status.probes} == {None}
@@ -127,6 +136,18 @@ def test_observations_are_json_lines() -> None:
     assert [o.round for o in lines(reply)] == [4, 4, 4, 5, 5, 5]
     assert len(lines(served("/api/v1/observations"))) == len(RECENT)
     assert lines(served("/api/v1/observations?since_round=5")) == []
+
+
+def test_an_answer_to_a_nonce_is_signed() -> None:
+    """The asker can check every byte against the key of the vantage; without a nonce nothing is signed."""
+    nonce = "0123456789abcdef" * 2
+    reply = served(f"/api/v1/observations?since_round=3&nonce={nonce}")
+    answer = answer_of(reply.headers, reply.body, nonce=nonce, since_round=3)
+    assert answer is not None
+    assert VOICE.signer is not None
+    assert signed_by(VOICE.signer.verifier, answer, reply.headers["demarc-signature"])
+    assert "demarc-signature" not in served("/api/v1/observations").headers
+    assert served("/api/v1/observations?nonce=xyz").status == 400
 
 
 LIMITS = {1: 3, 3: 3, 4: 3, 6: 6, 8: 6, 15: 15, 100: 15}

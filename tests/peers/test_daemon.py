@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.peers.monitoring import free_port
 from tests.peers.running_agent import CHAIN, CHECKOUT, PATIENCE_SECONDS, Listener, RunningAgent, eventually
 
 pytestmark = pytest.mark.peer
@@ -165,6 +166,27 @@ def test_two_agents_corroborate(site: Site) -> None:
         onprem.end()
         eventually(lambda: cloud.status()["peers"][0]["reachable"] is False)
         assert cloud.end() == 0
+
+
+def test_with_keys_only_signed_answers_count(site: Site) -> None:
+    """Once the chain file names an agent's key only its signed answers count, a stranger's do not."""
+    port = free_port()
+    peer = f'[{{vantage: onprem, url: "http://127.0.0.1:{port}"}}]'
+    cloud = RunningAgent(site.folder / "cloud", site.chain, "cloud", peer)
+    onprem = RunningAgent(site.folder / "onprem", site.chain, "onprem")
+    with cloud.start(), onprem.start(f"127.0.0.1:{port}"):
+        assert eventually(partial(reachable_peers, cloud))[0]["signed"] is False
+        key = run("ledger", "key", str(site.folder / "onprem" / "data")).stdout.strip()
+        text = site.chain.read_text()
+        site.chain.write_text(text.replace("operator: incumbent", f"operator: incumbent, key: {key}"))
+        assert (onprem.reload(), cloud.reload()) == (200, 200)
+        signed = eventually(lambda: [p for p in cloud.status()["peers"] if p["signed"] and p["same_chain"]])[0]
+        assert abs(signed["clock_offset"]) <= signed["clock_error"]
+        assert onprem.end() == 0
+    impostor = RunningAgent(site.folder / "impostor", site.chain, "onprem")
+    with cloud.start(), impostor.start(f"127.0.0.1:{port}"):
+        refused = eventually(lambda: [p for p in cloud.status()["peers"] if "not signed" in p["detail"]])[0]
+        assert refused["reachable"] is False
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.chain import examine_chain
+from agent.config.chain import canonical, examine_chain
 from agent.config.problem import ConfigError
+from agent.keys import Signer
 from agent.model import Chain
 from probes.kit.spec import Duration, Evidence, Pace
 from tests.agent.config.fakes import TYPES, WebSettings
 
+KEY = Signer(name="demarc/onprem", seed=bytes(32)).verifier
+HOW = "write what `demarc ledger key` prints on that host"
 DESIGN = (Path(__file__).parent / "design.yml").read_bytes()
 
 
@@ -74,6 +77,15 @@ def test_settings_of_every_sort() -> None:
         weight=2.0,
     )
     assert isinstance(settings.slow, Duration)
+
+
+def test_a_key_is_part_of_what_is_agreed() -> None:
+    """A vantage may name its agent's key; that changes the chain's hash, and a chain without keys keeps its own."""
+    keyed = load(edited("operator: incumbent", f"operator: incumbent, key: {KEY}"))
+    assert keyed.vantages["onprem"].key == str(KEY)
+    assert load(DESIGN).vantages["onprem"].key == ""
+    assert keyed.hash != load(DESIGN).hash
+    assert "key" not in canonical(DESIGN, "chain.yml", TYPES)["vantages"]["onprem"]
 
 
 def test_defaults() -> None:
@@ -316,6 +328,24 @@ BAD: list[tuple[str, str, str, list[tuple[int, str, str]]]] = [
         "operator: msp",
         "operator: zzz",
         [(21, "vantages.cloud.operator", "there is no party `zzz`; describe it under `parties`")],
+    ),
+    (
+        "no key",
+        "operator: msp",
+        "operator: msp, key: demarc/cloud",
+        [
+            (
+                21,
+                "vantages.cloud.key",
+                f"'demarc/cloud' is not a verifier key (name+id+base64); {HOW}",
+            )
+        ],
+    ),
+    (
+        "key of another",
+        "operator: msp",
+        f"operator: msp, key: {KEY}",
+        [(21, "vantages.cloud.key", "is the key of `demarc/onprem`, and this vantage's log is `demarc/cloud`")],
     ),
     (
         "page when",

@@ -43,6 +43,7 @@ def test_least() -> None:
     assert (host.chain_file, host.data, host.peers) == ("/etc/c.yml", "/etc/demarc/d", ())
 
 
+PEER_KEYS = "vantage, url, ca_file, cert_file, key_file"
 BAD: list[tuple[str, bytes, bytes, list[tuple[int, str, str]]]] = [
     (
         "vantage",
@@ -75,6 +76,15 @@ BAD: list[tuple[str, bytes, bytes, list[tuple[int, str, str]]]] = [
         [(5, "peers[1].vantage", "`onprem` stands in the list already; write it once")],
     ),
     (
+        "half a certificate",
+        b"peers: [",
+        b"peers: [{vantage: third, url: http://x, cert_file: c.pem}, ",
+        [
+            (5, "peers[0].cert_file", "goes with `key_file`; write both or neither"),
+            (5, "peers[0].vantage", "the chain has no vantage `third`; the vantages are cloud, onprem"),
+        ],
+    ),
+    (
         "credentials",
         b"http://127.0.0.1:9093",
         b"http://me:secret@127.0.0.1:9093",
@@ -103,7 +113,11 @@ BAD: list[tuple[str, bytes, bytes, list[tuple[int, str, str]]]] = [
         b"peers: [",
         b"peers: [7, {url: http://x}, ",
         [
-            (5, "peers[0]", "expected a mapping with the keys vantage, url, ca_file, not a value (`7`)"),
+            (
+                5,
+                "peers[0]",
+                f"expected a mapping with the keys {PEER_KEYS}, not a value (`7`)",
+            ),
             (5, "peers[1]", "the key `vantage` is missing; write `vantage:` and name"),
         ],
     ),
