@@ -321,7 +321,7 @@ def kind_of(annotation: Any) -> Kind:
     if origin is Literal:
         return ChoiceKind({str(value): value for value in args})
     if origin in (tuple, list) and (len(args) == 1 or args[1:] == (Ellipsis,)):
-        return ListKind(kind_of(args[0]))
+        return OneOrManyKind(PLAIN[str]) if args[0] is str else ListKind(kind_of(args[0]))
     if origin is dict and args[0] is str:
         return MapKind(kind_of(args[1]), names=False)
     if isinstance(annotation, type):

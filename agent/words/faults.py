@@ -46,6 +46,26 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "rcode-servfail": ("the name service reported an error", "de naamdienst meldde een fout"),
     "rcode-refused": ("the name service refused to answer", "de naamdienst weigerde te antwoorden"),
     "rcode-other": ("the name service reported an error", "de naamdienst meldde een fout"),
+    "rcode-noerror": (
+        "the name service answers what it should not",
+        "de naamdienst geeft een antwoord dat hij niet hoort te geven",
+    ),
+    "not-authoritative": (
+        "the name service does not answer as the one that keeps the name",
+        "de naamdienst antwoordt niet als de beheerder van de naam",
+    ),
+    "not-authenticated": (
+        "the name service has not checked that the answer is genuine",
+        "de naamdienst heeft de echtheid van het antwoord niet gecontroleerd",
+    ),
+    "ttl-outside": (
+        "the answer of the name service holds for another time than agreed",
+        "het antwoord van de naamdienst geldt voor een andere duur dan afgesproken",
+    ),
+    "answer-changed": (
+        "the name service answers otherwise than before",
+        "de naamdienst antwoordt anders dan voorheen",
+    ),
     "no-answer": ("the name has no address", "de naam heeft geen adres"),
     "mismatch": ("the address is not the agreed one", "het adres is niet het afgesproken adres"),
     # securing it

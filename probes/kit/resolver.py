@@ -2,27 +2,40 @@
 
 It reads what the system's resolver reads (hosts(5), resolv.conf(5)) and asks by itself, because
 getaddrinfo blocks, hides the TTL and cannot say why it failed. What must stay true: one family a
-question; an answer is never served after its TTL; every failure has a name of RESOLVE_FAULTS; the
-file system is touched only to see whether the two files changed.
+question; an answer is never served after its TTL, however silent the servers are; every failure has
+a name of RESOLVE_FAULTS; a name that many probes want is asked for once at a time; the file system
+is touched once a second at most, and only to see whether the two files changed.
+
+How a name is asked for: each candidate of the search list in turn; for each, the servers in the
+file's order, each for an equal share of the time that is left, the next one when one is silent or
+fails. So the host is configured and so its users resolve; a server that is down shows in the phase
+`resolve`, and in a dns probe of its own by address.
 """
 
-import asyncio
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from probes.kit.address import canonical, literal_family
-from probes.kit.dns_exchange import Answered, Question, Stopped, ask_udp
-from probes.kit.dns_message import encode_name
+from probes.kit.address import Endpoint, literal_family
+from probes.kit.dns_exchange import Answered, Question, Stopped, ask_udp, question
+from probes.kit.dns_message import Message
+from probes.kit.dns_records import soa_minimum
+from probes.kit.resolver_files import Configuration, candidates, parse_hosts, parse_resolv_conf
 from probes.kit.result import Outcome, Result, Stage
-from probes.kit.spec import Clock, Fault
+from probes.kit.shared import Shared
+from probes.kit.spec import Clock, Fault, Kit
 
-_LEAST_SECONDS: Final = 1.0
-_MOST_SECONDS: Final = 3600.0
-_NEGATIVE_SECONDS: Final = 5.0
+# An answer that must not be kept (TTL 0) holds for the probes of one second; no answer holds for more than
+# an hour, so that a move is seen the same hour whatever the zone says.
+LEAST_SECONDS: Final = 1.0
+MOST_SECONDS: Final = 3600.0
+# What a server denied holds as long as its zone says (RFC 2308 section 5), within these bounds, so that a name
+# that comes back is seen within half a minute; what it said without a zone, for the least: RFC 9520 wants 1 s.
+NEGATIVE_SECONDS: Final = 5.0
+MOST_NEGATIVE_SECONDS: Final = 30.0
 _CACHED_NAMES: Final = 4096
-_SERVERS: Final = 3  # MAXNS of resolv.conf(5)
+_LOOK_SECONDS: Final = 1.0  # between two looks at the files
 _RECORDS: Final = {4: "A", 6: "AAAA"}
 
 RESOLVE_FAULTS: Final = (
@@ -55,6 +68,7 @@ _EXCHANGE: Final = {
     "neighbour-silent": "resolve-timeout",
 }
 _RCODES: Final = {"nxdomain": "resolve-nxdomain", "refused": "resolve-refused"}
+_DENIED: Final = frozenset({"resolve-nxdomain", "resolve-no-address"})  # a server's word on the name: ask no other
 
 
 class ResolveError(Exception):
@@ -66,61 +80,33 @@ class ResolveError(Exception):
         self.detail = detail
 
 
-class Configuration(msgspec.Struct, frozen=True, kw_only=True):
-    """What resolv.conf(5) says of servers, search domains and ndots."""
+class _Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer or failure, the boot time until which it holds, and how long was waited for it."""
 
-    servers: tuple[str, ...] = ()
-    search: tuple[str, ...] = ()
-    ndots: int = 1
-
-
-class _Entry(msgspec.Struct, frozen=True):
-    """A cached answer or failure and the boot time until which it holds."""
-
-    until: float
+    until: float = 0.0
     address: str = ""
     fault: str = ""
     detail: str = ""
+    waited: float = 0.0
 
 
-def parse_resolv_conf(text: str) -> Configuration:
-    """Read resolv.conf(5); what it does not know or cannot read it leaves out, as the system does."""
-    servers: list[str] = []
-    search: tuple[str, ...] = ()
-    ndots = 1
-    for line in text.splitlines():
-        words = line.split("#", 1)[0].split(";", 1)[0].split()
-        if len(words) < 2:
-            continue
-        if words[0] == "nameserver" and literal_family(words[1]) is not None:
-            servers.append(words[1])
-        elif words[0] in ("search", "domain"):
-            search = tuple(word.strip(".") for word in words[1:] if word.strip("."))
-        elif words[0] == "options":
-            found = [word[6:] for word in words[1:] if word.startswith("ndots:") and word[6:].isascii()]
-            ndots = next((min(int(number), 15) for number in found if number.isdigit()), ndots)
-    return Configuration(servers=tuple(servers[:_SERVERS]), search=search, ndots=ndots)
+_Key = tuple[str, int]  # lower-case name, family
 
 
-def parse_hosts(text: str) -> dict[tuple[str, int], str]:
-    """Read hosts(5) into (lower-case name, family) -> address; the first line wins."""
-    found: dict[tuple[str, int], str] = {}
-    for line in text.splitlines():
-        words = line.split("#", 1)[0].split()
-        family = literal_family(words[0]) if words else None
-        if family is None:
-            continue
-        for name in words[1:]:
-            found.setdefault((name.lower().removesuffix("."), family), canonical(words[0]))
-    return found
+async def locate(kit: Kit, end: Endpoint, deadline: float, phases: dict[str, float]) -> str:
+    """Return the address of `end` by `deadline` (boot time); raises ResolveError.
 
-
-def candidates(name: str, configuration: Configuration) -> tuple[str, ...]:
-    """Return the names to ask for, in order (resolv.conf(5): search, ndots; a final dot is absolute)."""
-    if name.endswith("."):
-        return (name,)
-    searched = tuple(f"{name}.{domain}" for domain in configuration.search)
-    return (name, *searched) if name.count(".") >= configuration.ndots else (*searched, name)
+    The phase `resolve` is entered only where a question was asked: what is kept was not reached now.
+    """
+    if not end.named:
+        return end.host
+    known = kit.resolver.known(end.host, end.family)
+    if known is not None:
+        return known
+    start = kit.clock.boot()
+    address = await kit.resolver.resolve(end.host, end.family, deadline)
+    phases["resolve"] = kit.clock.boot() - start
+    return address
 
 
 def resolve_result(error: ResolveError, seconds: float) -> Result:
@@ -131,11 +117,7 @@ def resolve_result(error: ResolveError, seconds: float) -> Result:
 
 
 class SystemResolver:
-    """The host's resolver configuration, asked without blocking; safe to call concurrently.
-
-    Servers are asked in the file's order, each for an equal share of the time that is left, since
-    that is how the host is configured to resolve; which of them is down shows in the phase.
-    """
+    """The host's resolver configuration, asked without blocking; safe to call concurrently."""
 
     def __init__(
         self,
@@ -149,119 +131,110 @@ class SystemResolver:
         self._hosts_file = hosts_file
         self._resolv_file = resolv_file
         self._port = port
+        self._looked = -_LOOK_SECONDS
         self._stamps: tuple[tuple[int, int, int], ...] = ()
-        self._hosts: dict[tuple[str, int], str] = {}
+        self._hosts: dict[_Key, str] = {}
         self._configuration = Configuration()
-        self._cache: dict[tuple[str, int], _Entry] = {}
-        self._asking: dict[tuple[str, int], asyncio.Event] = {}
+        self._cache: dict[_Key, _Entry] = {}
+        self._asking: Shared[_Key, _Entry] = Shared()
+
+    def known(self, name: str, family: int) -> str | None:
+        """Return the address that holds without a question: a literal, the hosts file, an answer within its TTL."""
+        self._notice_changes()
+        if literal_family(name) == family:
+            return name
+        key = (name.lower(), family)
+        entry = self._fresh_entry(key)
+        return self._hosts.get((key[0].removesuffix("."), family)) or (entry.address or None if entry else None)
 
     async def resolve(self, name: str, family: int, deadline: float) -> str:
         """Return one address of `family`, by `deadline` (boot time); raises ResolveError."""
-        self._notice_changes()
-        literal = literal_family(name)
-        if literal is not None:
-            if literal != family:
-                raise ResolveError("resolve-no-address", f"{name} is not an IPv{family} address")
-            return name
+        known = self.known(name, family)
+        if known is not None:
+            return known
+        if literal_family(name) is not None:
+            raise ResolveError("resolve-no-address", f"{name} is not an IPv{family} address")
         key = (name.lower(), family)
-        if address := self._hosts.get((key[0].removesuffix("."), family)):
-            return address
-        while (entry := self._fresh_entry(key)) is None:
-            if not await self._wait_for_other(key, deadline):
-                entry = await self._lead(key, deadline)
-                break
+        entry = self._fresh_entry(key) or await self._asking.ask(
+            key,
+            lambda: self._ask(key, deadline),
+            seconds=lambda: deadline - self._clock.boot(),
+            good_enough=lambda found: found.until > 0 or deadline - self._clock.boot() <= found.waited,
+        )
+        if entry is None:
+            raise ResolveError("resolve-timeout", f"no answer for {key[0]} before the deadline")
         if entry.fault:
             raise ResolveError(entry.fault, entry.detail)
         return entry.address
 
-    def _fresh_entry(self, key: tuple[str, int]) -> _Entry | None:
+    def _fresh_entry(self, key: _Key) -> _Entry | None:
         entry = self._cache.get(key)
         return entry if entry is not None and self._clock.boot() < entry.until else None
 
-    async def _wait_for_other(self, key: tuple[str, int], deadline: float) -> bool:
-        """Wait while somebody else asks for `key`; False when nobody does."""
-        event = self._asking.get(key)
-        if event is None:
-            return False
-        try:
-            async with asyncio.timeout(max(deadline - self._clock.boot(), 0.0)):
-                await event.wait()
-        except TimeoutError:
-            raise ResolveError("resolve-timeout", f"no answer for {key[0]} before the deadline") from None
-        return True
-
-    async def _lead(self, key: tuple[str, int], deadline: float) -> _Entry:
-        event = self._asking[key] = asyncio.Event()
-        try:
-            entry = await self._ask(key, deadline)
+    async def _ask(self, key: _Key, deadline: float) -> _Entry:
+        """Ask for each candidate until one is found; a missing name leads on to the next one."""
+        name, family = key
+        start = self._clock.boot()
+        stamps = self._stamps
+        if not self._configuration.servers:
+            return _Entry(fault="resolver-missing", detail=f"no nameserver in {self._resolv_file}")
+        entry = _Entry(fault="resolve-nxdomain", detail=f"{name} does not exist")
+        for candidate in candidates(name, self._configuration):
+            entry = await self._ask_servers(candidate, family, deadline)
+            if entry.fault not in _DENIED:
+                break
+        if entry.until > 0 and stamps == self._stamps:  # what an older configuration said is not kept
             if len(self._cache) >= _CACHED_NAMES:
                 self._cache.clear()
             self._cache[key] = entry
-        finally:
-            del self._asking[key]
-            event.set()
-        return entry
-
-    async def _ask(self, key: tuple[str, int], deadline: float) -> _Entry:
-        """Ask for each candidate until one is found; a missing name leads on to the next one."""
-        name, family = key
-        if not self._configuration.servers:
-            return self._failure("resolver-missing", f"no nameserver in {self._resolv_file}", keep=False)
-        entry = self._failure("resolve-nxdomain", f"{name} does not exist")
-        for candidate in candidates(name, self._configuration):
-            entry = await self._ask_servers(candidate, family, deadline)
-            if entry.fault not in ("resolve-nxdomain", "resolve-no-address"):
-                break
-        return entry
+        return msgspec.structs.replace(entry, waited=self._clock.boot() - start)
 
     async def _ask_servers(self, name: str, family: int, deadline: float) -> _Entry:
-        try:
-            encode_name(name)
-        except ValueError as error:
-            return self._failure("resolve-nxdomain", str(error))
         servers = self._configuration.servers
-        entry = self._failure("resolve-timeout", "no time was left to ask", keep=False)
+        entry = _Entry(fault="resolve-timeout", detail="no time was left to ask")
         for index, server in enumerate(servers):
             now = self._clock.boot()
             if now >= deadline:
                 break
-            question = Question(
-                address=server,
-                port=self._port,
-                family=literal_family(server) or 4,
-                name=name,
-                record=_RECORDS[family],
-            )
+            version = literal_family(server) or 4
+            try:
+                asked = question(server, self._port, version, name=name, record=_RECORDS[family])
+            except ValueError as error:
+                return self._kept("resolve-nxdomain", str(error), NEGATIVE_SECONDS)
             share = now + (deadline - now) / (len(servers) - index)
-            entry = self._entry_of(await ask_udp(question, deadline=share, clock=self._clock), question)
-            if not entry.fault or entry.fault in ("resolve-nxdomain", "resolve-no-address"):
+            entry = self._entry_of(await ask_udp(asked, deadline=share, clock=self._clock), asked)
+            if not entry.fault or entry.fault in _DENIED:
                 break
         return entry
 
-    def _entry_of(self, outcome: Answered | Stopped, question: Question) -> _Entry:
-        server = question.address
+    def _entry_of(self, outcome: Answered | Stopped, asked: Question) -> _Entry:
+        """Return what a server said, to be kept; what it did not say (silence, errors of the way) is asked again."""
+        where = f"{asked.name} at {asked.address}"
         if isinstance(outcome, Stopped):
             trouble = outcome.trouble
             fault = "resolver-blocked" if trouble.local else _EXCHANGE.get(trouble.fault, "resolve-unreachable")
-            return self._failure(fault, f"{question.name} at {server}: {trouble.detail or trouble.fault}", keep=False)
+            return _Entry(fault=fault, detail=f"{where}: {trouble.detail or trouble.fault}")
         message = outcome.message
         if message.rcode != "noerror":
             fault = _RCODES.get(message.rcode, "resolve-servfail")
-            return self._failure(fault, f"{question.name} at {server}: {message.rcode}")
-        found = [record for record in message.answers if record.type == question.record]
+            return self._kept(fault, f"{where}: {message.rcode}", _negative_seconds(message))
+        found = message.answers_to(asked.name, asked.record)
         if found:
-            ttl = min(record.ttl for record in message.answers)
-            kept = min(max(float(ttl), _LEAST_SECONDS), _MOST_SECONDS)
-            return _Entry(self._clock.boot() + kept, address=found[0].data)
+            seconds = min(max(float(min(record.ttl for record in found)), LEAST_SECONDS), MOST_SECONDS)
+            address = next(record.data for record in found if record.type == asked.record)
+            return _Entry(until=self._clock.boot() + seconds, address=address)
         if message.truncated:
-            return self._failure("resolve-malformed", f"{question.name} at {server}: truncated", keep=False)
-        return self._failure("resolve-no-address", f"{question.name} at {server}: no {question.record} record")
+            return _Entry(fault="resolve-malformed", detail=f"{where}: truncated")
+        return self._kept("resolve-no-address", f"{where}: no {asked.record} record", _negative_seconds(message))
 
-    def _failure(self, fault: str, detail: str, *, keep: bool = True) -> _Entry:
-        """Return a failure; only what a server said is kept, silence is asked again next time."""
-        return _Entry(self._clock.boot() + _NEGATIVE_SECONDS if keep else 0.0, fault=fault, detail=detail)
+    def _kept(self, fault: str, detail: str, seconds: float) -> _Entry:
+        return _Entry(until=self._clock.boot() + seconds, fault=fault, detail=detail)
 
     def _notice_changes(self) -> None:
+        now = self._clock.boot()
+        if now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = now
         stamps = (_stamp(self._hosts_file), _stamp(self._resolv_file))
         if stamps == self._stamps:
             return
@@ -269,6 +242,14 @@ class SystemResolver:
         self._hosts = parse_hosts(_text(self._hosts_file))
         self._configuration = parse_resolv_conf(_text(self._resolv_file))
         self._cache.clear()
+
+
+def _negative_seconds(message: Message) -> float:
+    """Return for how long a denial holds: the lesser of the SOA's TTL and minimum (RFC 2308 section 5), bounded."""
+    soa = next((record for record in message.authority if record.type == "SOA"), None)
+    if soa is None:
+        return NEGATIVE_SECONDS
+    return min(max(float(min(soa.ttl, soa_minimum(soa.data))), LEAST_SECONDS), MOST_NEGATIVE_SECONDS)
 
 
 def _stamp(path: str) -> tuple[int, int, int]:

@@ -48,6 +48,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     probe its URL). `connect_bytes` and `carry_bytes` are the largest packets (bytes on the wire,
     with IP header) until the connection stands, and after it. `also` are further destinations that
     an attempt may need: the firewall request lists them, the diagnosis knows only this one.
+    `packets`: at most so many an attempt, both directions together; 0: what its protocol usually takes.
     """
 
     host: str
@@ -59,6 +60,9 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     carry_bytes: int = 60
     named: bool = False
     also: tuple["Flow", ...] = ()
+    repeats: int = 1
+    lasts: float = 0.0
+    packets: int = 0
 
     @property
     def local(self) -> bool:
@@ -85,8 +89,11 @@ class Metric(msgspec.Struct, frozen=True):
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """A probe type. `settings` is a frozen msgspec struct: the keys that the type adds to a probe.
 
-    Field types used: str, int, float, bool, Literal, tuple[str, ...], Duration (seconds as float),
-    dict[str, str]; a default makes a key optional. `key_help` documents each key for the reference.
+    Field types used: str, int, float, bool, Literal, tuple[str, ...] (a file may hold one text for it),
+    Duration (seconds as float), dict[str, str]; a default makes a key optional. `key_help` documents
+    each key for the reference.
+    `minimum_interval`: seconds below which a file is refused, for what burdens others. `segment_keys`: keys whose
+    mapping has names of segments on its left.
     """
 
     type: str
@@ -100,6 +107,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     pace: Pace = Pace.ROUND
     default_interval: float = 1.0
     default_timeout: float = 1.0
+    minimum_interval: float = 0.0
+    segment_keys: tuple[str, ...] = ()
     leaves_traces: str = ""
 
 
@@ -121,6 +130,10 @@ class Clock(Protocol):
 
 class Resolver(Protocol):
     """Names to addresses, one family at a time, kept for their TTL."""
+
+    def known(self, name: str, family: int) -> str | None:
+        """Return the address that holds without a question: a literal, the hosts file, an answer within its TTL."""
+        ...
 
     async def resolve(self, name: str, family: int, deadline: float) -> str:
         """Return one address; raise `ResolveError` with a fault name of the `resolve` stage."""

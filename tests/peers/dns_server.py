@@ -6,23 +6,32 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from probes.kit.dns_message import TYPES, decode, encode_name
+from probes.kit.dns_message import decode
+from probes.kit.dns_names import encode_name
+from probes.kit.dns_records import TYPES
 
 # query bytes -> the datagrams sent back, in order
 Script = Callable[[bytes], list[bytes]]
 
 
 def answer(
-    query: bytes, *data: bytes, kind: str = "A", ttl: int = 60, rcode: int = 0, flags: int = 0x8180, shift: int = 0
+    query: bytes,
+    *data: bytes,
+    kind: str = "A",
+    ttl: int = 60,
+    rcode: int = 0,
+    flags: int = 0x8180,
+    shift: int = 0,
+    authority: tuple[bytes, ...] = (),
 ) -> bytes:
     """Return a response to `query` with records of `kind`; `shift` changes its identifier."""
     asked = decode(query)
     assert asked.question is not None
     name, wanted = asked.question
-    head = struct.pack("!HHHHHH", (asked.ident + shift) & 0xFFFF, flags | rcode, 1, len(data), 0, 0)
+    head = struct.pack("!HHHHHH", (asked.ident + shift) & 0xFFFF, flags | rcode, 1, len(data), len(authority), 0)
     question = encode_name(name) + struct.pack("!HH", TYPES[wanted], 1)
     records = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", TYPES[kind], 1, ttl, len(one)) + one for one in data)
-    return head + question + records
+    return head + question + records + b"".join(authority)
 
 
 @asynccontextmanager

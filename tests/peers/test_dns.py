@@ -3,18 +3,22 @@
 import asyncio
 import shutil
 import socket
+import statistics
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from probes import dns
 from probes.kit.result import Outcome, Result, Stage
+from probes.kit.spec import BatchRunner
 from tests.peers.dns_server import Script, answer, name_server
-from tests.peers.probing import CLOCK, Handler, Kit, ask, attempt, open_descriptors, serve
+from tests.peers.probing import CLOCK, Handler, Kit, Names, ask, attempt, open_descriptors, serve
 
 pytestmark = pytest.mark.peer
 
@@ -48,6 +52,11 @@ UDP: dict[str, tuple[Script, str, tuple[Stage | None, str | None, bool]]] = {
     "refuses": (lambda q: [answer(q, rcode=5)], "", (Stage.ANSWER, "rcode-refused", True)),
     "empty": (lambda q: [answer(q)], "", (Stage.ANSWER, "no-answer", True)),
     "truncated": (lambda q: [answer(q, flags=0x8380)], "", (Stage.ANSWER, "truncated", True)),
+    "an address of another name": (
+        lambda q: [answer(q, ADDRESS).replace(b"\xc0\x0c", b"\x01x\0", 1)],
+        "",
+        (Stage.ANSWER, "no-answer", True),
+    ),
     "cut": (lambda q: [answer(q, ADDRESS)[:-2]], "", (Stage.ANSWER, "malformed", True)),
     "no question": (lambda q: [q[:2] + b"\x81\x80" + bytes(8)], "", (Stage.ANSWER, "malformed", True)),
     "junk first": (lambda q: [b"", b"x", answer(q, ADDRESS)], "", (None, None, False)),
@@ -61,7 +70,7 @@ def test_over_udp(case: str) -> None:
 
     async def scenario() -> Result:
         async with name_server(script) as port:
-            made = dns.Settings(target=f"127.0.0.1:{port}", name="erp.corp.lab", expect=expect)
+            made = dns.Settings(target=f"127.0.0.1:{port}", name="erp.corp.lab", expect=(expect,) if expect else ())
             return await ask(dns, made, within=0.3)
 
     result = asyncio.run(scenario())
@@ -106,6 +115,123 @@ def test_a_closed_port_refuses() -> None:
     result = attempt(dns, dns.Settings(target=f"127.0.0.1:{port}", name="a"))
 
     assert (result.stage, result.fault, result.answered) == (Stage.CONNECT, "refused", False)
+
+
+SCRIPTED = "127.0.0.1:1"
+
+
+async def turned(script: Script, questions: list[dns.Settings], *, seconds: float) -> list[Result]:
+    """Launch questions to a scripted server on a wheel of 20 ms, until all have ended."""
+    results: dict[int, Result] = {}
+    async with name_server(script) as port, dns.open(Kit(Names({"ns": "127.0.0.1"}))) as runner:
+        assert isinstance(runner, BatchRunner)
+        assert runner.harvest() is None
+        for number, made in enumerate(questions):
+            target = f"127.0.0.1:{port}" if made.target == SCRIPTED else made.target
+            asked = msgspec.structs.replace(made, target=target)
+            assert runner.launch(asked, CLOCK.boot() + seconds, partial(results.__setitem__, number))
+        runner.flush()
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if runner.harvest() is None:
+                break
+    assert sorted(results) == list(range(len(questions)))
+    return list(results.values())
+
+
+def test_questions_on_the_wheel_find_their_own_answers() -> None:
+    """Fifty at once: each has the answer to its own name, timed by the kernel's stamps and not by the tick."""
+
+    def script(query: bytes) -> list[bytes]:
+        return [answer(query, bytes(4), shift=1), answer(query, bytes([10, 0, 0, query[13] - 64]))]
+
+    questions = [
+        dns.Settings(target=SCRIPTED, name=f"{chr(65 + n)}.corp.lab", expect=(f"10.0.0.{n + 1}",))
+        for n in range(50)
+        if chr(65 + n).isalnum()
+    ]
+    before = open_descriptors()
+    results = asyncio.run(turned(script, questions, seconds=2.0))
+
+    assert {result.outcome for result in results} == {Outcome.OK}, results
+    assert all(set(result.phases) == {"answer"} for result in results)
+    assert statistics.median(result.phases["answer"] for result in results) < 0.02  # the first tick is later
+    assert open_descriptors() == before
+
+
+def test_silence_on_the_wheel_ends_at_the_deadline() -> None:
+    """Neither silence, a closed port nor an exhausted deadline is forgotten."""
+    with socket.socket(type=socket.SOCK_DGRAM) as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = f"127.0.0.1:{unused.getsockname()[1]}"
+    questions = [dns.Settings(target=target, name="a") for target in (SCRIPTED, closed)]
+
+    silent, refused = asyncio.run(turned(lambda q: [], questions, seconds=0.1))[::-1]
+    late, _ = asyncio.run(turned(lambda q: [], questions, seconds=-1.0))
+
+    assert (silent.stage, silent.fault, silent.answered) == (Stage.CONNECT, "timeout", False)
+    assert (refused.stage, refused.fault) == (Stage.CONNECT, "refused")
+    assert (late.outcome, late.fault) == (Outcome.UNKNOWN, "no-time")
+
+
+def test_what_is_no_datagram_to_a_known_address_is_left_to_an_attempt() -> None:
+    """TCP, and a server whose name must be asked for."""
+
+    async def scenario() -> list[bool]:
+        async with dns.open(Kit(Names({"ns": "127.0.0.1"}))) as runner:
+            over_tcp = dns.Settings(target="127.0.0.1", name="a", protocol="tcp")
+            by_name = dns.Settings(target="ns", name="a")
+            return [runner.launch(one, CLOCK.boot() + 1, lambda _: None) for one in (over_tcp, by_name)]
+
+    assert asyncio.run(scenario()) == [False, False]
+
+
+def test_a_changed_answer_is_degraded_until_it_settles() -> None:
+    """Of two addresses in turn, order is no change; another address is one until it came twice."""
+    replies = [(1, 2), (2, 1), (3, 2), (1, 2), (3, 2), (2, 3)]
+
+    async def scenario() -> list[Result]:
+        turn = iter(replies)
+        script: Script = lambda q: [answer(q, *(bytes([10, 0, 0, n]) for n in next(turn)))]  # noqa: E731
+        async with name_server(script) as port, dns.open(Kit()) as runner:
+            made = dns.Settings(target=f"127.0.0.1:{port}", name="erp.corp.lab", settle=2)
+            return [await runner.attempt(made, CLOCK.boot() + 1) for _ in replies]
+
+    results = asyncio.run(scenario())
+
+    degraded = (Outcome.DEGRADED, "answer-changed")
+    good = (Outcome.OK, None)
+    assert [(one.outcome, one.fault) for one in results] == [good, good, degraded, good, degraded, good]
+    assert results[2].detail == "erp.corp.lab A: 10.0.0.2, 10.0.0.3; was 10.0.0.1, 10.0.0.2"
+
+
+def test_a_change_that_is_expected_is_none() -> None:
+    """What the chain file names has been accepted."""
+
+    async def scenario() -> list[Result]:
+        turn = iter((0, 1))
+        script: Script = lambda q: [answer(q, bytes([10, 0, 0, next(turn)]))]  # noqa: E731
+        async with name_server(script) as port, dns.open(Kit()) as runner:
+            made = dns.Settings(target=f"127.0.0.1:{port}", name="a", settle=9, expect=("10.0.0.0", "10.0.0.1"))
+            return [await runner.attempt(made, CLOCK.boot() + 1) for _ in range(2)]
+
+    assert [one.outcome for one in asyncio.run(scenario())] == [Outcome.OK, Outcome.OK]
+
+
+def test_the_question_is_asked_as_set() -> None:
+    """EDNS and the flag AD stand in the query; the answer's flags count."""
+    asked: list[bytes] = []
+
+    async def scenario() -> Result:
+        async with name_server(lambda q: [answer(q, ADDRESS, flags=0x85A0)], asked) as port:
+            made = dns.Settings(
+                target=f"127.0.0.1:{port}", name="a", edns_bytes=1232, authenticated=True, authoritative=True
+            )
+            return await ask(dns, made)
+
+    assert asyncio.run(scenario()).outcome is Outcome.OK
+    assert asked[0].endswith(bytes.fromhex("00 0029 04d0 00000000 0000"))
+    assert asked[0][3] & 0x20
 
 
 def framed(*messages: bytes) -> bytes:
@@ -214,6 +340,7 @@ def dnsmasq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         "--txt-record=corp.lab,v=demo",
         "--auth-server=ns.corp.lab",
         "--auth-zone=zone.lab",
+        "--mx-host=corp.lab,mail.corp.lab,10",
         "--ptr-record=20.0.20.10.in-addr.arpa,erp.corp.lab",
     )
     server = subprocess.Popen([program, *options])
@@ -241,6 +368,7 @@ RECORDS = [
     ("www.corp.lab", "CNAME", "erp.corp.lab"),
     ("_ldap._tcp.corp.lab", "SRV", "0 100 389 dc1.corp.lab"),
     ("corp.lab", "TXT", "v=demo"),
+    ("corp.lab", "MX", "10 mail.corp.lab"),
     ("20.0.20.10.in-addr.arpa", "PTR", "erp.corp.lab"),
 ]
 
@@ -253,13 +381,20 @@ def test_a_real_server(dnsmasq: int, protocol: str, name: str, record: str, expe
         target=f"127.0.0.1:{dnsmasq}",
         name=name,
         record=record,  # type: ignore[arg-type] # one of the table's
-        expect=expect,
+        expect=(expect,),
         protocol=protocol,  # type: ignore[arg-type] # one of the table's
     )
 
     result = attempt(dns, made)
 
     assert result.outcome is Outcome.OK, result
+
+
+def test_a_real_server_has_authority(dnsmasq: int) -> None:
+    """The zone that dnsmasq serves is its own."""
+    made = dns.Settings(target=f"127.0.0.1:{dnsmasq}", name="zone.lab", record="SOA", authoritative=True)
+
+    assert attempt(dns, made).outcome is Outcome.OK
 
 
 def test_a_real_server_says_no(dnsmasq: int) -> None:

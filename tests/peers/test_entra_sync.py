@@ -41,6 +41,10 @@ class Clock(SystemClock):
 class Resolver:
     """Names of the simulator, and nothing else."""
 
+    def known(self, name: str, family: int) -> str | None:
+        """Return nothing: every name is asked for."""
+        return None
+
     async def resolve(self, name: str, family: int, deadline: float) -> str:
         """Return loopback for known names."""
         if name.endswith((".sim.test", "127.0.0.1")):
@@ -480,6 +484,10 @@ def test_a_proxy_that_refuses_blinds(microsoft: Microsoft, answer: bytes) -> Non
 
 class BrokenResolver:
     """A resolver with a bug."""
+
+    def known(self, name: str, family: int) -> str | None:
+        """Return nothing: every name is asked for."""
+        return None
 
     async def resolve(self, name: str, family: int, deadline: float) -> str:
         """Raise what no network raises."""

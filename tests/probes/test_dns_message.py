@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.kit.dns_message import (
-    TYPES,
-    DecodeError,
-    Message,
-    Record,
-    decode,
-    encode_name,
-    encode_query,
-    same_name,
-)
+from probes.kit.dns_message import MAX_ALIASES, Message, Record, decode, encode_query
+from probes.kit.dns_names import MAX_LABELS, DecodeError, encode_name, same_name
+from probes.kit.dns_records import TYPES, comparable, soa_minimum
 
 HEADER = struct.Struct("!HHHHHH")
 NAME = encode_name("erp.corp.lab")
@@ -40,6 +33,8 @@ ANSWERS = {
     "NS": (record(2, b"\x02ns\xc0\x0c"), "NS", "ns.erp.corp.lab"),
     "PTR": (record(12, b"\0"), "PTR", "."),
     "SRV": (record(33, struct.pack("!HHH", 10, 20, 443) + b"\x01a\xc0\x10"), "SRV", "10 20 443 a.corp.lab"),
+    "MX": (record(15, b"\0\x0a\x04mail\xc0\x10"), "MX", "10 mail.corp.lab"),
+    "null MX": (record(15, b"\0\0\0"), "MX", "0 ."),
     "SOA": (record(6, b"\x01a\0\x01b\0" + struct.pack("!IIIII", 1, 2, 3, 4, 5)), "SOA", "a b 1 2 3 4 5"),
     "TXT": (record(16, b"\x03abc\x02\xffd"), "TXT", "abc\\255d"),
     "unknown type": (record(99, b"\x01\x02"), "TYPE99", "0102"),
@@ -62,8 +57,10 @@ BROKEN = {
     "label past the end": response(name=b"\x3fa"),
     "name past its data": response(record(5, b"\x01a\0\0")),
     "short SRV": response(record(33, bytes(6))),
+    "short MX": response(record(15, bytes(2))),
     "short SOA": response(record(6, b"\0\0" + bytes(19))),
     "short TXT": response(record(16, b"\x05ab")),
+    "authority missing": response()[:8] + b"\0\x01\0\0" + response()[12:],
     "name too long": response(name=b"".join(b"\x3f" + b"a" * 63 for _ in range(4)) + b"\0"),
 }
 
@@ -76,7 +73,7 @@ def test_reads_records(case: str) -> None:
     message = decode(response(wire))
 
     assert message.answers == (Record("erp.corp.lab", kind, 60, text),)
-    assert message.data_of(kind) == (text,)
+    assert message.answers_to("ERP.corp.lab.", kind) == message.answers
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -158,3 +155,96 @@ def test_names_compare_without_case_or_final_dot() -> None:
     """RFC 4343."""
     assert same_name("ERP.corp.lab.", "erp.CORP.lab")
     assert not same_name("a", "b")
+
+
+def test_reads_flags_and_the_authority() -> None:
+    """AA, AD and the section that says for how long a denial holds."""
+    soa = record(6, b"\x01a\0\x01b\0" + struct.pack("!IIIII", 1, 2, 3, 4, 600), ttl=300)
+    message = decode(HEADER.pack(7, 0x85A3, 1, 0, 1, 0) + NAME + b"\0\x01\0\x01" + soa)
+
+    assert (message.authoritative, message.authenticated, message.rcode) == (True, True, "nxdomain")
+    assert [(one.type, one.ttl, soa_minimum(one.data)) for one in message.authority] == [("SOA", 300, 600)]
+    assert not decode(response()).authoritative
+
+
+def test_the_extended_code_and_other_classes() -> None:
+    """EDNS extends the code (RFC 6891); a record of another class answers nothing."""
+    opt = b"\0" + struct.pack("!HHIH", 41, 1232, 1 << 24, 0)
+    chaos = b"\xc0\x0c" + struct.pack("!HHIH", 1, 3, 60, 4) + bytes(4)
+    message = decode(HEADER.pack(7, 0x8180, 1, 1, 0, 1) + NAME + b"\0\x01\0\x01" + chaos + opt)
+
+    assert (message.rcode, message.answers) == ("16", ())
+
+
+def test_a_query_announces_what_was_asked_for() -> None:
+    """Neither EDNS nor the flag AD unless wanted; both where they are."""
+    plain, full = encode_query(7, "a", "A"), encode_query(7, "a", "A", edns_bytes=1232, authenticated=True)
+
+    assert plain == bytes.fromhex("0007 0100 0001 0000 0000 0000 01 61 00 0001 0001")
+    assert full == bytes.fromhex("0007 0120 0001 0000 0000 0001 01 61 00 0001 0001 00 0029 04d0 00000000 0000")
+
+
+def aliases(*pairs: tuple[str, str], end: str = "") -> Message:
+    """Return a message of aliases, with an address of `end`."""
+    records = [Record(one, "CNAME", 30, other) for one, other in pairs]
+    records += [Record(end, "A", 60, "10.0.0.1")] if end else []
+    return Message(ident=1, response=True, truncated=False, rcode="noerror", question=None, answers=tuple(records))
+
+
+CHAINS = {
+    "none": (aliases(end="a"), ["10.0.0.1"]),
+    "one": (aliases(("A", "b."), end="B"), ["b.", "10.0.0.1"]),
+    "out of order": (aliases(("b", "c"), ("a", "b"), end="c"), ["b", "c", "10.0.0.1"]),
+    "of another name": (aliases(end="x"), []),
+    "leading nowhere": (aliases(("a", "b")), []),
+    "in a circle": (aliases(("a", "b"), ("b", "a")), []),
+    "onto itself": (aliases(("a", "a")), []),
+    "as long as may be": (
+        aliases(("a", "n0"), *((f"n{n}", f"n{n + 1}") for n in range(MAX_ALIASES - 1)), end=f"n{MAX_ALIASES - 1}"),
+        ["n0", *(f"n{n + 1}" for n in range(MAX_ALIASES - 1)), "10.0.0.1"],
+    ),
+    "too long": (
+        aliases(("a", "n0"), *((f"n{n}", f"n{n + 1}") for n in range(MAX_ALIASES)), end=f"n{MAX_ALIASES}"),
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHAINS)
+def test_aliases_are_followed_to_the_answer(case: str) -> None:
+    """Only what the asked name leads to is its answer; circles and long ways lead to none."""
+    message, data = CHAINS[case]
+
+    assert [one.data for one in message.answers_to("a", "A")] == data
+
+
+def test_names_that_pointers_spell_out_for_ever_are_refused() -> None:
+    """Every offset into runs of one-byte labels is another long name; their sum is bounded."""
+    maze = (b"\x01" * 124 + b"\0") * 100
+    start = HEADER.size + 11
+    offsets = [run * 125 + n for run in range(100) for n in range(120)]
+    records = b"".join(struct.pack("!HHHIH", 0xC000 | start + at, 99, 1, 60, 0) for at in offsets[:4000])
+    data = HEADER.pack(7, 0x8180, 0, 4001, 0, 0) + b"\0" + struct.pack("!HHIH", 99, 1, 60, len(maze)) + maze + records
+
+    assert sum((124 - at % 125) // 2 for at in offsets[:4000]) > MAX_LABELS
+    with pytest.raises(DecodeError, match="too many"):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "record"),
+    [
+        ("0 10 389 DC1.corp.lab", "0 10 389 dc1.CORP.lab.", "SRV"),
+        ("FD00::0:20", "fd00::20", "AAAA"),
+        ("a. b. 1 2 3 4 5", "A B 1 2 3 4 5", "SOA"),
+        ("0 .", "0 .", "MX"),
+    ],
+)
+def test_equal_data_compare_equal(one: str, other: str, record: str) -> None:
+    """As a zone file may write it."""
+    assert comparable(one, record) == comparable(other, record)
+
+
+def test_texts_are_compared_as_they_are() -> None:
+    """The case of a TXT record counts."""
+    assert comparable("A b", "TXT") != comparable("a b", "TXT")

@@ -4,15 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.kit.resolver import (
-    RESOLVE_FAULTS,
-    Configuration,
-    ResolveError,
-    candidates,
-    parse_hosts,
-    parse_resolv_conf,
-    resolve_result,
-)
+from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
+from probes.kit.resolver_files import Configuration, candidates, parse_hosts, parse_resolv_conf
 from probes.kit.result import Outcome, Stage
 
 
@@ -58,6 +51,7 @@ def test_any_text_is_read(text: str) -> None:
     parse_hosts(text)
     parse_resolv_conf(text)
     parse_resolv_conf("options ndots:" + text)
+    parse_resolv_conf("search " + text)
 
 
 CONFIGURATION = Configuration(search=("corp.lab", "lab"), ndots=1)
