@@ -1,14 +1,16 @@
 """The resolver against scripted servers: hosts file, cache, search list, failures."""
 
 import asyncio
+import struct
 from pathlib import Path
 
 import pytest
 
+from probes.kit.address import host_endpoint
 from probes.kit.clock import SystemClock
-from probes.kit.resolver import ResolveError, SystemResolver
+from probes.kit.resolver import ResolveError, SystemResolver, locate
 from tests.peers.dns_server import Script, answer, name_server
-from tests.peers.probing import open_descriptors
+from tests.peers.probing import Kit, open_descriptors
 
 pytestmark = pytest.mark.peer
 
@@ -249,5 +251,103 @@ def test_waiting_for_another_honours_the_deadline(tmp_path: Path) -> None:
             assert await fault_of(resolver, place.clock, "erp", within=0.1) == "resolve-timeout"
             patient.cancel()
             await asyncio.gather(patient, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+def soa(ttl: int, minimum: int) -> bytes:
+    """Return an authority record of the root."""
+    data = bytes(2) + struct.pack("!IIIII", 1, 2, 3, 4, minimum)
+    return b"\0" + struct.pack("!HHIH", 6, 1, ttl, len(data)) + data
+
+
+@pytest.mark.parametrize(
+    ("ttl", "minimum", "kept"),
+    [(20, 600, 20.0), (600, 10, 10.0), (0, 0, 1.0), (9999, 9999, 30.0)],
+)
+@pytest.mark.parametrize("rcode", [0, 3])
+def test_a_denial_is_kept_as_its_zone_says(tmp_path: Path, ttl: int, minimum: int, kept: float, rcode: int) -> None:
+    """RFC 2308: the lesser of the SOA's TTL and minimum, between one second and thirty."""
+    place = Place(tmp_path)
+    asked: list[bytes] = []
+
+    async def scenario() -> None:
+        script: Script = lambda q: [answer(q, rcode=rcode, authority=(soa(ttl, minimum),))]  # noqa: E731
+        async with name_server(script, asked) as port:
+            resolver = place.resolver(port)
+            await fault_of(resolver, place.clock, "erp.corp.lab")
+            place.clock.ahead += kept - 0.5
+            await fault_of(resolver, place.clock, "erp.corp.lab")
+            assert len(asked) == 1
+            place.clock.ahead += 1
+            await fault_of(resolver, place.clock, "erp.corp.lab")
+            assert len(asked) == 2
+
+    asyncio.run(scenario())
+
+
+def test_an_address_of_another_name_is_none(tmp_path: Path) -> None:
+    """Only what the asked name leads to counts, whatever else stands in the message."""
+    place = Place(tmp_path)
+
+    async def scenario() -> None:
+        script: Script = lambda q: [answer(q, ADDRESS).replace(b"\xc0\x0c", b"\x04evil\0", 1)]  # noqa: E731
+        async with name_server(script) as port:
+            assert await fault_of(place.resolver(port), place.clock, "erp.corp.lab") == "resolve-no-address"
+
+    asyncio.run(scenario())
+
+
+def test_silence_is_shared_by_those_who_waited_as_long(tmp_path: Path) -> None:
+    """Twenty probes of a silent server's name ask one question; who has more time than the asker asks again."""
+    place = Place(tmp_path)
+    asked: list[bytes] = []
+
+    async def scenario() -> None:
+        async with name_server(lambda q: [], asked) as port:
+            resolver = place.resolver(port)
+            waits = [fault_of(resolver, place.clock, "erp.corp.lab", within=0.2) for _ in range(20)]
+            assert set(await asyncio.gather(*waits)) == {"resolve-timeout"}
+            assert len(asked) == 1
+            short = fault_of(resolver, place.clock, "erp.corp.lab", within=0.1)
+            long = fault_of(resolver, place.clock, "erp.corp.lab", within=0.4)
+            assert set(await asyncio.gather(short, long)) == {"resolve-timeout"}
+            assert len(asked) == 3
+
+    asyncio.run(scenario())
+
+
+def test_only_a_question_is_a_phase(tmp_path: Path) -> None:
+    """An address, a name of the hosts file and a kept answer were not resolved now."""
+    place = Place(tmp_path, hosts="10.1.1.1 near\n")
+
+    async def scenario() -> None:
+        async with name_server(lambda q: [answer(q, ADDRESS)]) as port:
+            kit = Kit(place.resolver(port))
+            kept = []
+            for host in ("10.0.0.1", "near", "far.corp.lab", "far.corp.lab"):
+                phases: dict[str, float] = {}
+                kept.append(await locate(kit, host_endpoint(host, 4), SYSTEM.boot() + 1, phases))
+                assert (set(phases) == {"resolve"}) == (len(kept) == 3)
+            assert kept == ["10.0.0.1", "10.1.1.1", "10.20.0.20", "10.20.0.20"]
+            assert kit.resolver.known("far.corp.lab", 4) == "10.20.0.20"
+            assert kit.resolver.known("far.corp.lab", 6) is None
+
+    asyncio.run(scenario())
+
+
+def test_a_changed_configuration_forgets(tmp_path: Path) -> None:
+    """What the former servers said does not outlive them."""
+    place = Place(tmp_path)
+    asked: list[bytes] = []
+
+    async def scenario() -> None:
+        async with name_server(lambda q: [answer(q, ADDRESS)], asked) as port:
+            resolver = place.resolver(port)
+            await resolver.resolve("erp.corp.lab", 4, place.clock.boot() + 1)
+            place.resolv.write_text("nameserver 127.0.0.1\noptions ndots:2\n")
+            place.clock.ahead += 1
+            await resolver.resolve("erp.corp.lab", 4, place.clock.boot() + 1)
+            assert len(asked) == 2
 
     asyncio.run(scenario())

@@ -157,6 +157,13 @@ def test_names_compare_without_case_or_final_dot() -> None:
     assert not same_name("a", "b")
 
 
+def test_many_records_share_one_name() -> None:
+    """What a pointer led to once is remembered."""
+    answers = decode(response(*(record(1, bytes([10, 0, 0, n])) for n in range(3)))).answers
+
+    assert [(one.name, one.data) for one in answers] == [("erp.corp.lab", f"10.0.0.{n}") for n in range(3)]
+
+
 def test_reads_flags_and_the_authority() -> None:
     """AA, AD and the section that says for how long a denial holds."""
     soa = record(6, b"\x01a\0\x01b\0" + struct.pack("!IIIII", 1, 2, 3, 4, 600), ttl=300)
