@@ -14,11 +14,14 @@ import msgspec
 
 from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, endpoint
 from probes.kit.handshake import Ended, Handshakes, begin, hang_up, look
-from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
+from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, locate, resolve_result
 from probes.kit.result import Result, Stage, ok
 from probes.kit.sockets import ready
 from probes.kit.spec import Clock, Flow, Kit, Metric, Spec
 from probes.kit.trouble import LATE, LOCAL_FAULTS, Trouble, path_faults, result_of
+
+# Whom a batch tells how an attempt ended.
+Done = Callable[[Result], None]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +84,7 @@ class ConnectRunner:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self._endpoint = lru_cache(KEPT)(_endpoint)
-        self._handshakes: Handshakes[Callable[[Result], None]] = Handshakes(kit.clock)
+        self._handshakes: Handshakes[Done] = Handshakes(kit.clock)
 
     def close(self) -> None:
         """Give up what is under way."""
@@ -90,19 +93,22 @@ class ConnectRunner:
     def harvest(self) -> float | None:
         """End what has been decided; see `BatchRunner`."""
         for done, ended in self._handshakes.ended():
-            done(result(ended))
+            done(result(ended, {}))
         return self._handshakes.earliest()
 
-    def launch(self, settings: Settings, deadline: float, done: Callable[[Result], None]) -> bool:
-        """Send the SYN at once; the kernel keeps the time. False for a name."""
+    def launch(self, settings: Settings, deadline: float, done: Done) -> bool:
+        """Send the SYN at once; the kernel keeps the time. False for a name that must be asked for."""
         end = self._endpoint(settings)
-        if end.named:
+        address = self._kit.resolver.known(end.host, end.family) if end.named else end.host
+        if address is None:
             return False
-        self._handshakes.start(end.host, end.port or 0, end.family, deadline, done)
+        self._handshakes.start(address, end.port or 0, end.family, deadline, done)
         return True
 
     def flush(self) -> None:
-        """Do nothing: every SYN is a call of its own, and has left."""
+        """Tell those whose SYN did not leave, or was refused at once; the others are on their way already."""
+        for done, ended in self._handshakes.refused():
+            done(result(ended, {}))
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:  # noqa: ARG002
         """Connect once and close; every attempt is `fresh`."""
@@ -110,13 +116,10 @@ class ConnectRunner:
         start = clock.boot()
         end = self._endpoint(settings)
         phases: dict[str, float] = {}
-        address = end.host
-        if end.named:
-            try:
-                address = await self._kit.resolver.resolve(end.host, end.family, deadline)
-            except ResolveError as error:
-                return resolve_result(error, clock.boot() - start)
-            phases["resolve"] = clock.boot() - start
+        try:
+            address = await locate(self._kit, end, deadline, phases)
+        except ResolveError as error:
+            return resolve_result(error, clock.boot() - start)
         return result(await connect_once(address, end.port or 0, end.family, deadline, clock), phases)
 
 
@@ -137,9 +140,8 @@ async def connect_once(address: str, port: int, family: int, deadline: float, cl
     return ended
 
 
-def result(ended: Ended, phases: dict[str, float] | None = None) -> Result:
-    """Return what the end of an attempt means; `phases` are those that went before the connect."""
-    before = phases or {}
+def result(ended: Ended, before: dict[str, float]) -> Result:
+    """Return what the end of an attempt means; `before` holds the phases before the connect."""
     seconds = sum(before.values()) + ended.seconds
     values = {"tcp_syn_retransmits": float(ended.handshake.syn_retransmits)}
     if ended.trouble is not None:

@@ -160,7 +160,10 @@ class Handshakes(Generic[T]):
         self._epoll.close()
 
     def start(self, address: str, port: int, family: int, deadline: float, whose: T) -> None:
-        """Begin one attempt that may last until `deadline` (boot time); `ended` will return it with `whose`."""
+        """Begin one attempt that may last until `deadline` (boot time).
+
+        `refused` or `ended` will return it with `whose`.
+        """
         now = self._clock.boot()
         sock = begin(address, port, family) if now < deadline else LATE
         if isinstance(sock, Trouble):
@@ -171,10 +174,13 @@ class Handshakes(Generic[T]):
         self._new.append(number)
         self._earliest = min(self._earliest, deadline)
 
-    def ended(self) -> Iterator[tuple[T, Ended]]:
-        """Take every attempt that has ended by now, each once."""
+    def refused(self) -> Iterator[tuple[T, Ended]]:
+        """Take every attempt that ended as it began, each once."""
         while self._at_once:
             yield self._at_once.pop()
+
+    def ended(self) -> Iterator[tuple[T, Ended]]:
+        """Take every attempt under way that has ended by now, each once."""
         now = self._clock.boot()
         if len(self._begun) > len(self._new):
             for number, _ in self._epoll.poll(0):
@@ -191,8 +197,6 @@ class Handshakes(Generic[T]):
 
     def earliest(self) -> float | None:
         """Return a moment (boot time) before which no attempt under way is past its deadline; None without any."""
-        if self._at_once:
-            return 0.0
         return self._earliest if self._begun else None
 
     def _look(self, number: int, now: float) -> Iterator[tuple[T, Ended]]:

@@ -104,15 +104,25 @@ def test_a_batch_tells_what_an_attempt_tells() -> None:
     asyncio.run(scenario())
 
 
-def test_a_name_is_no_matter_for_a_batch() -> None:
-    """A target that must be resolved first is left to `attempt`."""
+class Kept(Names):
+    """A resolver that keeps the address of every name in its table."""
+
+    def known(self, name: str, family: int) -> str | None:
+        """Return the address of `name`, None when it must be asked for."""
+        return self._addresses.get(name)
+
+
+def test_a_batch_takes_names_that_are_known() -> None:
+    """A name is connected to in a batch while its address holds; one that must be asked for is left to `attempt`."""
 
     async def scenario() -> None:
-        async with tcp.open(Kit()) as runner:
+        async with serve(_hold) as port, tcp.open(Kit(Kept({"erp": "127.0.0.1"}))) as runner:
             told: list[Result] = []
-            assert not runner.launch(tcp.Settings(target="erp:80"), CLOCK.boot() + 1, told.append)
+            assert not runner.launch(tcp.Settings(target=f"crm:{port}"), CLOCK.boot() + 1, told.append)
             assert runner.harvest() is None
             assert told == []
+            found = await harvested(runner, tcp.Settings(target=f"erp:{port}"))
+        assert set(found[0].phases) == {"connect"}
 
     asyncio.run(scenario())
 

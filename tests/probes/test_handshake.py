@@ -73,8 +73,8 @@ def test_any_bytes_are_a_handshake(data: bytes, elapsed: float) -> None:
 
 def test_what_each_end_means() -> None:
     """Silence tells how many SYNs were sent again; what our own host caused tells nothing of the wire."""
-    silent = tcp.result(Ended(trouble=TIMEOUT, seconds=3.0, handshake=Handshake(decided=False, syn_retransmits=1)))
-    late = tcp.result(Ended(trouble=LATE, seconds=0.0))
+    silent = tcp.result(Ended(trouble=TIMEOUT, seconds=3.0, handshake=Handshake(decided=False, syn_retransmits=1)), {})
+    late = tcp.result(Ended(trouble=LATE, seconds=0.0), {})
     lossy = tcp.result(
         Ended(trouble=None, seconds=1.1, handshake=Handshake(connect_seconds=1.1, syn_retransmits=1)), {"resolve": 0.5}
     )
