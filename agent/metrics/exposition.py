@@ -9,26 +9,35 @@ from collections.abc import Callable, Iterable, Iterator
 
 import psutil
 
-from agent.metrics.families import FAMILIES, Family, FamilyKind, Row
-from agent.metrics.text import OPENMETRICS, PLAIN, Writer, chosen
+from agent.metrics.families import FAMILIES
+from agent.metrics.family import Family, FamilyKind, ProbeFamily, Row
+from agent.metrics.negotiation import OPENMETRICS, PLAIN
+from agent.metrics.tally import Tally
+from agent.metrics.text import Writer
 from agent.metrics.view import View
 from probes.kit.spec import Metric
 
 PREFIX = "demarc_"
+# A real sleep, however short: only that gives the interpreter to the thread of the probes if it waits.
+# Without one it would take it after sys.getswitchinterval(), 5 ms.
+PAUSE_SECONDS = 50e-6
 
 
 class Exposition:
     """Renders views; one per agent, used by one thread at a time."""
 
     def __init__(self) -> None:
-        # Sleeping for nothing hands the interpreter to the thread of the probes if it waits.
-        self._writers = {kind: Writer(kind, lambda: time.sleep(0)) for kind in (PLAIN, OPENMETRICS)}
+        self._writer = Writer(lambda: time.sleep(PAUSE_SECONDS))
+        self._spent = 0.0
 
-    def render(self, view: View, accept: str = "", *, process: bool = True) -> tuple[bytes, str]:
-        """Return the exposition and its content type for an Accept header."""
-        writer = self._writers[chosen(accept)]
-        families = (*FAMILIES, *extra_families(view.extra.values()), *(process_families() if process else ()))
-        return writer.write(view, families), writer.content_type
+    def render(self, view: View, form: str = PLAIN, *, process: bool = True) -> bytes:
+        """Return the exposition in a content type of `agent.metrics.negotiation`."""
+        began = time.thread_time()
+        own = (*process_families(), _cost(self._spent)) if process else ()
+        families = (*FAMILIES, *extra_families(view.extra.values()), *own)
+        body = self._writer.write(view, families, openmetrics=form == OPENMETRICS)
+        self._spent += time.thread_time() - began
+        return body
 
 
 def extra_name(metric: Metric) -> str:
@@ -36,20 +45,23 @@ def extra_name(metric: Metric) -> str:
     return metric.name if metric.name.startswith(PREFIX) else PREFIX + metric.name
 
 
-def extra_families(metrics: Iterable[Metric]) -> Iterator[Family]:
+def extra_families(metrics: Iterable[Metric]) -> Iterator[ProbeFamily]:
     """Yield the families of the metrics that probe types declare."""
     for metric in metrics:
-        yield Family(name=extra_name(metric), labels=("probe",), help=metric.help, read=_reader(metric.name))
+        yield ProbeFamily(name=extra_name(metric), help=metric.help, each=_value(metric.name), holds=True)
 
 
-def _reader(name: str) -> Callable[[View], Iterator[Row]]:
-    def read(view: View) -> Iterator[Row]:
-        for probe in view.tallies:
-            tally = view.fresh(probe)
-            if tally is not None and name in tally.values:
-                yield (probe,), tally.values[name]
+def _value(name: str) -> Callable[[Tally], float | None]:
+    return lambda tally: tally.values.get(name)
 
-    return read
+
+def _cost(spent: float) -> Family:
+    return Family(
+        name="demarc_exposition_cpu_seconds_total",
+        kind=FamilyKind.COUNTER,
+        help="Processor time of all scrapes before this one.",
+        read=_constant(spent),
+    )
 
 
 def process_families() -> tuple[Family, ...]:

@@ -14,25 +14,27 @@ from agent.metrics.tally import (
     Tally,
     add,
     count,
+    count_bug,
     empty_histogram,
     empty_tally,
     forget_last,
 )
-from agent.metrics.view import Firing, View
+from agent.metrics.view import Firing, Running, View
 from agent.model import Chain
 from agent.observation import SELF, Observation
 from agent.snapshot import Snapshot
 from probes.kit.spec import Metric
 
 # Where observations can be dropped when a queue is full; incidents never are.
-SINKS = ("ledger", "store", "peer")
+SINKS = ("ledger", "store")
 
 
 class Metrics:
     """All series of one agent; only its own vantage's probes.
 
     `type_metrics` maps each configured probe type to the metrics of its Spec: only what a type
-    declares is exposed. `operator` and `version` are shown as they are.
+    declares is exposed. `operator` and `version` are shown as they are; `files` are the databases whose
+    size is shown, by what they hold (`ledger`, `store`).
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class Metrics:
         *,
         type_metrics: Mapping[str, tuple[Metric, ...]] | None = None,
         clock: Clock | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> None:
+        self._files = dict(files or {})
         self._vantage = vantage
         self._operator = operator
         self._version = version
@@ -54,7 +58,7 @@ class Metrics:
         self._firing: tuple[Firing, ...] = ()
         self._incidents: Counter[tuple[str, str]] = Counter()
         self._dropped: Counter[str] = Counter(dict.fromkeys(SINKS, 0))
-        self._bugs: Counter[str] = Counter()
+        self._running = Running()
         self._stalls = 0
         self._lag = empty_histogram(LAG_BOUNDS)
         self._reload_successful = True
@@ -109,7 +113,13 @@ class Metrics:
 
     def bug(self, probe: str) -> None:
         """Count an exception that escaped from a probe's runner."""
-        self._bugs[probe] += 1
+        tally = self._tallies.get(probe)
+        if tally is not None:
+            self._tallies[probe] = count_bug(tally)
+
+    def runs(self, running: Running) -> None:
+        """Take what the parts of the agent have counted since the start."""
+        self._running = running
 
     def stalled(self) -> None:
         """Count a blocked event loop that the watchdog noticed."""
@@ -152,7 +162,7 @@ class Metrics:
             firing=self._firing,
             incidents=dict(self._incidents),
             dropped=dict(self._dropped),
-            bugs=dict(self._bugs),
+            running=self._running,
             stalls=self._stalls,
             lag=self._lag,
             reload_successful=self._reload_successful,
@@ -161,4 +171,5 @@ class Metrics:
             notify_at=self._notify_at,
             ledger_entries=self._ledger_entries,
             extra=self._extra,
+            files=self._files,
         )

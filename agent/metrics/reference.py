@@ -11,7 +11,8 @@ from pathlib import Path
 from agent.config import InstalledTypes
 from agent.config.schema import specs
 from agent.metrics.exposition import extra_name
-from agent.metrics.families import FAMILIES, Family
+from agent.metrics.families import FAMILIES
+from agent.metrics.family import AnyFamily
 from probes.kit.spec import Spec
 
 _HEAD = """# Metrics
@@ -59,7 +60,7 @@ def page(found: Iterable[Spec]) -> str:
     return _HEAD + "\n".join(rows) + "\n" + _TYPES + "\n".join(types) + "\n" + _TAIL
 
 
-def _row(family: Family) -> str:
+def _row(family: AnyFamily) -> str:
     labels = ", ".join(f"`{label}`" for label in family.labels)
     text = _sentence(family.help)
     if family.bounds:

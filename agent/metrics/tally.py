@@ -19,6 +19,9 @@ DURATION_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 # Seconds. The wheel ticks every 20 ms; a watchdog calls the loop blocked after 250 ms.
 LAG_BOUNDS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 
+# Bound here: in Python 3.11 reading a member from its enumeration costs ten times as much.
+_UNKNOWN = Outcome.UNKNOWN
+
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
     """Counts per bucket (not cumulative, the last one above every bound) and the sum of values."""
@@ -28,12 +31,14 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """One probe so far. `arrived` is boot time in seconds when `last` came in."""
+    """One probe so far. `arrived` is boot time in seconds when `last` came in; `faults` counts by fault name."""
 
-    outcomes: dict[Outcome, int]
+    outcomes: dict[str, int]
     durations: Histogram
+    faults: dict[str, int] = {}
+    bugs: int = 0
     last: Observation | None = None
-    values: dict[str, float] = {}
+    values: Mapping[str, float] = {}
     arrived: float = 0.0
 
 
@@ -53,20 +58,27 @@ def add(histogram: Histogram, bounds: Sequence[float], value: float, times: int 
 
 def empty_tally() -> Tally:
     """Return the tally of a probe that has not run: every outcome at zero."""
-    return Tally(outcomes=dict.fromkeys(Outcome, 0), durations=empty_histogram(DURATION_BOUNDS))
+    return Tally(outcomes={outcome.value: 0 for outcome in Outcome}, durations=empty_histogram(DURATION_BOUNDS))
 
 
 def count(tally: Tally, observation: Observation, values: Mapping[str, float], arrived: float) -> Tally:
     """Return the tally after `observation`, which came in at boot time `arrived` (seconds)."""
-    measured = observation.outcome is not Outcome.UNKNOWN and observation.seconds is not None
-    seconds = observation.seconds or 0.0
+    outcome, fault, seconds, faults = observation.outcome, observation.fault, observation.seconds, tally.faults
+    measured = outcome is not _UNKNOWN and seconds is not None
     return Tally(
-        outcomes={**tally.outcomes, observation.outcome: tally.outcomes[observation.outcome] + 1},
-        durations=add(tally.durations, DURATION_BOUNDS, seconds) if measured else tally.durations,
+        outcomes={**tally.outcomes, outcome: tally.outcomes[outcome] + 1},
+        durations=add(tally.durations, DURATION_BOUNDS, seconds or 0.0) if measured else tally.durations,
+        faults={**faults, fault: faults.get(fault, 0) + 1} if fault else faults,
+        bugs=tally.bugs,
         last=observation,
-        values=dict(values),
+        values=values,
         arrived=arrived,
     )
+
+
+def count_bug(tally: Tally) -> Tally:
+    """Return the tally with one more defect of the agent."""
+    return msgspec.structs.replace(tally, bugs=tally.bugs + 1)
 
 
 def forget_last(tally: Tally) -> Tally:

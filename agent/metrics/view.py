@@ -6,7 +6,6 @@ import msgspec
 
 from agent.metrics.tally import Histogram, Tally
 from agent.model import Chain
-from agent.observation import SELF
 from agent.snapshot import Snapshot
 from probes.kit.spec import Metric
 
@@ -16,11 +15,25 @@ SELF_HOLDS = 10.0
 Firing = tuple[str, str, str]  # incident id, addressed party, severity
 
 
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parts of a running agent have counted since its start."""
+
+    missed: int = 0
+    refused: int = 0
+    confirmations: int = 0
+    host_events: int = 0
+    host_overruns: int = 0
+    stored: int = 0
+    queued: int = 0
+    sink_errors: Mapping[str, int] = {}
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """`boot` is the moment of the scrape, in boot-time seconds.
 
     `snapshot` is None until the first evaluation. `notify_up` is None while no Alertmanager is
-    configured. `extra` are the metrics that the configured probe types add, by name.
+    configured. `extra` are the metrics that the configured probe types add, by name. `files` are the
+    paths of the databases, by what they hold.
     """
 
     chain: Chain
@@ -33,7 +46,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     firing: tuple[Firing, ...]
     incidents: Mapping[tuple[str, str], int]
     dropped: Mapping[str, int]
-    bugs: Mapping[str, int]
+    running: Running
     stalls: int
     lag: Histogram
     reload_successful: bool
@@ -42,22 +55,18 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     notify_at: float | None
     ledger_entries: int | None
     extra: Mapping[str, Metric]
+    files: Mapping[str, str]
 
-    def fresh(self, probe: str) -> Tally | None:
-        """Return the probe's tally while its last result still holds, else None.
+    def holding(self) -> dict[str, Tally]:
+        """Return the tallies of the probes whose last result still holds.
 
         A result holds until the next one, or for interval + timeout: after that the probe is
         unmeasured, and absence of data is never a good state.
         """
-        tally = self.tallies.get(probe)
-        if tally is None or tally.last is None:
-            return None
-        configured = self.chain.probes.get(probe)
-        holds = SELF_HOLDS if configured is None else configured.interval + configured.timeout
-        return tally if self.boot - tally.arrived <= holds else None
-
-    def types(self) -> dict[str, tuple[str, str, str]]:
-        """Return (type, target, service) of every own probe, the self-check included."""
-        rows = {SELF: (SELF, "", "")}
-        rows.update({p.id: (p.type, p.target, p.service or "") for p in self.chain.probes_of(self.vantage)})
-        return rows
+        found: dict[str, Tally] = {}
+        for probe, tally in self.tallies.items():
+            configured = self.chain.probes.get(probe)
+            holds = SELF_HOLDS if configured is None else configured.interval + configured.timeout
+            if tally.last is not None and self.boot - tally.arrived <= holds:
+                found[probe] = tally
+        return found

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from agent.clock import Clock, SystemClock
 from agent.metrics import Exposition, Metrics
+from agent.metrics.negotiation import chosen, takes_gzip
 
 # Two Prometheus servers of a pair scrape independently; a flood of scrapes costs four renderings a second.
 REUSE_SECONDS = 0.25
@@ -73,41 +74,28 @@ class Scrapes:
         self._clock = clock
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="scrape")
         self._turn = asyncio.Lock()
-        self._fresh: dict[tuple[str, bool], tuple[float, bytes, str]] = {}
+        self._fresh: dict[tuple[str, bool], tuple[float, bytes]] = {}
 
     async def answer(self, request: Request) -> Response:
         """Answer GET /metrics in the format that the client asks for."""
-        accept, packed = request.headers.get("accept", ""), takes_gzip(request.headers.get("accept-encoding", ""))
+        form = chosen(request.headers.get("accept", ""))
+        packed = takes_gzip(request.headers.get("accept-encoding", ""))
         async with self._turn:
-            body, kind = await self._render(_form(accept), packed=packed)
-        headers = {"content-type": kind, "vary": "accept, accept-encoding"}
+            body = await self._body(form, packed=packed)
+        headers = {"content-type": form, "vary": "accept, accept-encoding"}
         return Response(body, headers=headers | ({"content-encoding": "gzip"} if packed else {}))
 
-    async def _render(self, accept: str, *, packed: bool) -> tuple[bytes, str]:
+    async def _body(self, form: str, *, packed: bool) -> bytes:
         now = self._clock.boot()
-        at, body, kind = self._fresh.get((accept, packed), (0.0, b"", ""))
-        if not kind or now - at > REUSE_SECONDS:
+        at, body = self._fresh.get((form, packed), (0.0, b""))
+        if not body or now - at > REUSE_SECONDS:
             view = self._metrics.view()
-            body, kind = await asyncio.get_running_loop().run_in_executor(
-                self._pool, lambda: _written(*self._exposition.render(view, accept), packed=packed)
+            body = await asyncio.get_running_loop().run_in_executor(
+                self._pool, lambda: _packed(self._exposition.render(view, form), packed=packed)
             )
-            self._fresh[accept, packed] = now, body, kind
-        return body, kind
+            self._fresh[form, packed] = now, body
+        return body
 
 
-def _written(body: bytes, kind: str, *, packed: bool) -> tuple[bytes, str]:
-    return (gzip.compress(body, GZIP_LEVEL, mtime=0) if packed else body), kind
-
-
-def _form(accept: str) -> str:
-    """Return the Accept header reduced to one of two, so that clients cannot fill the cache."""
-    return "application/openmetrics-text;version=1.0.0" if "application/openmetrics-text" in accept else ""
-
-
-def takes_gzip(header: str) -> bool:
-    """Tell whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3)."""
-    for part in header.lower().split(","):
-        coding, _, weight = part.partition(";")
-        if coding.strip() == "gzip":
-            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
+def _packed(body: bytes, *, packed: bool) -> bytes:
+    return gzip.compress(body, GZIP_LEVEL, mtime=0) if packed else body

@@ -88,7 +88,7 @@ def test_a_fault_pages_once_through_a_crash(tmp_path: Path) -> None:
             f'vantage: cloud\nchain: chain.yml\ndata: {data}\nalertmanagers: ["{url}"]\n'
         )
         with running(tmp_path, port) as agent:
-            until(lambda: 'demarc_probe_verified{probe="app"} 1.0' in query_text(f"http://127.0.0.1:{port}/metrics"))
+            until(lambda: 'demarc_probe_verified{probe="app"} 1' in query_text(f"http://127.0.0.1:{port}/metrics"))
             app.down()
             until(lambda: hook.of("msp") and hook.of("incumbent"))
             time.sleep(1.5)

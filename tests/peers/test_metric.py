@@ -111,7 +111,7 @@ def test_an_exporter_over_tls_by_name(authority: Authority) -> None:
 
 def test_demarc_reads_demarc() -> None:
     """Our own exposition is one that our own probe reads."""
-    body = Exposition().render(Metrics(CHAIN, "cloud", "msp", "1.2.3").view())[0]
+    body = Exposition().render(Metrics(CHAIN, "cloud", "msp", "1.2.3").view())
     result = probe(
         replying(OK + b"Content-Length: %d\r\n\r\n" % len(body), body), metric="demarc_build_info", ok="== 1"
     )

@@ -12,6 +12,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 GROUPS = {
     "command": "tools.bench.command",
     "diagnosis": "tools.bench.diagnosis",
+    "scrape": "tools.bench.scrape",
     "idle": "tools.bench.idle",
     "detection": "tools.bench.detection",
 }

@@ -1,6 +1,7 @@
 """The exposition keeps the contract: names, labels, what is absent, what is pre-created."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -9,7 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agent.incident.value import Event, Incident, State, Transition
 from agent.metrics import Exposition, Metrics
+from agent.metrics.negotiation import OPENMETRICS, PLAIN
 from agent.metrics.record import SINKS
+from agent.metrics.view import Running
 from agent.observation import SELF, Observation
 from agent.snapshot import Recording
 from probes.kit.result import Outcome
@@ -48,7 +51,7 @@ def build(clock: HandClock | None = None) -> Metrics:
 
 def scrape(metrics: Metrics) -> Samples:
     """Return every sample by name and labels, as Prometheus' own parser reads them."""
-    body, _ = Exposition().render(metrics.view(), process=False)
+    body = Exposition().render(metrics.view(), process=False)
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(body.decode())
@@ -254,7 +257,7 @@ def test_the_agents_own_state() -> None:
     before = scrape(metrics)
     assert one(before, "demarc_notify_up") is None
     assert one(before, "demarc_ledger_entries") is None
-    assert [one(before, "demarc_observations_dropped_total", sink=sink) for sink in SINKS] == [0, 0, 0]
+    assert [one(before, "demarc_observations_dropped_total", sink=sink) for sink in SINKS] == [0, 0]
     metrics.reloaded(successful=True)
     metrics.reloaded(successful=False)
     metrics.notified(up=True)
@@ -264,7 +267,9 @@ def test_the_agents_own_state() -> None:
     metrics.lag(-0.1)
     metrics.dropped("store", 3)
     metrics.bug("erp")
+    metrics.bug("removed")
     metrics.stalled()
+    metrics.runs(Running(missed=3, refused=2, confirmations=4, sink_errors={"journal": 5}, stored=9, queued=1))
     metrics.firing([("3f9a", "carrier", "critical")])
     metrics.update(msgspec.structs.replace(HEALTHY, recording=Recording(ledger=False)))
     samples = scrape(metrics)
@@ -278,11 +283,40 @@ def test_the_agents_own_state() -> None:
         "demarc_store_recording": 1.0,
         "demarc_scheduler_lag_seconds_count": 2.0,
         "demarc_loop_stalls_total": 1.0,
+        "demarc_scheduler_missed_total": 3.0,
+        "demarc_attempts_refused_total": 2.0,
+        "demarc_confirmations_total": 4.0,
+        "demarc_store_observations_total": 9.0,
+        "demarc_store_queued": 1.0,
     }
     assert {name: one(samples, name) for name in expected} == expected
     assert one(samples, "demarc_observations_dropped_total", sink="store") == 3
     assert one(samples, "demarc_probe_bugs_total", probe="erp") == 1
+    assert one(samples, "demarc_sink_errors_total", sink="journal") == 5
     assert one(samples, "demarc_incident_addressed", incident="3f9a", to="carrier", severity="critical") == 1
+
+
+def test_faults_are_counted_by_name() -> None:
+    """What was not ok is counted under its fault, and an attempt that could not look under why."""
+    metrics = build()
+    for fault in ("timeout", "timeout", "refused"):
+        metrics.result("erp", seen(outcome=Outcome.FAILED, fault=fault))
+    metrics.result(SELF, seen(SELF, outcome=Outcome.FAILED, fault="no-link"))
+    samples = scrape(metrics)
+    assert one(samples, "demarc_probe_faults_total", probe="erp", fault="timeout") == 2
+    assert one(samples, "demarc_probe_faults_total", probe="erp", fault="refused") == 1
+    assert one(samples, "demarc_probe_faults_total", probe=SELF, fault="no-link") == 1
+
+
+def test_sizes_on_disk(tmp_path: Path) -> None:
+    """A database's size holds its write-ahead log; a file that is not there has no size."""
+    (tmp_path / "ledger.db").write_bytes(b"x" * 100)
+    (tmp_path / "ledger.db-wal").write_bytes(b"x" * 20)
+    files = {"ledger": str(tmp_path / "ledger.db"), "store": str(tmp_path / "none.db")}
+    samples = scrape(Metrics(CHAIN, "cloud", "msp", "0", files=files))
+    assert one(samples, "demarc_ledger_bytes") == 120
+    assert one(samples, "demarc_store_bytes") is None
+    assert one(scrape(build()), "demarc_store_bytes") is None
 
 
 def test_peers() -> None:
@@ -292,6 +326,10 @@ def test_peers() -> None:
     samples = scrape(metrics)
     assert one(samples, "demarc_peer_up", peer="onprem") == 0
     assert one(samples, "demarc_peer_same_chain", peer="onprem") is None
+    assert (
+        one(samples, "demarc_peer_last_answer_timestamp_seconds", peer="onprem")
+        == SNAPSHOTS["unverified"].peers[0].last
+    )
     metrics.update(SNAPSHOTS["stopped"])
     assert one(scrape(metrics), "demarc_peer_same_chain", peer="onprem") == 0
 
@@ -300,19 +338,21 @@ def test_openmetrics_is_offered() -> None:
     """Both formats are read by their own parsers and hold no `_created` series."""
     metrics = build()
     metrics.result("erp", seen())
-    body, kind = Exposition().render(metrics.view(), "application/openmetrics-text;version=1.0.0")
-    assert kind == "application/openmetrics-text; version=1.0.0; charset=utf-8"
-    read = openmetrics(body.decode())  # type: ignore[no-untyped-call]  # the library's parser
-    names = {s.name for family in read for s in family.samples}
+    metrics.update(SNAPSHOTS["carrier"])
+    exposition = Exposition()
+    body = exposition.render(metrics.view(), OPENMETRICS)
+    read = list(openmetrics(body.decode()))  # type: ignore[no-untyped-call]  # the library's parser
+    names = {sample.name for family in read for sample in family.samples}
     assert not {name for name in names if name.endswith("_created")}
-    assert "process_resident_memory_bytes" in names
-    text, kind = Exposition().render(metrics.view(), "text/plain")
-    assert kind == "text/plain; version=0.0.4; charset=utf-8"
+    assert names >= {"process_resident_memory_bytes", "demarc_agent_info", "demarc_probe_results_total"}
+    text = exposition.render(metrics.view(), PLAIN)
     assert b"process_cpu_seconds_total" in text
+    plain = {s.name for family in text_string_to_metric_families(text.decode()) for s in family.samples}
+    assert plain == names
 
 
 def test_help_says_that_probes_have_their_own_timer() -> None:
     """Whoever reads success in a scrape is told that it was not measured by the scrape."""
-    body, _ = Exposition().render(build().view())
+    body = Exposition().render(build().view())
     line = next(text for text in body.decode().splitlines() if text.startswith("# HELP demarc_probe_success "))
     assert "own timer" in line

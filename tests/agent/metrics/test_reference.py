@@ -8,8 +8,10 @@ import pytest
 from agent.config import InstalledTypes
 from agent.config.schema import specs
 from agent.metrics.exposition import extra_name
-from agent.metrics.families import FAMILIES, Family, FamilyKind
+from agent.metrics.families import FAMILIES
+from agent.metrics.family import AnyFamily, FamilyKind
 from agent.metrics.reference import main
+from agent.metrics.text import heading
 
 PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 
@@ -21,17 +23,20 @@ def test_the_committed_page_is_current(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_names(family: Family) -> None:
+def test_names(family: AnyFamily) -> None:
     """One prefix, `_total` on counters only, no label that target labels take, no `_created`."""
     assert re.fullmatch(r"demarc_[a-z_]+", family.name)
     assert family.name.endswith("_total") is (family.kind is FamilyKind.COUNTER)
     assert not {"service", "owner", "instance", "job"} & set(family.labels)
+    assert family.name.endswith("_info") is (family.kind is FamilyKind.INFO)
     assert bool(family.bounds) is (family.kind is FamilyKind.HISTOGRAM)
     assert family.help.endswith(".")
 
 
 def test_no_name_stands_twice() -> None:
-    """Families and the metrics of all probe types have different names."""
+    """Families and the metrics of all probe types have different names, in both formats."""
     names = [family.name for family in FAMILIES]
     names += [extra_name(metric) for spec in specs(InstalledTypes()) for metric in spec.metrics]
     assert len(names) == len(set(names))
+    headings = [heading(family, openmetrics=True).split()[2] for family in FAMILIES]
+    assert len(headings) == len(set(headings))
