@@ -87,6 +87,7 @@ SPEC: Final = Spec(
     metrics=(Metric("ike_notify_type", "IANA's number of the answer's first notification; 14: no proposal chosen."),),
     pace=Pace.OWN,
     default_interval=60.0,
+    minimum_interval=SPACING_SECONDS,
     leaves_traces="No half-open SA. Some lines in the daemon's log for each attempt (strongSwan: eight, one of them "
     '"received proposals unacceptable"): tell the peer\'s operator, before somebody takes them for an attack.',
 )

@@ -79,10 +79,22 @@ def lines(probe: Probe, result: Result) -> list[str]:
     shown += [f"{name:<11}{value}" for name, value in told if value]
     if result.answered:
         shown.append("           the responder's own bytes came back")
+    shown += table(result)
     fault = _fault(probe, result)
     if fault:
         shown += [f"meaning    {fault[0]}", f"remedy     {fault[1]}"]
     return shown
+
+
+def table(result: Result) -> list[str]:
+    """Return the rows of a result as columns; a column in which nothing stands is left out."""
+    names = [
+        name for name in (result.rows[0] if result.rows else ()) if any(row[name] is not None for row in result.rows)
+    ]
+    cells = [[name.removesuffix("_seconds") for name in names]]
+    cells += [[_cell(name, row[name]) for name in names] for row in result.rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  " + "  ".join(map(str.ljust, line, widths)).rstrip() for line in cells] if names else []
 
 
 def plain(probe: Probe, result: Result) -> dict[str, Any]:
@@ -99,6 +111,12 @@ def _fault(probe: Probe, result: Result) -> tuple[str, str] | None:
 
     rows = load_module(probe.type).SPEC.faults if result.fault else ()
     return next(((row.meaning, row.remedy) for row in rows if row.name == result.fault), None)
+
+
+def _cell(name: str, value: str | float | None) -> str:
+    if value is None:
+        return ""
+    return _milliseconds(float(value)) if name.endswith("_seconds") else str(value)
 
 
 def _milliseconds(seconds: float) -> str:

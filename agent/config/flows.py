@@ -54,6 +54,8 @@ def flows(chain: Chain, host: Host | None = None) -> tuple[FlowRow, ...]:
 
 def packets(flow: Flow) -> int:
     """Return how many packets one attempt makes, both directions together."""
+    if flow.packets:
+        return flow.packets
     if flow.protocol in _PACKETS:
         return _PACKETS[flow.protocol]
     return _EXCHANGE if flow.carry_bytes > flow.connect_bytes else _HANDSHAKE

@@ -1,6 +1,6 @@
 """One probe of the chain file: the keys every probe has, and those of its type, checked together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -38,6 +38,11 @@ class ReadProbe(msgspec.Struct, frozen=True, kw_only=True):
     def timeout(self) -> float:
         """Return the timeout in seconds, the type's default where the file has none."""
         return float(self.form.timeout or (self.spec.default_timeout if self.spec else 1.0))
+
+    def named_segments(self) -> Iterable[tuple[str, str]]:
+        """Yield key and name of each segment that the type's own settings name."""
+        for key in self.spec.segment_keys if self.spec and self.settings else ():
+            yield from ((key, name) for name in getattr(self.settings, key))
 
     def canonical(self) -> dict[str, Any]:
         """Return the probe's part of the canonical chain."""
@@ -92,6 +97,7 @@ class ProbeReader:
         values = read_fields(node, self._keys(spec), where, report)
         form = ProbeForm(**{f.attribute: values[f.attribute] for f in COMMON.values() if f.attribute in values})
         own = {f.attribute: values[f.attribute] for f in self._own(spec).values() if f.attribute in values}
+        _not_too_often(form, spec, where, report)
         if any(value is UNSET for value in own.values()):
             return ReadProbe(form=form, spec=spec)
         return self._settled(module, form, own, where, report)
@@ -119,7 +125,14 @@ class ProbeReader:
             key, text = self._culprit(spec, str(error))
             report.problem((*where, key) if key else where, text)
             return ReadProbe(form=form, spec=spec, settings=settings)
-        return ReadProbe(form=form, spec=spec, settings=settings, flow=flow)
+        read = ReadProbe(form=form, spec=spec, settings=settings, flow=flow)
+        if flow.lasts > read.timeout / 2:
+            report.problem(
+                where,
+                f"sending takes {flow.lasts:g} s, which leaves too little of the timeout of {read.timeout:g} s for the"
+                f" last answer; send fewer packets or closer together, or write `timeout: {flow.lasts * 2:g}s`",
+            )
+        return read
 
     def _culprit(self, spec: Spec, text: str) -> tuple[str | None, str]:
         """Return the key that a type complains of (`KEY: what is wrong`, else its target), and the complaint."""
@@ -162,6 +175,15 @@ class ProbeReader:
         if spec.type not in self._fields:
             self._fields[spec.type] = {**COMMON, **self._own(spec)}
         return self._fields[spec.type]
+
+
+def _not_too_often(form: ProbeForm, spec: Spec, where: Where, report: Report) -> None:
+    """Report an interval below the type's least: each attempt burdens others."""
+    interval = form.interval
+    if interval is not None and known(interval) and 0 < interval < spec.minimum_interval:
+        least = f"{spec.minimum_interval:g}s"
+        text = f"{interval:g}s is too often for {spec.type}, whose attempts burden others; write {least} or more"
+        report.problem((*where, "interval"), text)
 
 
 def references(form: ProbeForm) -> tuple[tuple[str, tuple[str, ...]], ...]:

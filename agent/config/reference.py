@@ -135,6 +135,7 @@ def type_rows(spec: Spec) -> dict[str, Any]:
         "pace": str(spec.pace),
         "default_interval_seconds": spec.default_interval,
         "default_timeout_seconds": spec.default_timeout,
+        "minimum_interval_seconds": spec.minimum_interval,
         "leaves_traces": spec.leaves_traces,
         "keys": [msgspec.structs.asdict(row) for row in key_rows(fields_of(spec.settings).values(), spec.key_help)],
         "phases": list(spec.phases),
@@ -199,6 +200,8 @@ def _type_section(spec: Spec) -> str:
 
 def _nature(spec: Spec) -> tuple[str, ...]:
     usual = f"default interval {_seconds(spec.default_interval)}, timeout {_seconds(spec.default_timeout)}"
+    if spec.minimum_interval:
+        usual += f"; interval at least {_seconds(spec.minimum_interval)}"
     lines = [f"{spec.evidence} evidence: {_EVIDENCE[spec.evidence]}", f"{_PACE[spec.pace]}; {usual}"]
     return (*lines, f"leaves traces: {spec.leaves_traces}") if spec.leaves_traces else tuple(lines)
 

@@ -28,9 +28,21 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "a device on the way cannot pass on messages this large",
         "een apparaat onderweg laat zulke grote berichten niet door",
     ),
+    "path-changed": ("the traffic takes another way than before", "het verkeer neemt een andere weg dan eerst"),
+    "mtu-hole": (
+        "messages of the agreed size get lost on the way",
+        "berichten van de afgesproken grootte raken onderweg zoek",
+    ),
+    "mtu-low": (
+        "a device on the way passes on smaller messages only than was agreed",
+        "een apparaat onderweg laat alleen kleinere berichten door dan is afgesproken",
+    ),
     "icmp-error": ("a device on the way reported an error", "een apparaat onderweg meldde een fout"),
     "neighbour-silent": ("the first device on the way does not answer", "het eerste apparaat onderweg antwoordt niet"),
     "payload-changed": ("the answer is not what was sent", "het antwoord is niet wat is verstuurd"),
+    "packet-loss": ("too much gets lost on the way", "er gaat onderweg te veel verloren"),
+    "slow-answer": ("the answer takes too long", "het antwoord duurt te lang"),
+    "unsteady": ("the answers come at uneven intervals", "de antwoorden komen met ongelijke tussenpozen"),
     # finding the address of a name
     "resolve-timeout": ("the name service did not answer in time", "de naamdienst antwoordde niet op tijd"),
     "resolve-refused": ("the name service refused to answer", "de naamdienst weigerde te antwoorden"),
@@ -175,6 +187,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "dit meetpunt mag niet zo snel opnieuw vragen",
     ),
     "no-ports": ("this measuring point has no free port", "dit meetpunt heeft geen vrije poort"),
+    "unfinished": (
+        "this measuring point needed more time than it has",
+        "dit meetpunt had meer tijd nodig dan het heeft",
+    ),
     "no-time": ("this measuring point started too late", "dit meetpunt begon te laat"),
     "too-big-here": ("the message is too large for this measuring point", "het bericht is te groot voor dit meetpunt"),
     "resolver-blocked": (

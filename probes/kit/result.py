@@ -34,7 +34,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     `answered` is true when the responder's own bytes came back in a failed attempt.
     `by` is the address of the router that sent an ICMP error; `packet_bytes` the largest packet
     known to have crossed the path both ways; `detail` one line of evidence for people, never a
-    label and never a secret; `values` the type's own metrics, named in its Spec.
+    label and never a secret; `values` the type's own metrics, named in its Spec. `rows` is a table of
+    what was seen on the way, for `demarc probe`: one set of columns, not recorded, never a series.
     """
 
     outcome: Outcome
@@ -47,6 +48,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     phases: dict[str, float] = {}
     values: dict[str, float] = {}
+    rows: tuple[dict[str, str | int | float | None], ...] = ()
 
 
 def ok(seconds: float, phases: dict[str, float] | None = None, **more: object) -> Result:
