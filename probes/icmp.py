@@ -1,69 +1,66 @@
-"""ICMP echo: does this address answer, and how long does it take.
+"""ICMP echo: does this address answer, how fast, how steadily, and is anything lost on the way.
 
-One socket per address family serves all probes; a confirmation gets a socket and identifier of its
-own. An unprivileged datagram socket is taken where net.ipv4.ping_group_range allows it (icmp(7)),
-else a raw one with a filter. What must stay true: a reply counts only with our identifier,
-sequence, random token and from the address that we asked; an ICMP error counts for the request
-that it quotes; the kernel's receive stamp, not our wake-up, ends the round trip.
+Steady probes share one socket per address family, turned by the agent's wheel; a confirmation gets a socket and
+identifier of its own. What must stay true: a reply counts only with our identifier, sequence, random token and
+from the address that we asked; an ICMP error counts for the request that it quotes; the kernel's stamps of request
+and reply, not our wake-ups, make the round trip, and the result says when they could not.
 """
 
 import asyncio
-import secrets
-import socket
-import struct
-from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, Literal
 
 import msgspec
 
 from probes.kit import echo
-from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, address_family, canonical, host_endpoint
+from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, host_endpoint
+from probes.kit.echo_burst import History, Plan, begin
+from probes.kit.echo_port import EchoPort, aim_at
+from probes.kit.echo_pump import EchoPump, settle
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
-from probes.kit.result import Result, Stage, ok
-from probes.kit.sockets import ask_for_errors, name_sender, next_error
-from probes.kit.spec import Clock, Fault, Flow, Kit, Spec
-from probes.kit.trouble import (
-    LATE,
-    LOCAL_FAULTS,
-    TIMEOUT,
-    Trouble,
-    local_trouble,
-    path_faults,
-    result_of,
-)
+from probes.kit.result import Result, Stage
+from probes.kit.spec import Duration, Fault, Flow, Kit, Metric, Spec
+from probes.kit.trouble import LOCAL_FAULTS, local_trouble, path_faults, result_of
 
-# asm-generic/socket.h, linux/in.h, linux/in6.h; Python 3.11's socket module lacks them.
-_SO_ATTACH_FILTER: Final = 26
-_SO_TIMESTAMPNS: Final = 35
-_IP_MTU_DISCOVER: Final = 10
-_IPV6_MTU_DISCOVER: Final = 23
-_PMTUDISC_PROBE: Final = 3  # always "don't fragment", and no remembered path MTU
-_IPPROTO: Final = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
-_TIMESPEC: Final = struct.Struct("@ll")
-_TOKEN_BYTES: Final = 8
-_BURST: Final = 64  # replies taken per wake-up, so that a flood cannot hold the loop
-_SEND_TRIES: Final = 4  # pending errors of earlier packets that one send may clear away
+_MOST_PACKETS: Final = 100  # per attempt: a measurement, not a load test
+_LEAST_GAP: Final = 0.01  # below it a burst measures its own queue at the responder; iputils asks for root below 2 ms
+# What every link carries whole (RFC 791, RFC 8200): all that a packet proves that may have been fragmented.
+_CARRIED_ANYWHERE: Final = {4: 68, 6: 1280}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What to ping."""
+    """What to ping, with how many packets, and what is still good."""
 
     target: str
     size: int = 56
     family: Literal[4, 6] = 4
+    dont_fragment: bool = True
+    dscp: int = 0
+    count: int = 1
+    gap: Duration = Duration(0.02)
+    max_loss: float | None = None
+    max_rtt: Duration | None = None
+    max_jitter: Duration | None = None
 
 
 SPEC: Final = Spec(
     type="icmp",
-    summary="ICMP echo: an address answers, and how fast; errors of routers on the way are named.",
+    summary="ICMP echo: an address answers, how fast and how steadily; errors of routers on the way are named.",
     settings=Settings,
     key_help={
         "target": "Address or name.",
-        "size": "Payload bytes (0 to 65507); always sent unfragmented.",
+        "size": "Payload bytes (0 to 65507).",
         "family": FAMILY_HELP,
+        "dont_fragment": 'Send with "don\'t fragment"; `false` lets large packets be split, and then proves no size.',
+        "dscp": "DSCP of the packets, 0 to 63: 46 is EF (voice).",
+        "count": f"Packets an attempt, 1 to {_MOST_PACKETS}: a burst measures loss.",
+        "gap": "Time between the packets of a burst, at least 10ms; the agent's wheel sends every 20ms.",
+        "max_loss": "Share of a burst (0 to 1) whose loss still counts as ok. Degraded once the burst proves more: the"
+        " lower end of the 95 % interval lies above it (0.05 with 10 packets: from 2 lost on).",
+        "max_rtt": "Round trip (a burst: the median) that still counts as ok.",
+        "max_jitter": "RFC 3550 jitter over the probe's attempts that still counts as ok.",
     },
     phases=("resolve", "answer"),
     faults=(
@@ -74,24 +71,41 @@ SPEC: Final = Spec(
             "The echo does not carry what we sent.",
             "Look for a device that alters packets.",
         ),
+        Fault("packet-loss", Stage.ANSWER, "More of a burst was lost than `max_loss`.", "Compare with other probes."),
+        Fault("slow-answer", Stage.ANSWER, "The round trip took longer than `max_rtt`.", "Look for load on the path."),
+        Fault("unsteady", Stage.ANSWER, "The jitter is above `max_jitter`.", "Look for load on the path."),
         *RESOLVE_FAULTS,
         *LOCAL_FAULTS,
+    ),
+    metrics=(
+        Metric("icmp_kernel_stamps", "1 when the kernel stamped request and reply, 0 when a stamp of ours stands in."),
+        Metric("icmp_jitter_seconds", "Jitter of the round trips, smoothed over attempts (RFC 3550 section 6.4.1)."),
+        Metric("icmp_loss_ratio", "Share of the last burst that was lost."),
+        Metric("icmp_loss_ratio_low", "Lower end of the 95 % interval (Wilson) of that share."),
+        Metric("icmp_loss_ratio_high", "Upper end of the 95 % interval (Wilson) of that share."),
+        Metric("icmp_rtt_min_seconds", "Shortest round trip of the last burst."),
+        Metric("icmp_rtt_max_seconds", "Longest round trip of the last burst."),
+        Metric("icmp_duplicates", "Replies after the first to the same request, since the start."),
+        Metric("icmp_reordered", "Replies that came after the reply to a later request, since the start."),
+        Metric("icmp_late", "Replies that came after their time, since the start."),
     ),
 )
 
 
 def flow(settings: Settings) -> Flow:
-    """Return the echo's flow; ValueError says what is wrong with the target or size."""
+    """Return the echo's flow; ValueError says what is wrong with a setting."""
     end = _endpoint(settings)
-    wire_bytes = settings.size + echo.ICMP_HEADER + echo.IP_HEADER[end.family]
+    crossed = _plan(settings, end.family).packet_bytes
     return Flow(
         host=end.host,
         protocol="icmp",
         family=end.family,
         function="echo",
-        connect_bytes=wire_bytes,
-        carry_bytes=wire_bytes,
+        connect_bytes=crossed,
+        carry_bytes=crossed,
         named=end.named,
+        packets=2 * settings.count,
+        lasts=(settings.count - 1) * settings.gap,
     )
 
 
@@ -107,141 +121,43 @@ async def open(kit: Kit) -> AsyncIterator["EchoRunner"]:  # noqa: A001 - the pro
 
 def _endpoint(settings: Settings) -> Endpoint:
     if not 0 <= settings.size <= 65507:  # RFC 791: 65535 less the headers
-        raise ValueError(f"size {settings.size}: write 0 to 65507 bytes")
+        raise ValueError(f"size: {settings.size} is out of range; write 0 to 65507 bytes")
+    if not 0 <= settings.dscp <= 63:
+        raise ValueError(f"dscp: {settings.dscp} is out of range; write 0 to 63")
+    if not 1 <= settings.count <= _MOST_PACKETS:
+        raise ValueError(f"count: {settings.count} is out of range; write 1 to {_MOST_PACKETS} packets")
+    if settings.count > 1 and settings.gap < _LEAST_GAP:
+        raise ValueError(f"gap: {settings.gap:g} s is too close; write at least 10ms")
+    if settings.max_loss is not None and not 0 <= settings.max_loss < 1:
+        raise ValueError(f"max_loss: {settings.max_loss:g} is no share; write a number from 0 to below 1, as 0.05")
+    if settings.max_loss is not None and settings.count == 1:
+        raise ValueError("max_loss: one packet is lost or not; write `count: 10` or more beside it")
     return host_endpoint(settings.target, settings.family)
 
 
-class _Waiting(msgspec.Struct):
-    """A request on its way: who waits, what was sent where, and when by both clocks."""
+def _plan(settings: Settings, family: int) -> Plan:
+    wire_bytes = settings.size + echo.ICMP_HEADER + echo.IP_HEADER[family]
+    return Plan(
+        count=settings.count,
+        gap=settings.gap,
+        size=settings.size,
+        traffic_class=settings.dscp << 2,  # RFC 2474: the upper six bits
+        packet_bytes=wire_bytes if settings.dont_fragment else min(wire_bytes, _CARRIED_ANYWHERE[family]),
+        max_loss=settings.max_loss,
+        max_rtt=settings.max_rtt,
+        max_jitter=settings.max_jitter,
+    )
 
-    future: "asyncio.Future[Trouble | float]"
-    address: str
-    payload: bytes
-    boot: float
-    wall: float
+
+class _Prepared(msgspec.Struct, frozen=True):
+    """What of a probe stays the same from attempt to attempt, and what it remembers."""
+
+    end: Endpoint
+    plan: Plan
+    history: History
 
 
-class EchoPort:
-    """One socket with one identifier, and the requests that wait for an answer on it."""
-
-    def __init__(self, family: int, clock: Clock) -> None:
-        """Open and register the socket; OSError when the host does not allow it."""
-        self._family = family
-        self._clock = clock
-        self._loop = asyncio.get_running_loop()
-        self._sequence = secrets.randbits(16)
-        self._waiting: dict[int, _Waiting] = {}
-        self._sock, self._raw = _open_socket(family)
-        try:
-            self._ident = self._prepare()
-            self._loop.add_reader(self._sock.fileno(), self._on_readable)
-        except BaseException:
-            self._sock.close()
-            raise
-
-    def close(self) -> None:
-        """Close the socket; whoever still waits is cancelled."""
-        self._loop.remove_reader(self._sock.fileno())
-        self._sock.close()
-        for waiting in self._waiting.values():
-            waiting.future.cancel()
-        self._waiting.clear()
-
-    async def ask(self, address: str, size: int, deadline: float) -> Trouble | float:
-        """Send one request and return the round trip in seconds, or what came instead by `deadline`."""
-        if len(self._waiting) > 0xFFFF:
-            return Trouble(fault="no-buffers", detail="65536 requests are under way", local=True)
-        sequence = self._next_sequence()
-        payload = (secrets.token_bytes(_TOKEN_BYTES) + bytes(size))[:size]
-        future: asyncio.Future[Trouble | float] = self._loop.create_future()
-        packet = echo.request(self._family, self._ident, sequence, payload)
-        boot = self._clock.boot()
-        if boot >= deadline:
-            return LATE
-        self._waiting[sequence] = _Waiting(future, canonical(address), payload, boot, self._clock.wall())
-        timer = self._loop.call_later(deadline - boot, _settle, future, TIMEOUT)
-        try:
-            refused = self._send(packet, address)
-            outcome = refused if refused is not None else await future
-        finally:
-            timer.cancel()
-            self._waiting.pop(sequence, None)
-        return TIMEOUT if isinstance(outcome, float) and outcome > deadline - boot else outcome
-
-    def _next_sequence(self) -> int:
-        while True:
-            self._sequence = (self._sequence + 1) & 0xFFFF
-            if self._sequence not in self._waiting:
-                return self._sequence
-
-    def _send(self, packet: bytes, address: str) -> Trouble | None:
-        """Send once. A call that only reports an earlier packet's error has sent nothing: it is made again."""
-        for _ in range(_SEND_TRIES):
-            try:
-                self._sock.sendto(packet, (address, 0))
-            except OSError as error:
-                failure = error
-                if not self._drain_errors():
-                    break
-            else:
-                return None
-        return local_trouble(failure)
-
-    def _on_readable(self) -> None:
-        for count in range(_BURST):
-            try:
-                data, ancillary, _flags, sender = self._sock.recvmsg(65535, 64)
-            except BlockingIOError:
-                if count == 0:
-                    self._drain_errors()
-                return
-            except OSError:  # an error of an earlier packet; the queue says whose
-                self._drain_errors()
-                continue
-            reply = echo.parse_reply(self._family, data, with_ip_header=self._raw and self._family == 4)
-            if reply is not None and reply.ident == self._ident:
-                self._take(reply, str(sender[0]), _stamp(ancillary))
-
-    def _take(self, reply: echo.Reply, sender: str, stamp: float | None) -> None:
-        waiting = self._waiting.get(reply.sequence)
-        if waiting is None or canonical(sender) != waiting.address:
-            return
-        if reply.payload != waiting.payload:
-            if reply.payload[:_TOKEN_BYTES] == waiting.payload[:_TOKEN_BYTES]:
-                _settle(waiting.future, _changed(waiting.payload, reply.payload))
-            return
-        elapsed = self._clock.boot() - waiting.boot
-        stamped = elapsed if stamp is None else stamp - waiting.wall
-        # A wall clock that stepped between the two stamps makes their difference useless.
-        _settle(waiting.future, stamped if 0 < stamped <= elapsed else elapsed)
-
-    def _drain_errors(self) -> bool:
-        """Hand every queued error to the request that it quotes; return whether there was any."""
-        found = False
-        while (error := next_error(self._sock)) is not None:
-            found = True
-            quote = echo.parse_quote(self._family, error.quote)
-            waiting = self._waiting.get(quote[1]) if quote and quote[0] == self._ident else None
-            if waiting is not None and canonical(error.to) == waiting.address:
-                _settle(waiting.future, name_sender(error, self._family))
-        return found
-
-    def _prepare(self) -> int:
-        """Set the socket's options and return its identifier."""
-        ask_for_errors(self._sock, self._family)
-        self._sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        if self._family == 4:
-            self._sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE)
-        else:
-            self._sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
-        if not self._raw:
-            self._sock.bind(("", 0))
-            return int(self._sock.getsockname()[1])  # the kernel's identifier of a datagram ICMP socket
-        ident = secrets.randbits(16)
-        program = array("B", echo.reply_filter(self._family, ident))
-        address, length = program.buffer_info()
-        self._sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", length // 8, address))
-        return ident
+_Kind = tuple[int, bool]  # address family; whether packets may be fragmented
 
 
 class EchoRunner:
@@ -249,20 +165,62 @@ class EchoRunner:
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
-        self._endpoint = lru_cache(KEPT)(_endpoint)
-        self._ports: dict[int, EchoPort] = {}
+        self._prepared = lru_cache(KEPT)(_prepare)
+        self._aim = lru_cache(KEPT)(aim_at)
+        self._steady: dict[_Kind, EchoPort] = {}
+        self._pumps: dict[_Kind, EchoPump] = {}
+        self._refused: list[tuple[Callable[[Result], None], Result]] = []
 
     def close(self) -> None:
-        """Close the shared sockets."""
-        for port in self._ports.values():
+        """Close the shared sockets; results of what is under way never come."""
+        for port in self._steady.values():
             port.close()
-        self._ports.clear()
+        for pump in self._pumps.values():
+            pump.close()
+        self._steady.clear()
+        self._pumps.clear()
+
+    def harvest(self) -> float | None:
+        """End what was answered, came to grief or waited its time; see `BatchRunner`."""
+        refused, self._refused = self._refused, []
+        for done, result in refused:
+            done(result)
+        return _earliest([port.harvest() for port in self._steady.values()])
+
+    def launch(self, settings: Settings, deadline: float, done: Callable[[Result], None]) -> bool:
+        """Queue an attempt; False for a name that must be asked for, and without the kernel's stamps."""
+        start = self._kit.clock.boot()
+        ready = self._prepared(settings)
+        end, address = ready.end, ready.end.host
+        if end.named:
+            known = self._kit.resolver.known(end.host, end.family)
+            if known is None:
+                return False
+            address = known
+        try:
+            port = self._port((end.family, not settings.dont_fragment))
+            aim = self._aim(address, end.family)
+        except OSError as error:
+            self._refused.append((done, _refusal(error)))
+            return True
+        if not port.stamping:
+            return False
+        burst = begin(ready.plan, aim, ready.history, start=start, deadline=deadline, done=done)
+        if end.named:
+            burst.phases = {"resolve": self._kit.clock.boot() - start}
+        port.add(burst)
+        return True
+
+    def flush(self) -> float | None:
+        """Send what is due; return when the next packet of a burst is."""
+        return _earliest([port.flush() for port in self._steady.values()])
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:
-        """Send one echo request; `fresh` uses a socket and identifier of its own."""
+        """Make one attempt and wait for it; `fresh` uses a socket and identifier of its own."""
         clock = self._kit.clock
         start = clock.boot()
-        end = self._endpoint(settings)
+        ready = self._prepared(settings)
+        end = ready.end
         phases: dict[str, float] = {}
         address = end.host
         if end.named:
@@ -271,56 +229,51 @@ class EchoRunner:
             except ResolveError as error:
                 return resolve_result(error, clock.boot() - start)
             phases["resolve"] = clock.boot() - start
-        outcome = await self._ask(address, end.family, settings.size, deadline, fresh=fresh)
-        if isinstance(outcome, Trouble):
-            stage = Stage.ANSWER if outcome.answered else Stage.CONNECT
-            return result_of(outcome, stage, clock.boot() - start, phases)
-        phases["answer"] = outcome
-        wire_bytes = settings.size + echo.ICMP_HEADER + echo.IP_HEADER[end.family]
-        return ok(sum(phases.values()), phases, packet_bytes=wire_bytes)
-
-    async def _ask(self, address: str, family: int, size: int, deadline: float, *, fresh: bool) -> Trouble | float:
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        kind = (end.family, not settings.dont_fragment)
         try:
-            port = EchoPort(family, self._kit.clock) if fresh else self._shared(family)
+            aim = self._aim(address, end.family)
+            pump = EchoPump(self._new_port(kind), clock) if fresh else self._pump(kind)
         except OSError as error:
-            return local_trouble(error)
+            return _refusal(error)
+        burst = begin(
+            ready.plan, aim, ready.history, start=clock.boot(), deadline=deadline, done=partial(settle, future)
+        )
+        burst.phases = phases
         try:
-            return await port.ask(address, size, deadline)
+            pump.start(burst)
+            return await future
         finally:
+            pump.stop(burst)
             if fresh:
-                port.close()
+                pump.close()
 
-    def _shared(self, family: int) -> EchoPort:
-        port = self._ports.get(family)
+    def _new_port(self, kind: _Kind) -> EchoPort:
+        return EchoPort(kind[0], self._kit.clock, fragment=kind[1])
+
+    def _port(self, kind: _Kind) -> EchoPort:
+        """Return the port of the steady probes."""
+        port = self._steady.get(kind)
         if port is None:
-            port = self._ports[family] = EchoPort(family, self._kit.clock)
+            port = self._steady[kind] = self._new_port(kind)
         return port
 
-
-def _open_socket(family: int) -> tuple[socket.socket, bool]:
-    """Return a non-blocking ICMP socket and whether it is a raw one."""
-    constant, protocol = address_family(family), _IPPROTO[family]
-    try:
-        return socket.socket(constant, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, protocol), False
-    except PermissionError:
-        return socket.socket(constant, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol), True
+    def _pump(self, kind: _Kind) -> EchoPump:
+        """Return what serves single attempts: a port of its own, so that steady replies wake nobody up."""
+        pump = self._pumps.get(kind)
+        if pump is None:
+            pump = self._pumps[kind] = EchoPump(self._new_port(kind), self._kit.clock)
+        return pump
 
 
-def _stamp(ancillary: list[tuple[int, int, bytes]]) -> float | None:
-    """Return the kernel's receive stamp (UTC epoch seconds), None without one."""
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
-            seconds, nanoseconds = _TIMESPEC.unpack(data)
-            return float(seconds + nanoseconds / 1e9)
-    return None
+def _prepare(settings: Settings) -> _Prepared:
+    end = _endpoint(settings)
+    return _Prepared(end, _plan(settings, end.family), History())
 
 
-def _changed(sent: bytes, received: bytes) -> Trouble:
-    return Trouble(
-        fault="payload-changed", detail=f"sent {len(sent)} bytes, {len(received)} came back changed", answered=True
-    )
+def _earliest(times: list[float | None]) -> float | None:
+    return min((at for at in times if at is not None), default=None)
 
 
-def _settle(future: "asyncio.Future[Trouble | float]", outcome: Trouble | float) -> None:
-    if not future.done():
-        future.set_result(outcome)
+def _refusal(error: OSError) -> Result:
+    return result_of(local_trouble(error), Stage.CONNECT)

@@ -196,11 +196,13 @@ class Attempts:
         for _, batch in tuple(self._met.values()):
             if batch is not None:
                 try:
-                    batch.runner.flush()
+                    due = batch.runner.flush()
                 except Exception as error:
                     self._raised(batch, "flush", error)
-                else:
-                    batch.silenced.discard("flush")
+                    continue
+                batch.silenced.discard("flush")
+                if due is not None:
+                    self._due = due if self._due is None else min(due, self._due)
 
     def sweep(self, now: float) -> None:
         """End what hangs at `now`."""

@@ -14,6 +14,11 @@ _HEADER: Final = struct.Struct("!BBHHH")
 _TYPES: Final = {4: (8, 0), 6: (128, 129)}
 IP_HEADER: Final = {4: 20, 6: 40}
 ICMP_HEADER: Final = _HEADER.size
+TOKEN_BYTES: Final = 8
+# The part of a payload that differs from packet to packet: token, its complement, the sequence's complement.
+_MARK: Final = struct.Struct(f"!H{TOKEN_BYTES}s{TOKEN_BYTES}sH")
+_MARK_BYTES: Final = _MARK.size - 2
+_COMPLEMENT: Final = bytes(range(255, -1, -1))
 # linux/filter.h: opcode, jump if true, jump if false, operand
 _INSTRUCTION: Final = struct.Struct("=HBBI")
 _LOAD_IP_LENGTH: Final = 0xB1  # BPF_LDX | BPF_B | BPF_MSH: X = 4 * (P[k] & 0xf)
@@ -32,6 +37,34 @@ class Reply(msgspec.Struct, frozen=True):
     payload: bytes
 
 
+class Form:
+    """Requests of one identifier and size, prepared but for sequence and token.
+
+    The payload is a random token (8 bytes), its complement, the sequence's complement, and `fill`.
+    Each of them cancels out in the ones' complement sum (RFC 1071), so that one checksum holds for
+    every packet. A payload too short for that gets as much of it as fits, and a sum of its own.
+    """
+
+    def __init__(self, family: int, ident: int, size: int, fill: bytes) -> None:
+        """`fill` pads the payload to `size`; random bytes, which no link can compress."""
+        self._head = _HEADER.pack(_TYPES[family][0], 0, 0, ident, 0)[:-2]
+        self._size = size
+        self._fill = fill[: max(0, size - _MARK_BYTES)]
+        self._own_sum = family == 4 and size < _MARK_BYTES  # RFC 3542 section 3.1: for family 6 the kernel sums
+        if family == 4 and not self._own_sum:
+            total = checksum(self._head + bytes(2 + _MARK_BYTES) + self._fill)
+            self._head = self._head[:2] + total.to_bytes(2) + self._head[4:]
+
+    def packet(self, sequence: int, token: bytes) -> bytes:
+        """Return the request with `sequence` and a token of TOKEN_BYTES bytes; its payload follows ICMP_HEADER."""
+        mark = _MARK.pack(sequence, token, token.translate(_COMPLEMENT), sequence ^ 0xFFFF)
+        whole = self._head + mark + self._fill
+        if self._size >= _MARK_BYTES:
+            return whole
+        cut = whole[: ICMP_HEADER + self._size]
+        return cut[:2] + checksum(cut).to_bytes(2) + cut[4:] if self._own_sum else cut
+
+
 def checksum(data: bytes) -> int:
     """Return the internet checksum of `data` (RFC 1071)."""
     if len(data) % 2:
@@ -41,27 +74,19 @@ def checksum(data: bytes) -> int:
     return ~(total + (total >> 16)) & 0xFFFF
 
 
-def request(family: int, ident: int, sequence: int, payload: bytes) -> bytes:
-    """Return an echo request; for family 6 the kernel fills in the checksum (RFC 3542 section 3.1)."""
-    kind = _TYPES[family][0]
-    if family == 6:
-        return _HEADER.pack(kind, 0, 0, ident, sequence) + payload
-    blank = _HEADER.pack(kind, 0, 0, ident, sequence) + payload
-    return _HEADER.pack(kind, 0, checksum(blank), ident, sequence) + payload
-
-
 def parse_reply(family: int, data: bytes, *, with_ip_header: bool) -> Reply | None:
     """Read an echo reply as a socket gives it; raw IPv4 sockets give the IP header too."""
+    start = 0
     if with_ip_header:
         if not data or data[0] >> 4 != 4:
             return None
-        data = data[(data[0] & 0xF) * 4 :]
-    if len(data) < _HEADER.size:
+        start = (data[0] & 0xF) * 4
+    if len(data) < start + ICMP_HEADER:
         return None
-    kind, code, _checksum, ident, sequence = _HEADER.unpack_from(data)
+    kind, code, _checksum, ident, sequence = _HEADER.unpack_from(data, start)
     if kind != _TYPES[family][1] or code != 0:
         return None
-    return Reply(ident, sequence, data[_HEADER.size :])
+    return Reply(ident, sequence, data[start + ICMP_HEADER :])
 
 
 def parse_quote(family: int, quote: bytes) -> tuple[int, int] | None:

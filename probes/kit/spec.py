@@ -60,7 +60,6 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     carry_bytes: int = 60
     named: bool = False
     also: tuple["Flow", ...] = ()
-    repeats: int = 1
     lasts: float = 0.0
     packets: int = 0
 
@@ -185,8 +184,8 @@ class BatchRunner(Runner, Protocol):
         """Queue one attempt for the next `flush`; False when this one needs `attempt` (a name to resolve)."""
         ...
 
-    def flush(self) -> None:
-        """Send what was queued."""
+    def flush(self) -> float | None:
+        """Send what was queued; return when the next turn is needed at the latest, None for whenever."""
         ...
 
 

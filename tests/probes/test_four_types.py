@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from probes import dns, http, icmp, tcp
 from probes.kit.resolver import RESOLVE_FAULTS
-from probes.kit.spec import Flow
+from probes.kit.spec import Duration, Flow
 
 MODULES: tuple[ModuleType, ...] = (icmp, tcp, http, dns)
 
@@ -22,12 +22,33 @@ FLOWS: dict[str, tuple[ModuleType, Any, Flow]] = {
     "icmp": (
         icmp,
         icmp.Settings(target="10.0.0.1"),
-        Flow(host="10.0.0.1", protocol="icmp", function="echo", connect_bytes=84, carry_bytes=84),
+        Flow(host="10.0.0.1", protocol="icmp", function="echo", connect_bytes=84, carry_bytes=84, packets=2),
     ),
     "icmp v6, full size": (
         icmp,
         icmp.Settings(target="2001:db8::1", size=1452),
-        Flow(host="2001:db8::1", protocol="icmp", family=6, function="echo", connect_bytes=1500, carry_bytes=1500),
+        Flow(
+            host="2001:db8::1",
+            protocol="icmp",
+            family=6,
+            function="echo",
+            connect_bytes=1500,
+            carry_bytes=1500,
+            packets=2,
+        ),
+    ),
+    "icmp burst, in pieces": (
+        icmp,
+        icmp.Settings(target="10.0.0.1", size=3000, dont_fragment=False, count=11, gap=Duration(0.05)),
+        Flow(
+            host="10.0.0.1",
+            protocol="icmp",
+            function="echo",
+            connect_bytes=68,
+            carry_bytes=68,
+            packets=22,
+            lasts=0.5,
+        ),
     ),
     "tcp": (
         tcp,
@@ -66,6 +87,12 @@ FLOWS: dict[str, tuple[ModuleType, Any, Flow]] = {
 WRONG: dict[str, tuple[ModuleType, Any, str]] = {
     "icmp size": (icmp, icmp.Settings(target="10.0.0.1", size=65508), "size"),
     "icmp negative size": (icmp, icmp.Settings(target="10.0.0.1", size=-1), "size"),
+    "icmp dscp": (icmp, icmp.Settings(target="10.0.0.1", dscp=64), "dscp"),
+    "icmp count": (icmp, icmp.Settings(target="10.0.0.1", count=0), "count"),
+    "icmp many": (icmp, icmp.Settings(target="10.0.0.1", count=101), "count"),
+    "icmp gap": (icmp, icmp.Settings(target="10.0.0.1", count=2, gap=Duration(0.001)), "gap"),
+    "icmp loss": (icmp, icmp.Settings(target="10.0.0.1", count=10, max_loss=5), "max_loss"),
+    "icmp loss of one": (icmp, icmp.Settings(target="10.0.0.1", max_loss=0.1), "count: 10"),
     "icmp target": (icmp, icmp.Settings(target="10.0.0.1:80"), "neither"),
     "tcp without port": (tcp, tcp.Settings(target="erp"), "no port"),
     "dns name": (dns, dns.Settings(target="10.0.0.1", name="a..b"), "label"),
@@ -150,7 +177,7 @@ def faults_named(path: Path) -> Iterator[str]:
 KIT = Path(icmp.__file__).parent / "kit"
 # module -> the kit modules whose troubles it can report
 USES = {
-    icmp: ("trouble.py", "sockets.py"),
+    icmp: ("trouble.py", "sockets.py", "echo_burst.py", "echo_port.py", "echo_table.py"),
     tcp: ("trouble.py", "sockets.py"),
     http: ("trouble.py", "sockets.py", "web_exchange.py", "tls.py", "response.py"),
     dns: ("trouble.py", "sockets.py", "dns_exchange.py"),
