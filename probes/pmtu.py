@@ -1,41 +1,50 @@
 """Path MTU: the largest packet that comes back unfragmented, and whether larger ones vanish without a word.
 
-Echoes with "don't fragment" of several sizes at once, narrowed down in a few steps. A hole is silence for large
-packets while small ones are answered; "too big" from a router is the working form of the same limit.
+Several sizes at once, narrowed down in a few steps: echoes with "don't fragment", or TCP connections whose segments
+are limited, where pings are filtered. A hole is silence for large packets while small ones are answered; "too big"
+from a router is the working form of the same limit, and so is a clamped MSS.
 
-What must stay true: an echo crosses the path twice, so a limit is the path's, there or back, and never the target's
+What must stay true: packets cross the path twice, so a limit is the path's, there or back, and never the target's
 alone: a size that was agreed and vanishes ends in silence at the stage `answer`, which accuses the whole path. A
-target or a filter that refuses large pings looks like a hole; `protocol: tcp` tells them apart.
+target or a filter that refuses large pings looks like a hole; TCP tells them apart.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from functools import partial
 from typing import Final, Literal
 
 import msgspec
 
-from probes.kit.address import FAMILY_HELP, Endpoint, host_endpoint
-from probes.kit.hop_socket import LEAST_BYTES, Answer, HopSocket
+from probes.kit.address import FAMILY_HELP, Endpoint, endpoint, host_endpoint
+from probes.kit.client_hello import client_hello
+from probes.kit.echo_sizes import MOST_PACKETS, EchoSizes
+from probes.kit.hop_socket import LEAST_BYTES, HopSocket
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
 from probes.kit.result import Outcome, Result, Stage
-from probes.kit.size_search import TRIES, SizeSearch
-from probes.kit.sockets import ready
-from probes.kit.spec import Clock, Fault, Flow, Kit, Metric, Spec
-from probes.kit.trouble import LATE, LOCAL_FAULTS, TIMEOUT, Trouble, local_trouble, path_faults, result_of
+from probes.kit.size_search import BREADTH, SizeSearch
+from probes.kit.spec import Fault, Flow, Kit, Metric, Spec
+from probes.kit.tcp_sizes import BREADTH as TCP_BREADTH
+from probes.kit.tcp_sizes import MOST_CONNECTIONS, TcpSizes
+from probes.kit.trouble import LATE, LOCAL_FAULTS, TIMEOUT, local_trouble, path_faults, result_of
 
 _ETHERNET: Final = 1500
-_LARGEST: Final = 65535
+_LARGEST: Final = {"icmp": 65535, "tls": 16_000, "http": 16_000}  # a TLS record holds 16,389 bytes
+# Below it no TCP is limited: 536 bytes and headers (RFC 9293 section 3.7.1), IPv6's least MTU.
+_LEAST_TCP: Final = {4: 576, 6: 1280}
+_PORTS: Final = {"tls": 443, "http": 80}
 # RFC 8200 section 5: every IPv6 link carries this much, so an IPv6 path that does not is broken whatever was agreed.
 _LEAST_AGREED: Final = {4: 0, 6: 1280}
-_STEP_SECONDS: Final = 0.1  # silence is waited for at least so long: a busy router answers some tens of ms late
-_STEP_TRIPS: Final = 3
-_MOST_PACKETS: Final = 60  # of one attempt; an undisturbed search takes 3 to 35
+_SYN_BYTES: Final = {4: 60, 6: 80}
+_CONNECTION_PACKETS: Final = 16  # handshake, two segments, a certificate, the end; counted on loopback
+_FUNCTIONS: Final = {"icmp": "echo", "tls": "TLS hello", "http": "GET /"}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where to, and what must pass."""
 
     target: str
+    protocol: Literal["icmp", "tls", "http"] = "icmp"
     expect: int = 0
     largest: int = _ETHERNET
     family: Literal[4, 6] = 4
@@ -46,7 +55,9 @@ SPEC: Final = Spec(
     summary="Path MTU: the largest packet that passes unfragmented, compared with what was agreed.",
     settings=Settings,
     key_help={
-        "target": "Address or name of something that answers pings of every size.",
+        "target": "Address or name; with `tls` and `http` also `:port` (443 and 80 by default).",
+        "protocol": "`icmp`: pings. Where they are filtered, a web server is asked over TCP: `tls` says hello, `http` "
+        "sends a GET, both filled up to the size.",
         "expect": "The agreed size in bytes, with IP header (1438 for many IPsec tunnels); without it the size is "
         "measured and judged by nobody.",
         "largest": "Where the search ends, in bytes with IP header.",
@@ -55,6 +66,7 @@ SPEC: Final = Spec(
     phases=("resolve", "answer"),
     faults=(
         *path_faults(Stage.CONNECT),
+        *path_faults(Stage.ANSWER),
         Fault(
             "mtu-hole",
             Stage.ANSWER,
@@ -64,7 +76,7 @@ SPEC: Final = Spec(
         Fault(
             "mtu-low",
             Stage.ANSWER,
-            "A router says that packets of the agreed size are too big (degraded: senders can adapt).",
+            "Packets of the agreed size are too big, and senders are told: by a router, or by TCP's MSS (degraded).",
             "Compare MTU and encapsulation of the link behind that router with what was agreed.",
         ),
         Fault(
@@ -83,22 +95,26 @@ SPEC: Final = Spec(
     ),
     default_interval=300.0,
     minimum_interval=10.0,
-    leaves_traces=f"Up to {_MOST_PACKETS} pings an attempt, three where everything passes.",
+    leaves_traces=f"Up to {MOST_PACKETS} pings an attempt, three where everything passes; over TCP up to "
+    f"{MOST_CONNECTIONS} connections that end after one request, two where everything passes.",
 )
 
 
 def flow(settings: Settings) -> Flow:
     """Return the flow to the target; ValueError says what is wrong with the settings."""
     end = _endpoint(settings)
+    echo = settings.protocol == "icmp"
+    least = _least(settings, end.family)
     return Flow(
         host=end.host,
-        protocol="icmp",
+        protocol="icmp" if echo else "tcp",
+        port=end.port,
         family=end.family,
-        function="echo",
-        connect_bytes=LEAST_BYTES[end.family],
-        carry_bytes=max(_agreed(settings, end.family), LEAST_BYTES[end.family]),
+        function=_FUNCTIONS[settings.protocol],
+        connect_bytes=least if echo else _SYN_BYTES[end.family],
+        carry_bytes=max(_agreed(settings, end.family), least),
         named=end.named,
-        packets=2 * _MOST_PACKETS,
+        packets=2 * MOST_PACKETS if echo else _CONNECTION_PACKETS * MOST_CONNECTIONS,
     )
 
 
@@ -109,17 +125,31 @@ async def open(kit: Kit) -> AsyncIterator["PmtuRunner"]:  # noqa: A001 - the pro
 
 
 def _endpoint(settings: Settings) -> Endpoint:
-    end = host_endpoint(settings.target, settings.family)
-    least = max(_LEAST_AGREED[end.family], LEAST_BYTES[end.family])
-    if not least <= settings.largest <= _LARGEST:
-        raise ValueError(f"largest: {settings.largest} is out of bounds; write {least} to {_LARGEST}")
+    if settings.protocol == "icmp":
+        end = host_endpoint(settings.target, settings.family)
+    else:
+        end = endpoint(settings.target, settings.family, _PORTS[settings.protocol])
+    least, most = max(_LEAST_AGREED[end.family], _least(settings, end.family)), _LARGEST[settings.protocol]
+    if not least <= settings.largest <= most:
+        raise ValueError(f"largest: {settings.largest} is out of bounds; write {least} to {most}")
     if settings.expect and not least <= settings.expect <= settings.largest:
         raise ValueError(f"expect: {settings.expect} is out of bounds; write {least} to `largest`, {settings.largest}")
     return end
 
 
+def _least(settings: Settings, family: int) -> int:
+    """Return the size that is tried beside the large ones, to tell a hole from a target that is silent."""
+    return LEAST_BYTES[family] if settings.protocol == "icmp" else _LEAST_TCP[family]
+
+
 def _agreed(settings: Settings, family: int) -> int:
     return settings.expect or _LEAST_AGREED[family]
+
+
+def get_request(length: int, host: str) -> bytes:
+    """Return a GET of at least `length` bytes; `host` as in a URL."""
+    head = f"GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: demarc\r\nConnection: close\r\nX-Fill: ".encode("ascii")
+    return head + b"x" * max(0, length - len(head) - 4) + b"\r\n\r\n"
 
 
 class PmtuRunner:
@@ -144,138 +174,93 @@ class PmtuRunner:
         if clock.boot() >= deadline:
             return result_of(LATE, Stage.CONNECT)
         agreed = _agreed(settings, end.family)
-        search = SizeSearch(LEAST_BYTES[end.family], agreed if fresh and agreed else settings.largest, agreed)
-        try:
-            sock = HopSocket("icmp", end.family, address, 0, clock=clock)
-        except OSError as error:
-            return result_of(local_trouble(error), Stage.CONNECT)
-        try:
-            look = Look(sock, search, clock)
+        largest = agreed if fresh and agreed else settings.largest
+        search = SizeSearch(_least(settings, end.family), largest, agreed, BREADTH if end.port is None else TCP_BREADTH)
+        if end.port is None:
+            try:
+                sock = HopSocket("icmp", end.family, address, 0, clock=clock)
+            except OSError as error:
+                return result_of(local_trouble(error), Stage.CONNECT)
+            with closing(sock):
+                look: EchoSizes | TcpSizes = EchoSizes(sock, search, clock)
+                await look.run(deadline)
+        else:
+            look = TcpSizes((address, end.port, end.family), _request(settings, end), search, clock)
             await look.run(deadline)
-        finally:
-            sock.close()
         if look.trip is not None:
             phases["answer"] = look.trip
         return judged(look, agreed, phases, clock.boot() - start)
 
 
-class Look:
-    """One search on one socket: what was sent, and the first trouble that was neither silence nor size."""
-
-    def __init__(self, sock: HopSocket, search: SizeSearch, clock: Clock) -> None:
-        self._sock = sock
-        self._clock = clock
-        self._sizes: list[int] = []  # by packet number
-        self._waiting: set[int] = set()
-        self._slowest = 0.0
-        self.search = search
-        self.trouble: Trouble | None = None
-        self.trip: float | None = None  # of the first answer: a small packet's, unless that one was lost
-
-    async def run(self, deadline: float) -> None:
-        """Send step after step until all is known or the time is up."""
-        silence = (deadline - self._clock.boot()) / (TRIES + 1)  # so that a target may be silent in every try
-        while self._clock.boot() < deadline and (sizes := self.search.next()):
-            if self.trouble is not None and self.trouble.local:
-                return
-            self._waiting.clear()
-            for size in sizes[: _MOST_PACKETS - len(self._sizes)]:
-                self._send(size)
-            await self._collect(self._clock.boot(), silence, deadline)
-
-    def _send(self, size: int) -> None:
-        number = len(self._sizes)
-        self._sizes.append(size)
-        refused = self._sock.send(number, size=size)
-        if refused is None:
-            self._waiting.add(number)
-        elif refused.fault == "too-big-here":
-            self.search.too_big(size, "", self._sock.link_mtu)
-        else:
-            self.trouble = self.trouble or refused
-
-    async def _collect(self, sent: float, silence: float, deadline: float) -> None:
-        """Take answers until all are in, or silence has lasted long enough beside the round trips seen."""
-        while self._waiting:
-            patience = silence if self.trip is None else _STEP_SECONDS + _STEP_TRIPS * self._slowest
-            if not await ready(self._sock.fileno(), seconds=min(deadline, sent + patience) - self._clock.boot()):
-                return
-            for answer in self._sock.take():
-                self._take(answer)
-
-    def _take(self, answer: Answer) -> None:
-        self._waiting.discard(answer.number)
-        size = self._sizes[answer.number]
-        if answer.trouble is None:
-            self.search.answered(size)
-            self.trip = answer.seconds if self.trip is None else self.trip
-            self._slowest = max(self._slowest, answer.seconds)
-        elif answer.trouble.fault == "too-big":
-            self.search.too_big(size, answer.address, answer.mtu)
-        else:
-            self.trouble = self.trouble or answer.trouble
+def _request(settings: Settings, end: Endpoint) -> Callable[[int], bytes]:
+    """Return what makes a request of at least so many bytes."""
+    if settings.protocol == "tls":
+        return partial(client_hello, name=end.host if end.named else "")
+    return partial(get_request, host=settings.target)
 
 
-def judged(look: Look, agreed: int, phases: dict[str, float], seconds: float) -> Result:
+def judged(look: EchoSizes | TcpSizes, agreed: int, phases: dict[str, float], seconds: float) -> Result:
     """Return the result of a search that took `seconds`."""
     search = look.search
     rows = tuple(_row(search, size) for size in sorted(search.tries))
     if not search.working:
-        failed = result_of(look.trouble or TIMEOUT, Stage.CONNECT, seconds, phases)
+        stage = Stage.ANSWER if look.connected else Stage.CONNECT
+        failed = result_of(look.trouble or TIMEOUT, stage, seconds, phases)
         return msgspec.structs.replace(failed, rows=rows)
-    working, word = search.working, search.router
-    values = {"pmtu_bytes": float(working), "pmtu_black_hole": float(search.hole)}
+    word = search.router
+    values = {"pmtu_bytes": float(search.working), "pmtu_black_hole": float(search.hole)}
     if agreed:
-        values["pmtu_shortfall_bytes"] = float(max(0, agreed - working))
-    outcome, fault = _verdict(search, agreed)
+        values["pmtu_shortfall_bytes"] = float(max(0, agreed - search.working))
+    outcome, fault = _verdict(search, agreed, echo=isinstance(look, EchoSizes))
     return Result(
         outcome=outcome,
         stage=Stage.ANSWER if outcome is Outcome.FAILED else None,
         fault=fault,
         seconds=None if outcome is Outcome.UNKNOWN else sum(phases.values()),
-        by=(word.by or None) if word and fault else None,
-        packet_bytes=working,
-        detail=described(search, agreed),
+        by=word.by if word and fault == "mtu-low" else None,
+        packet_bytes=look.back,
+        detail=described(search, agreed, look.back),
         phases=phases,
         values=values,
         rows=rows,
     )
 
 
-def _verdict(search: SizeSearch, agreed: int) -> tuple[Outcome, str | None]:
+def _verdict(search: SizeSearch, agreed: int, *, echo: bool) -> tuple[Outcome, str | None]:
     """Return outcome and fault of a search in which something passed."""
     if search.working >= agreed:
         return Outcome.OK, None
     if not search.certain(agreed):
         return Outcome.UNKNOWN, "unfinished"
-    if search.router is None:
+    if search.router is not None:
+        return Outcome.DEGRADED, "mtu-low"
+    if search.hole or not search.capped:
         return Outcome.FAILED, "mtu-hole"
-    return (Outcome.DEGRADED, "mtu-low") if search.router.by else (Outcome.UNKNOWN, "too-big-here")
+    return (Outcome.UNKNOWN, "too-big-here") if echo else (Outcome.DEGRADED, "mtu-low")
 
 
-def described(search: SizeSearch, agreed: int) -> str:
+def described(search: SizeSearch, agreed: int, back: int) -> str:
     """Return what was found, on one line."""
-    parts = [f"{search.working} bytes pass" if search.exact else f"{search.working} bytes pass, maybe more"]
+    parts = [f"{search.working} bytes pass" + ("" if search.exact else ", maybe more")]
     if agreed:
         short = agreed - search.working
         parts.append(f"{short} fewer than the {agreed} agreed" if short > 0 else f"{agreed} are agreed")
-    word = search.router
-    if word is not None:
-        parts.append(f"{word.by or 'this host'} forwards {word.mtu}")
+    if search.router is not None:
+        parts.append(f"{search.router.by} forwards {search.router.mtu}")
     elif search.hole:
         parts.append("larger ones vanish without a word")
+    elif search.capped:
+        parts.append("nothing larger is sent: this host's link, the peer's MSS or a clamp on the way")
+    if back < search.working:
+        parts.append(f"what came back was smaller ({back or 'a few'} bytes)")
     return ", ".join(parts)
 
 
 def _row(search: SizeSearch, size: int) -> dict[str, str | int | float | None]:
     word = search.told.get(size)
+    row: dict[str, str | int | float | None] = {"bytes": size, "sent": search.tries[size], "mtu": None, "by": None}
+    if size <= search.working:
+        return {**row, "answer": "passes"}
     if word is not None:
-        return {
-            "bytes": size,
-            "sent": search.tries[size],
-            "answer": "too big",
-            "mtu": word.mtu,
-            "by": word.by or "here",
-        }
-    answer = "passes" if size <= search.working else "silence"
-    return {"bytes": size, "sent": search.tries[size], "answer": answer, "mtu": None, "by": None}
+        return {**row, "answer": "too big", "mtu": word.mtu, "by": word.by}
+    return {**row, "answer": "silence" if size <= search.largest else "not sent"}

@@ -11,8 +11,7 @@ from typing import Final
 import msgspec
 
 TRIES: Final = 3  # lost packets are no hole: at 5 % loss each way three in a row are one search in a thousand
-# Sizes in one step: with 8, four steps find one of a thousand, in the time of four silences.
-_BREADTH: Final = 8
+BREADTH: Final = 8  # sizes in one step: four steps find one of a thousand, in the time of four silences
 
 
 class TooBig(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,11 +24,13 @@ class TooBig(msgspec.Struct, frozen=True, kw_only=True):
 class SizeSearch:
     """Sizes (bytes on the wire, with IP header) from `least`, which should always pass, to `largest`."""
 
-    def __init__(self, least: int, largest: int, expect: int = 0) -> None:
-        """`expect`: a size whose verdict comes first; 0 for none."""
+    def __init__(self, least: int, largest: int, expect: int = 0, breadth: int = BREADTH) -> None:
+        """`expect`: a size whose verdict comes first, 0 for none; `breadth`: how many sizes a step has."""
         self._least = least
-        self._largest = largest
+        self.largest = largest
         self._expect = expect
+        self._breadth = breadth
+        self.capped = False
         self.working = 0
         self.tries: dict[int, int] = {}
         self.told: dict[int, TooBig] = {}
@@ -42,30 +43,44 @@ class SizeSearch:
         """Note that `by` says of a packet of `size` that it is too big, and its next hop's MTU."""
         self.told[size] = TooBig(by=by, mtu=mtu)
 
+    def cap(self, size: int) -> None:
+        """Note that nothing above `size` can be sent at all: the search ends there."""
+        self.capped = True
+        self.largest = min(self.largest, size)
+
     @property
     def beyond(self) -> int:
         """Return the smallest size above the working one that did not pass so far."""
-        return min((size for size in (*self.tries, *self.told) if size > self.working), default=self._largest + 1)
+        above = (size for size in (*self.tries, *self.told) if size > self.working)
+        return min((*above, self.largest + 1))
 
     def certain(self, size: int) -> bool:
-        """Return whether the verdict over `size` stands: it passes, or it does not."""
-        return size <= self.working or size in self.told or self.tries.get(size, 0) >= TRIES
+        """Return whether the verdict over `size` stands: it passes, or it does not.
+
+        Silence of smaller packets counts too: what is too large for them is too large for it.
+        """
+        if size <= self.working or size > self.largest or size in self.told:
+            return True
+        return sum(count for tried, count in self.tries.items() if self.working < tried <= size) >= TRIES
 
     @property
     def exact(self) -> bool:
         """Return whether nothing is left to find out."""
-        return self.working >= self._largest or (self.beyond == self.working + 1 and self.certain(self.beyond))
+        return self.working >= self.largest or (self.beyond == self.working + 1 and self.certain(self.beyond))
 
     @property
     def router(self) -> TooBig | None:
-        """Return who explains the limit; None for a hole that nobody speaks of, or spoke of with a wrong size."""
-        words = (word for word in self.told.values() if word.mtu >= self.working)
-        return next((word for word in words if word.mtu == self.working or not self.certain(word.mtu)), None)
+        """Return who tells senders of the limit; None for a hole that nobody speaks of, or speaks of wrongly.
+
+        A sender who believes a router's MTU of more than passes runs into silence all the same.
+        """
+        words = (word for size, word in self.told.items() if size > self.working)
+        return next((word for word in words if word.mtu <= self.working or not self.certain(word.mtu)), None)
 
     @property
     def hole(self) -> bool:
         """Return whether it is certain that packets above the working size vanish without a word."""
-        return self.working < self._largest and self.certain(self.beyond) and self.router is None
+        return self.working < self.largest and self.certain(self.largest) and self.router is None
 
     def next(self) -> tuple[int, ...]:
         """Return the sizes of the next step, each counted as tried; none when all is known."""
@@ -76,17 +91,18 @@ class SizeSearch:
 
     def _sizes(self) -> tuple[int, ...]:
         if not self.tries:
-            return tuple(sorted({self._least, self._expect or self._least, self._largest}))
+            return tuple(sorted({self._least, self._expect or self._least, self.largest}))
         if not self.working:
             return () if self.certain(self._least) else (self._least, *self._doubted(self._least))
         if self.exact:
             return ()
         beyond = self.beyond
         if beyond == self.working + 1:
-            return (beyond,) * (TRIES - self.tries[beyond])
+            return (beyond,) * (TRIES - self.tries.get(beyond, 0))
         inside = range(self.working + 1, beyond)
         hints = [size for word in self.told.values() for size in (word.mtu, word.mtu + 1) if size in inside]
-        return tuple(sorted({*hints[:_BREADTH], *_spread(inside, _BREADTH - len(hints)), *self._doubted(beyond)}))
+        chosen = hints[: self._breadth] or _spread(inside, self._breadth)
+        return tuple(sorted({*chosen, *self._doubted(beyond)}))
 
     def _doubted(self, most: int) -> Iterable[int]:
         """Return the expected size as long as its verdict does not stand: it matters most, and time may run out."""
@@ -95,8 +111,6 @@ class SizeSearch:
 
 def _spread(inside: range, count: int) -> Iterable[int]:
     """Return at most `count` sizes that part `inside` evenly."""
-    if count <= 0:
-        return ()
     if len(inside) <= count:
         return inside
     return (inside[(n + 1) * len(inside) // (count + 1)] for n in range(count))

@@ -149,8 +149,13 @@ def name_sender(error: QueuedError, family: int) -> Trouble:
     return queued_trouble(error, family, own=own)
 
 
-async def connect_tcp(address: str, port: int, family: int, *, deadline: float, clock: Clock) -> Connected | Trouble:
-    """Open one connection by `deadline` (boot time), without any fallback or retry of our own."""
+async def connect_tcp(
+    address: str, port: int, family: int, *, deadline: float, clock: Clock, segment: int = 0
+) -> Connected | Trouble:
+    """Open one connection by `deadline` (boot time), without any fallback or retry of our own.
+
+    `segment`: the most bytes that either side shall send in one (the MSS that we offer); 0: as the link allows.
+    """
     if deadline <= clock.boot():
         return LATE
     try:
@@ -158,6 +163,8 @@ async def connect_tcp(address: str, port: int, family: int, *, deadline: float, 
     except OSError as error:
         return local_trouble(error)
     try:
+        if segment:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
         trouble, seconds = await _connect(sock, address, port, family, deadline=deadline, clock=clock)
     except BaseException:
         sock.close()
