@@ -13,6 +13,7 @@ GROUPS = {
     "command": "tools.bench.command",
     "diagnosis": "tools.bench.diagnosis",
     "scrape": "tools.bench.scrape",
+    "tcp": "tools.bench.tcp",
     "idle": "tools.bench.idle",
     "detection": "tools.bench.detection",
 }
