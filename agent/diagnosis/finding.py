@@ -32,7 +32,8 @@ class Support(msgspec.Struct, frozen=True, kw_only=True):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One root cause that the evidence of one moment proves or leaves open.
 
-    `failing` are all probes that it explains, `proving` those among them that it rests on.
+    `failing` are all probes that it explains, `proving` those among them that it rests on, `proof` the
+    roles of which each of these proves one broken. `roles` are all that its segments may have broken.
     """
 
     kind: Kind
@@ -41,6 +42,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
     proving: tuple[str, ...] = ()
+    proof: dict[str, frozenset[int]] = {}
+    roles: frozenset[int] = frozenset()
     standing: Standing | None = None
     rests_on: tuple[str, ...] = ()
     margin: int | None = None

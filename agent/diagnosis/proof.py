@@ -11,14 +11,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain as joined
 from itertools import islice
-from types import MappingProxyType
-from typing import NamedTuple
+from typing import TypedDict
 
 import msgspec
 
+from agent.diagnosis.conflict import NO_TIMES, Conflict, Group, Sharing, Since, common, conflicts, groups
 from agent.diagnosis.evidence import Window
 from agent.diagnosis.finding import Finding, Kind, Standing, Support
-from agent.diagnosis.roles import Model, Remains
+from agent.diagnosis.roles import Model
 
 # A margin beyond this says nothing more to a reader and costs time to count.
 MARGIN_CAP = 5
@@ -26,159 +26,6 @@ MARGIN_CAP = 5
 NAMED_WITNESSES = 4
 # Deciding measurements offered for an undetermined finding.
 DECIDERS = 3
-
-
-NO_TIMES: Mapping[str, "Since"] = MappingProxyType({})
-
-
-class Conflict(NamedTuple):
-    """A failing probe, seen from `vantage` in the window of that place: what it accused, what remains of that."""
-
-    probe: str
-    vantage: str
-    window: int
-    accused: frozenset[int]
-    roles: frozenset[int]
-    remains: Remains
-
-    @property
-    def segments(self) -> frozenset[str]:
-        """Return the segments of the roles that remain."""
-        return self.remains.segments
-
-    @property
-    def owners(self) -> frozenset[str]:
-        """Return every owner of the roles that remain, as this vantage may name them."""
-        return self.remains.owners
-
-    @property
-    def party(self) -> str | None:
-        """Return the one party that this conflict proves, or None."""
-        return self.remains.party
-
-
-class Group(NamedTuple):
-    """Conflicts with one cause: those that prove it, and those that it explains."""
-
-    proving: tuple[Conflict, ...]
-    explained: tuple[Conflict, ...]
-
-    @property
-    def conflicts(self) -> tuple[Conflict, ...]:
-        """Return all conflicts, the proving ones first."""
-        return (*self.proving, *self.explained)
-
-
-def conflicts(model: Model, windows: Iterable[Window], without: str | None = None) -> list[Conflict]:
-    """Return the conflict of every failing probe, leaving out what operator `without` measured."""
-    found = []
-    for place, window in enumerate(windows):
-        if model.operator[window.vantage] == without:
-            continue
-        cleared: set[int] = set()
-        for key, roles in window.clearing.items():
-            if without is None or model.operator[key.partition(">")[0]] != without:
-                cleared.update(roles)
-        for probe, accused in window.failing.items():
-            roles = accused if cleared.isdisjoint(accused) else accused - cleared
-            remains = model.remains(window.vantage, roles)
-            found.append(Conflict(probe, window.vantage, place, accused, roles, remains))
-    return found
-
-
-def _components(conflicts_: Sequence[Conflict]) -> list[list[Conflict]]:
-    """Split conflicts into sets that share no segment."""
-    sets: list[tuple[int, list[Conflict]]] = []
-    for conflict in conflicts_:
-        mask = conflict.remains.mask
-        apart = [known for known in sets if not known[0] & mask]
-        met = sorted((known for known in sets if known[0] & mask), key=lambda known: -len(known[1]))
-        # The largest list grows in place: joining stays linear over all conflicts.
-        members = met[0][1] if met else []
-        for _, theirs in met[1:]:
-            members.extend(theirs)
-        members.append(conflict)
-        for other, _ in met:
-            mask |= other
-        sets = [*apart, (mask, members)]
-    return [members for _, members in sets]
-
-
-def _minimal(conflicts_: Sequence[Conflict]) -> list[Conflict]:
-    """Leave out conflicts that hold all of another one's segments: that one explains them."""
-    least: list[int] = []
-    for mask in sorted({c.remains.mask for c in conflicts_}, key=int.bit_count):
-        if not any(mask & smaller == smaller for smaller in least):
-            least.append(mask)
-    kept = set(least)
-    return [c for c in conflicts_ if c.remains.mask in kept]
-
-
-class Since(NamedTuple):
-    """When a probe's present run of fails began, and its last pass before (UTC epoch seconds)."""
-
-    failed: float
-    passed: float
-
-
-class Sharing:
-    """Whether a proven cause explains another fail.
-
-    One cause often takes several roles of a segment, so that a fail which needs the segment counts as
-    explained. Not so when its probe still passed while the cause was there: then only the very role
-    explains it, and anything else is a cause of its own.
-    """
-
-    def __init__(self, model: Model, since: Mapping[str, Since]) -> None:
-        self._model = model
-        self._since = since
-
-    def explains(self, proving: Sequence[Conflict], other: Conflict) -> bool:
-        """Return whether what `proving` proves to be broken can be why `other` failed."""
-        if not any(other.segments & c.segments for c in proving):
-            return False
-        if (other.party is not None and other.party == proving[0].party) or not self._passed_meanwhile(proving, other):
-            return True
-        broken = frozenset().union(*(c.roles for c in proving))
-        return not other.roles.isdisjoint(self._model.implied(broken))
-
-    def _passed_meanwhile(self, proving: Sequence[Conflict], other: Conflict) -> bool:
-        """Return whether `other` still passed when every probe of `proving` had failed already."""
-        known = [self._since[c.probe].failed for c in proving if c.probe in self._since]
-        if not known or other.probe not in self._since:
-            return False
-        # An attempt that began before the fault may end after it.
-        slack = 2 * self._model.probes[other.probe].timeout + self._model.chain.confirm.skew
-        return self._since[other.probe].passed > max(known) + slack
-
-
-def _groups(found: Sequence[Conflict], sharing: Sharing) -> tuple[list[Group], list[Group]]:
-    """Return proven groups (one party, or one segment) and the open ones that they leave over."""
-    by_party: dict[str, list[Conflict]] = defaultdict(list)
-    for conflict in found:
-        if conflict.party is not None:
-            by_party[conflict.party].append(conflict)
-    proven = [tuple(part) for mine in by_party.values() for part in _components(_minimal(mine))]
-    named = {s for part in proven for c in part for s in c.segments}
-    # A single segment that is all that remains is proven broken, whoever owns it jointly.
-    single = [c for c in found if c.party is None and len(c.segments) == 1 and not c.segments & named]
-    proven += [tuple(part) for part in _components(single)] if single else []
-    taken = {c.probe for part in proven for c in part}
-    rest = [c for c in found if c.segments and c.probe not in taken]
-    groups: list[Group] = []
-    explained: set[str] = set()
-    for part in proven:
-        mine = tuple(c for c in rest if sharing.explains(part, c))
-        explained.update(c.probe for c in mine)
-        groups.append(Group(part, mine))
-    left = [c for c in rest if c.probe not in explained]
-    return groups, [Group(tuple(part), ()) for part in _components(left)] if left else []
-
-
-def _common(parts: Sequence[Conflict]) -> frozenset[str]:
-    """Return the segments common to all conflicts: one fault explains them; otherwise all of them."""
-    shared = frozenset.intersection(*(c.segments for c in parts))
-    return shared or frozenset().union(*(c.segments for c in parts))
 
 
 def simplest(conflicts_: Sequence[Conflict]) -> tuple[str, ...]:
@@ -194,6 +41,14 @@ def simplest(conflicts_: Sequence[Conflict]) -> tuple[str, ...]:
         chosen.append(best)
         left = [segments for segments in left if best not in segments]
     return tuple(sorted(chosen))
+
+
+class Grounds(TypedDict):
+    """The fields of a finding that say what it rests on."""
+
+    proving: tuple[str, ...]
+    proof: dict[str, frozenset[int]]
+    roles: frozenset[int]
 
 
 class Clearers:
@@ -232,7 +87,7 @@ class Prover:
         found = conflicts(self.model, windows)
         if not found:
             return ()
-        proven, open_ = _groups(found, Sharing(self.model, since))
+        proven, open_ = groups(found, Sharing(self.model, since))
         empty = [c for c in found if not c.segments]
         named = [self._proven(group, windows) for group in proven]
         held = [self._hold(f, empty) for f in named]
@@ -254,7 +109,7 @@ class Prover:
         """Return the finding of a proven group: one party, or one jointly owned segment."""
         clearers = Clearers(windows)
         party = group.proving[0].party
-        segments = _common(group.proving)
+        segments = common(group.proving)
         failing = tuple(dict.fromkeys(c.probe for c in group.conflicts))
         support = Support(failing=failing, exonerating=self._witnesses(group.conflicts, segments, clearers))
         if party is None:
@@ -264,7 +119,7 @@ class Prover:
                 candidates=self._owners(owners),
                 segments=self._segments(segments),
                 failing=failing,
-                proving=tuple(c.probe for c in group.proving),
+                **self._grounds(group, segments),
                 simplest=self._segments(segments),
                 support=support,
             )
@@ -275,13 +130,21 @@ class Prover:
             candidates=(party,),
             segments=self._segments(segments),
             failing=failing,
-            proving=tuple(c.probe for c in group.proving),
+            **self._grounds(group, segments),
             standing=standing,
             rests_on=rests_on,
             margin=self._margin(party, group.proving, clearers),
             simplest=simplest(group.proving),
             support=support,
         )
+
+    def _grounds(self, group: Group, segments: frozenset[str]) -> Grounds:
+        """Return what a finding of `group` in `segments` rests on."""
+        roles = (n for c in group.conflicts for n in c.roles if self.model.segment_of[n] in segments)
+        proof: dict[str, frozenset[int]] = {}
+        for conflict in group.proving:
+            proof[conflict.probe] = proof.get(conflict.probe, frozenset()) | conflict.roles
+        return {"proving": tuple(proof), "proof": proof, "roles": frozenset(roles)}
 
     def _open(self, group: Group, windows: Sequence[Window], found: Sequence[Conflict]) -> Finding:
         """Return the finding of conflicts that prove nobody: every owner in them is a candidate."""
@@ -294,7 +157,7 @@ class Prover:
             candidates=self._owners(owners),
             segments=self._segments(segments),
             failing=failing,
-            proving=failing,
+            **self._grounds(group, segments),
             decide_with=self._deciders(group.proving, windows, {c.probe for c in found}),
             simplest=simplest(group.proving),
             support=Support(failing=failing, exonerating=self._witnesses(group.proving, segments, clearers)),
@@ -310,6 +173,8 @@ class Prover:
             segments=self._segments(segments),
             failing=(conflict.probe,),
             proving=(conflict.probe,),
+            proof={conflict.probe: conflict.accused},
+            roles=conflict.accused,
             support=Support(failing=(conflict.probe,)),
         )
 
@@ -398,3 +263,6 @@ class Prover:
     def _single(self, roles: frozenset[int], vantage: str) -> bool:
         """Return whether `roles` are all one assigned party's alone, seen from `vantage`."""
         return self.model.remains(vantage, roles).party is not None
+
+
+__all__ = ["Prover", "Since", "conflicts", "simplest"]

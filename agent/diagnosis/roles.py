@@ -295,6 +295,14 @@ class Model:
                 numbers.append(self._number[role])
         return tuple(numbers)
 
+    def meaning(self, probe: str) -> object:
+        """Return all that decides what results of `probe` mean; equal in two models: they mean the same in both."""
+        found = self.probes.get(probe)
+        if found is None:
+            return None
+        accused = {kind: frozenset(self.roles[n] for n in numbers) for kind, numbers in self._accused[probe].items()}
+        return found.path, found.back, found.resolve, found.flow, found.evidence, found.pace, accused
+
     def implied(self, roles: Iterable[int]) -> frozenset[int]:
         """Return `roles` and what does not work when they do not: larger packets of the same crossing."""
         found = set(roles)

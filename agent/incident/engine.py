@@ -10,11 +10,13 @@ from math import inf
 
 import msgspec
 
+from agent.diagnosis.carry import Translator, carry, unchanged
 from agent.diagnosis.cells import Says
 from agent.diagnosis.evidence import History, Window
 from agent.diagnosis.finding import Finding
 from agent.diagnosis.proof import Prover, Since
 from agent.diagnosis.roles import Model
+from agent.incident.ground import restored, saved
 from agent.incident.lifecycle import Book, Saved
 from agent.incident.memory import Memory
 from agent.incident.states import segment_states, service_states
@@ -30,8 +32,8 @@ PATIENCE_ROUNDS = 2
 class Engine:
     """Feed it observations, ask it to evaluate; it returns what changed."""
 
-    def __init__(self, chain: Chain, saved: bytes | None = None, *, settle: bool = True) -> None:
-        """Start from nothing, or from an earlier `save()`; raises ValueError when `saved` is none.
+    def __init__(self, chain: Chain, before: bytes | None = None, *, settle: bool = True) -> None:
+        """Start from nothing, or from an earlier `save()`; raises ValueError when `before` is none.
 
         With `settle`, a finding waits for at most two rounds while evidence that would sharpen it
         is on its way to being unanimous, so that nobody is told twice. Replay does without: its
@@ -42,12 +44,21 @@ class Engine:
         self.history = History(self.model, complete=not settle)
         self.prover = Prover(self.model)
         self.settle = settle
-        state = Saved() if saved is None else _decode(saved)
+        state = Saved() if before is None else _decode(before)
         self.memory = Memory(self.model, state.tracks, state.availability)
-        self.book = Book(self.model, self.memory, state.incidents)
+        self.book = Book(self.model, self.memory, state.incidents, restored(state.grounds, self.model))
         self._dirty = False
         self._said: tuple[object, ...] = ()
         self._proved: tuple[Finding, ...] = ()
+
+    def renewed(self, chain: Chain) -> "Engine":
+        """Return an engine for a new chain file that goes on with what is still valid: incidents, tracks, rounds."""
+        after = Engine(chain, self.save(), settle=self.settle)
+        same = unchanged(self.model, after.model)
+        carry(self.history, after.history, same)
+        after.memory.carry(self.memory, same, Translator(self.model, after.model).roles)
+        after._dirty = True
+        return after
 
     def observe(self, observation: Observation) -> None:
         """Take in one observation, of any vantage, roughly in time order."""
@@ -143,8 +154,11 @@ class Engine:
     def save(self) -> bytes:
         """Return the state that survives a restart, as JSON."""
         memory = self.memory
-        saved = Saved(incidents=self.book.ordered(), tracks=memory.tracks, availability=memory.availability)
-        return msgspec.json.encode(saved)
+        grounds = saved(self.book.grounds, self.model)
+        state = Saved(
+            incidents=self.book.ordered(), tracks=memory.tracks, availability=memory.availability, grounds=grounds
+        )
+        return msgspec.json.encode(state)
 
 
 def _decode(saved: bytes) -> Saved:

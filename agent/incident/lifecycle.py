@@ -1,25 +1,27 @@
 """The book of open incidents: suspected, confirmed, recovering, closed.
 
 One incident per root cause. What was once proven of an incident stays: later evidence narrows it
-or adds to it, a weaker finding of the same probes never takes it back. An incident closes after
-ten good seconds of every probe in it and bears the first of them as its end (ITU-T Y.1563).
+or adds to it, a weaker finding of the same probes never takes it back. When its proof is gone and
+something still fails, that is another incident, for its own time; so is what fails later and cannot
+be explained by what an incident has been narrowed to.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 
 import msgspec
 
 from agent.availability.fold import Availability
 from agent.diagnosis.finding import Finding
 from agent.diagnosis.roles import Model, Verdict
-from agent.incident.cause import Onset, explained, may_be, onset
+from agent.incident.cause import Onset, may_be
+from agent.incident.ground import Ground, SavedGround, ground_of
+from agent.incident.matching import Matching
 from agent.incident.memory import Memory, Track
+from agent.incident.recovery import ending, masked
 from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
 from agent.observation import SELF
-
-# ITU-T Y.1563: ten consecutive good seconds end unavailability, counted from the first.
-GOOD_SECONDS = 10.0
 
 _KIND_STRENGTH = {Kind.CONTRADICTION: 0, Kind.UNDETERMINED: 1, Kind.ATTRIBUTED: 2, Kind.MONITOR: 3}
 _STANDING_STRENGTH = {None: 0, Standing.SELF_MEASURED: 1, Standing.SINGLE_SIDED: 2, Standing.CORROBORATED: 3}
@@ -33,15 +35,20 @@ class Saved(msgspec.Struct, kw_only=True):
     incidents: tuple[Incident, ...] = ()
     tracks: dict[str, Track] = {}
     availability: dict[str, Availability] = {}
+    grounds: dict[str, SavedGround] = {}
 
 
 class Book:
     """Keeps the open incidents of one engine; every method returns the transitions it made."""
 
-    def __init__(self, model: Model, memory: Memory, incidents: Iterable[Incident]) -> None:
+    def __init__(
+        self, model: Model, memory: Memory, incidents: Iterable[Incident], grounds: Mapping[str, Ground]
+    ) -> None:
         self.model = model
         self.memory = memory
         self.open: dict[str, Incident] = {i.id: i for i in incidents}
+        self.grounds = {name: ground for name, ground in grounds.items() if name in self.open}
+        self.matching = Matching(memory, self.open, self.grounds)
 
     @property
     def confirmed_probes(self) -> frozenset[str]:
@@ -57,6 +64,7 @@ class Book:
     def _enter(self, event: Event, incident: Incident, now: float, before: Incident | None = None) -> Transition:
         if event in (Event.CLOSED, Event.DISMISSED, Event.MERGED):
             self.open.pop(incident.id, None)
+            self.grounds.pop(incident.id, None)
         else:
             self.open[incident.id] = incident
         return Transition(event=event, at=now, incident=incident, before=before)
@@ -163,65 +171,31 @@ class Book:
         claimed: set[str] = set()
         failing = frozenset(k for finding in found for k in finding.failing)
         for finding in sorted(found, key=lambda f: -_KIND_STRENGTH[f.kind]):
-            if finding.kind is not Kind.ATTRIBUTED and self._absorbed(finding, current):
+            if finding.kind is not Kind.ATTRIBUTED and self.matching.absorbed(finding, current):
                 continue
-            begun = self._onset(finding, current)._replace(failing=failing)
-            incident = self._match(finding, begun, claimed)
+            seen = min((current[k] for k in finding.failing if k in current), default=-inf)
+            begun = self.matching.onset(finding, current)._replace(failing=failing, seen=seen)
+            incident = self.matching.match(finding, begun, claimed)
             if current.keys().isdisjoint(finding.failing):
                 made += self._strengthen(incident, finding, now) if incident else ()
                 continue
             made += self._confirm(incident, finding, begun, now) if incident else self._new(finding, begun, now)
             name = made[-1].incident.id if incident is None else incident.id
+            self._prove(name, finding, now)
             claimed.add(name)
             made += self._merge(name, finding, begun, claimed, now)
         return tuple(made)
 
-    def _onset(self, finding: Finding, current: Mapping[str, float]) -> Onset:
-        """Return when the cause of `finding` began; what other incidents explain is not held against it."""
-        skew = self.model.chain.confirm.skew
-        tracks = self.memory.tracks
-        alone = onset(finding, tracks, current, frozenset(), skew)._replace(failing=frozenset(current))
-        others = (i for i in self.open.values() if i.confirmed and i.kind is not Kind.MONITOR)
-        held = {k for i in others if not self._speaks_of(i, finding, alone) for k in i.faults}
-        return onset(finding, tracks, current, frozenset(held), skew)
-
-    def _speaks_of(self, incident: Incident, finding: Finding, begun: Onset) -> bool:
-        """Return whether `finding` is of `incident`'s cause, as far as can be told."""
-        if incident.kind is not Kind.ATTRIBUTED:
-            return may_be(incident, finding, begun, self.model)
-        return incident.parties == finding.parties and not set(finding.segments).isdisjoint(incident.segments)
-
-    def _absorbed(self, finding: Finding, current: Mapping[str, float]) -> bool:
-        """Return whether attributed incidents explain all probes of a weaker finding: it says nothing new.
-
-        One that recovers explains what began to be seen before it recovered.
-        """
-        segments = set(finding.segments)
-        begun = max((current[k] for k in finding.failing if k in current), default=0.0)
-        told = (i for i in self.open.values() if i.kind is Kind.ATTRIBUTED)
-        going_on = (i for i in told if i.state is State.CONFIRMED or (i.recovered is not None and begun < i.recovered))
-        named = (i for i in going_on if not segments.isdisjoint(i.segments))
-        return set(finding.failing) <= {k for i in named for k in i.faults}
-
-    def _match(self, finding: Finding, begun: Onset, claimed: set[str]) -> Incident | None:
-        """Return the open incident that `finding` speaks of, if any."""
-        for incident in sorted(
-            self.ordered(), key=lambda i: (i.state is State.SUSPECTED, i.kind is not Kind.ATTRIBUTED)
-        ):
-            if incident.kind is Kind.MONITOR or incident.id in claimed:
-                continue
-            if self._speaks_of(incident, finding, begun) and self._may_relapse(incident, finding):
-                return incident
-        return None
-
-    def _may_relapse(self, incident: Incident, finding: Finding) -> bool:
-        """Return whether a recovered, open finding may come back as this one: only on its own segments.
-
-        A wider finding of the same probes is a new cause until it is proven to be the old one.
-        """
-        if incident.state is not State.RECOVERING or incident.kind is Kind.ATTRIBUTED:
-            return True
-        return set(finding.segments) <= set(incident.segments)
+    def _prove(self, name: str, finding: Finding, now: float) -> None:
+        """Note that `finding` has proven an incident at `now`: of an open cause less remains, a proven one has more."""
+        known = self.grounds.get(name)
+        fresh = ground_of(finding, now)
+        if known is not None and finding.kind is not self.open[name].kind:
+            fresh = msgspec.structs.replace(known, proven=now, masked=None)
+        elif known is not None and known.kind is finding.kind:
+            both = known.roles | fresh.roles if finding.kind is Kind.ATTRIBUTED else known.roles & fresh.roles
+            fresh = msgspec.structs.replace(fresh, roles=both or fresh.roles)
+        self.grounds[name] = fresh
 
     def _new(self, finding: Finding, begun: Onset, now: float) -> tuple[Transition, ...]:
         opened = now if begun.opened is None else begun.opened
@@ -268,9 +242,16 @@ class Book:
             )
             return (self._enter(Event.CONFIRMED, self._told(fresh, finding), now, incident),)
         if incident.state is State.RECOVERING:
-            back = msgspec.structs.replace(incident, state=State.CONFIRMED, recovered=None)
-            return (self._enter(Event.RELAPSED, back, now, incident), *self._confirm(back, finding, begun, now))
+            if begun.seen < (incident.recovered or 0.0):  # rounds of before it recovered
+                return ()
+            relapsed = self._relapse(incident, now)
+            return (*relapsed, *self._confirm(relapsed[0].incident, finding, begun, now))
         return self._strengthen(incident, finding, now)
+
+    def _relapse(self, incident: Incident, now: float) -> tuple[Transition, ...]:
+        """Bring a recovering incident back."""
+        back = msgspec.structs.replace(incident, state=State.CONFIRMED, recovered=None)
+        return (self._enter(Event.RELAPSED, back, now, incident),)
 
     def _strengthen(self, incident: Incident, finding: Finding, now: float) -> tuple[Transition, ...]:
         """Let a finding add to a confirmed incident; what it told before is never taken back."""
@@ -314,7 +295,9 @@ class Book:
                 or incident.id == kept
             ):
                 continue
-            if set(incident.faults) <= set(finding.failing) and may_be(incident, finding, begun, self.model):
+            if set(incident.faults) <= set(finding.failing) and may_be(
+                incident, self.grounds.get(incident.id), finding, begun, self.memory
+            ):
                 suspected = incident.state is State.SUSPECTED
                 made.append(self._enter(Event.DISMISSED if suspected else Event.MERGED, incident, now, incident))
         return tuple(made)
@@ -323,13 +306,14 @@ class Book:
 
     def monitors(self, now: float) -> tuple[Transition, ...]:
         """Open an incident for every vantage whose self-check failed: it cannot look."""
-        made = []
-        held = {i.vantage for i in self.open.values() if i.kind is Kind.MONITOR}
+        made: list[Transition] = []
+        held = {i.vantage: i for i in self.open.values() if i.kind is Kind.MONITOR}
         blinded, self.memory.blinded = self.memory.blinded, {}
         for key, since in blinded.items():
             vantage = key.partition(">")[0]
             home = self.model.home[vantage]
             if vantage in held:
+                made += self._relapse(held[vantage], now) if held[vantage].state is State.RECOVERING else ()
                 continue
             incident = Incident(
                 id=self._identify(since, [home]),
@@ -362,29 +346,32 @@ class Book:
         return tuple(made)
 
     def _settle(self, incident: Incident, now: float) -> tuple[Transition, ...]:
-        keys = [k for k in incident.faults if k in self.memory.tracks]
-        if not keys:  # every probe of it has left the chain file
+        if not any(k in self.memory.tracks for k in incident.faults):  # every probe of it has left the chain file
             return self._close(incident, now, now)
-        others = (i for i in self.open.values() if i.state is State.CONFIRMED)
-        elsewhere = explained(incident, others, self.memory.tracks)
-        heard = [k for k in keys if k not in elsewhere and not self.memory.stale(k, now)]
-        goods = [self.memory.tracks[k].good_since for k in heard]
-        since = [g for g in goods if g is not None]
-        if heard and len(since) == len(heard):
-            good_from = max(*since, incident.recovered or 0.0)
-            good_until = min(self.memory.tracks[k].time + self.memory.holds(k) for k in heard)
-            made: tuple[Transition, ...] = ()
-            if incident.state is State.CONFIRMED:
-                recovering = msgspec.structs.replace(incident, state=State.RECOVERING, recovered=good_from)
-                made = (self._enter(Event.RECOVERING, recovering, now, incident),)
-                incident = recovering
-            if good_until - good_from >= GOOD_SECONDS:
-                made += self._close(incident, good_from, now)
-            return made
-        failing = {k for k in keys if self.memory.tracks[k].bad_since is not None}
-        if incident.recovered is not None and failing and failing <= elsewhere:
-            return self._close(incident, incident.recovered, now)
-        return ()
+        others = [i for i in self.open.values() if i.state is State.CONFIRMED]
+        hidden = self._hidden(incident, others, now)
+        end = ending(incident, others, self.memory, hidden, now)
+        if end is None:
+            return ()
+        made: tuple[Transition, ...] = ()
+        if incident.state is State.CONFIRMED:
+            recovering = msgspec.structs.replace(incident, state=State.RECOVERING, recovered=end.recovered)
+            made = (self._enter(Event.RECOVERING, recovering, now, incident),)
+            incident = recovering
+        return (*made, *self._close(incident, end.recovered, now)) if end.over else made
+
+    def _hidden(self, incident: Incident, others: Sequence[Incident], now: float) -> float | None:
+        """Return since when `incident` is hidden behind others, and remember it until its proof comes back."""
+        ground = self.grounds.get(incident.id)
+        if ground is None:
+            return None
+        hidden = masked(incident, others, self.memory, ground, now)
+        if hidden is None and any(self.memory.tracks[k].bad_since for k in incident.faults if k in self.memory.tracks):
+            ground = msgspec.structs.replace(ground, masked=None)
+        elif hidden is not None:
+            ground = msgspec.structs.replace(ground, masked=hidden)
+        self.grounds[incident.id] = ground
+        return ground.masked
 
     def _close(self, incident: Incident, closed: float, now: float) -> tuple[Transition, ...]:
         ended = msgspec.structs.replace(incident, state=State.CLOSED, closed=closed)

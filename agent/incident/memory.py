@@ -1,5 +1,8 @@
 """What is remembered of every probe between evaluations; small, and saved with the incidents."""
 
+from collections.abc import Callable, Collection, Iterable
+from math import inf
+
 import msgspec
 
 from agent.availability.fold import Availability, Cadence, State, advance, fold, state_at
@@ -39,10 +42,12 @@ class Memory:
         self.model = model
         self.tracks = {k: t for k, t in tracks.items() if k in model.probes or k in selves}
         self.proven: dict[str, float] = {}
+        # By probe and what its result cleared: when it last did.
+        self.cleared: dict[str, dict[tuple[int, ...], float]] = {}
         # Self-checks that failed since anybody asked, even if they pass again by now.
         self.blinded: dict[str, float] = {}
         # The newest round of each vantage whose self-check failed: nothing begins in it.
-        self._blind_round: dict[str, int] = {}
+        self.blind_round: dict[str, int] = {}
         self.cadence = {
             p.key: Cadence(interval=p.interval, timeout=p.timeout) for p in model.probes.values() if p.service
         }
@@ -60,12 +65,15 @@ class Memory:
         elif time < track.time:
             return
         track.time, track.outcome = time, observation.outcome
+        effect = self.model.effect(observation)
+        if effect.cleared:
+            self.cleared.setdefault(key, {})[effect.cleared] = time
         match observation.outcome:
             case Outcome.OK | Outcome.DEGRADED:
                 track.bad_since, track.passed = None, time
                 track.good_since = time if track.good_since is None else track.good_since
                 self.proven.update(dict.fromkeys(self._proves.get(key, ()), time))
-            case Outcome.FAILED if self._counts(observation):
+            case Outcome.FAILED if observation.probe == SELF or (observation.verified and effect.accused):
                 if observation.probe == SELF:
                     self._blind(observation)
                 if track.bad_since is None and not self._is_blind(observation):
@@ -77,7 +85,7 @@ class Memory:
     def _blind(self, observation: Observation) -> None:
         """Note a failed self-check: its round is unknown, so no probe began to fail in it."""
         self.blinded.setdefault(observation.key, observation.time)
-        self._blind_round[observation.vantage] = observation.round
+        self.blind_round[observation.vantage] = observation.round
         for key, track in self.tracks.items():
             probe = self.model.probes.get(key)
             if probe is not None and probe.vantage == observation.vantage and track.bad_round == observation.round:
@@ -85,13 +93,27 @@ class Memory:
 
     def _is_blind(self, observation: Observation) -> bool:
         """Return whether a probe's observation is of a round whose self-check is known to have failed."""
-        return observation.probe != SELF and self._blind_round.get(observation.vantage) == observation.round
+        return observation.probe != SELF and self.blind_round.get(observation.vantage) == observation.round
 
-    def _counts(self, observation: Observation) -> bool:
-        """Return whether a fail opens anything: not of an unverified probe, nor one that accuses nobody."""
-        if observation.probe == SELF:
-            return True
-        return observation.verified and bool(self.model.effect(observation).accused)
+    def carry(self, old: "Memory", same: Collection[str], roles: Callable[[Iterable[int]], frozenset[int]]) -> None:
+        """Take over from `old`, of another chain, what the probes in `same` showed; the others have no past."""
+        self.tracks = {key: track for key, track in self.tracks.items() if key in same}
+        self.proven = {s: time for s, time in old.proven.items() if s in self.model.chain.segments}
+        self.blinded = {key: time for key, time in old.blinded.items() if key in same}
+        self.blind_round = {v: number for v, number in old.blind_round.items() if v in self.model.home}
+        for key in old.cleared.keys() & same:
+            self.cleared[key] = {tuple(sorted(roles(n))): time for n, time in old.cleared[key].items()}
+
+    def worked(self, roles: Collection[int], vantage: str) -> float:
+        """Return the last moment (on the clock of `vantage`) at which all `roles` were seen to work, or -inf."""
+        skew = self.model.chain.confirm.skew
+        newest = dict.fromkeys(roles, -inf)
+        for key, results in self.cleared.items():
+            late = 0.0 if key.startswith(f"{vantage}>") else skew
+            for cleared, time in results.items():
+                for role in newest.keys() & cleared:
+                    newest[role] = max(newest[role], time - late)
+        return min(newest.values(), default=-inf)
 
     def availability_state(self, key: str, now: float) -> State:
         """Return the contract's state of a service's probe at `now`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import msgspec
 import pytest
 
 from agent.incident.engine import Engine
@@ -71,6 +72,18 @@ def test_restart_in_the_middle() -> None:
     later = run(Engine(chain, engine.save()), rest)
     assert events(later) == ["recovering", "closed"]
     assert later[-1].incident.id == first[-1].incident.id
+
+
+def test_restart_behind_a_second_fault() -> None:
+    """What hides an incident, and since when, survives a restart: it ends where it was hidden."""
+    chain = lab_chain()
+    tunnel = dict.fromkeys(("anchor", "erp", "hr", "tunnel"), "s")
+    observations = record(chain, [(6, {}), (20, tunnel), (20, CUT), (20, {})])
+    engine = Engine(chain)
+    run(engine, (o for o in observations if o.time < START + 36))
+    later = run(Engine(chain, engine.save()), (o for o in observations if o.time >= START + 36))
+    closed = {t.incident.segments: t.incident.closed for t in later if t.event is Event.CLOSED}
+    assert {s: int(at - START) for s, at in closed.items() if at is not None} == {("vpn",): 26, ("carrier",): 46}
 
 
 def test_bad_saved_state() -> None:
@@ -220,6 +233,16 @@ def test_a_suspended_vantage_is_a_monitor_incident() -> None:
     assert made[0].incident.vantage == "cloud"
 
 
+def test_a_vantage_that_is_blind_again_while_it_recovers() -> None:
+    """A self-check that fails again before ten good seconds is told as a relapse of the same incident."""
+    chain = lab_chain()
+    blind = {"cloud>self": "s"}
+    made = run(Engine(chain), record(chain, [(6, {}), (1, blind), (4, {}), (2, blind), (14, {})], ["cloud"]))
+    assert events(made) == ["confirmed", "recovering", "relapsed", "recovering", "closed"]
+    assert len({t.incident.id for t in made}) == 1
+    assert made[-1].incident.closed == pytest.approx(START + 13, abs=1)
+
+
 def test_a_blind_moment_within_a_batch() -> None:
     """A self-check that failed and passed again between two evaluations still opens its incident."""
     chain = lab_chain()
@@ -257,7 +280,7 @@ def test_two_faults_within_one_suspicion() -> None:
 def test_two_that_turn_out_to_be_one() -> None:
     """Open findings that a later measurement joins become one incident, in the replay as well."""
     chain = plain("p: h x u", "q: h y w", "r: h u w")
-    apart, joined = {"p": "s", "q": "s"}, {"p": "s", "q": "s", "r": "s"}
+    apart, joined = {"p": "s", "q": "s", "r": "-"}, {"p": "s", "q": "s", "r": "s"}
     observations = record(chain, [(6, {}), (8, apart), (8, joined)], ["v"])
     engine = Engine(chain)
     made = run(engine, observations)
@@ -359,3 +382,50 @@ def test_evidence_of_what_is_over() -> None:
     for one in again:
         engine.observe(one)
     assert all(t.event is not Event.CONFIRMED for t in engine.evaluate(START + 12))
+
+
+def reloaded(chain: Chain, **changes: object) -> Chain:
+    """Return the lab's chain with another hash, and probe `anchor` changed."""
+    anchor = msgspec.structs.replace(chain.probes["anchor"], **changes)
+    return msgspec.structs.replace(chain, hash="f" * 64, probes={**chain.probes, "anchor": anchor})
+
+
+def test_a_reload_keeps_the_rounds() -> None:
+    """Rounds before a reload count: a fault that was being confirmed is confirmed in time, of the same probes."""
+    chain = lab_chain()
+    observations = record(chain, [(6, {}), (8, CUT)])
+    engine = Engine(chain)
+    run(engine, (o for o in observations if o.time < START + 9))
+    again = engine.renewed(reloaded(chain, interval=2.0))
+    made = run(again, (o for o in observations if o.time >= START + 9))
+    (confirmed,) = [t for t in made if t.event is Event.CONFIRMED]
+    assert (confirmed.incident.parties, int(confirmed.at - START)) == (("carrier",), 10)
+    assert "cloud>anchor" in confirmed.incident.faults
+
+
+def test_a_changed_probe_has_no_past() -> None:
+    """A probe that measures something else after a reload accuses nobody for what it measured before."""
+    chain = lab_chain()
+    engine = Engine(chain)
+    run(engine, record(chain, [(6, {}), (8, {"anchor": "s"})]))
+    assert the(engine).faults.keys() == {"cloud>anchor"}
+    other = engine.renewed(reloaded(chain, path=("cloud-host", "cloud-gw", "carrier", "vpn")))
+    assert [t.event for t in other.evaluate(START + 15)] == [Event.CLOSED]
+    gone = engine.renewed(plain("p: h x"))
+    assert [t.event for t in gone.evaluate(START + 15)] == [Event.CLOSED]
+
+
+def test_a_reload_keeps_slow_sources() -> None:
+    """The fails and passes of slow sources go on over a reload."""
+    slow = [small.probe(name, ["h", "x"], pace=Pace.OWN, interval=60.0) for name in ("bad", "good")]
+    chain = small.chain({"h": "a", "x": "b"}, [*slow, small.probe("p", ["h"])])
+    engine = Engine(chain)
+    for number in range(8):
+        at = START + number * 60
+        lines = record(chain, [(16, {"bad": "-", "good": "-"})], ["v"], start=at, first_round=number * 60)
+        lines += [observation("bad", "v", "s", at + 6, number * 60 + 6) for _ in range(number in range(2, 7))]
+        lines += [observation("good", "v", ".", at + 6.1, number * 60 + 6)]
+        run(engine, sorted(lines, key=lambda o: o.time))
+        engine = engine.renewed(msgspec.structs.replace(chain, hash=f"{number}" * 64))
+    (incident,) = engine.incidents()
+    assert (incident.parties, list(incident.faults)) == (("b",), ["v>bad"])

@@ -5,7 +5,7 @@ import pytest
 from agent.diagnosis.finding import Finding, Kind
 from agent.diagnosis.roles import Model
 from agent.incident.cause import Onset, may_be, onset
-from agent.incident.memory import Track
+from agent.incident.memory import Memory, Track
 from agent.incident.value import Incident, State
 from agent.replay import replay
 from probes.kit.result import Outcome
@@ -34,7 +34,7 @@ CASES = [
     (
         "a cut during a tunnel fault is not blamed for the time before it",
         [(40, VPN), (20, CUT)],
-        [("undetermined", ("vpn",), 6, 66), ("attributed", ("carrier",), 46, 66)],
+        [("undetermined", ("vpn",), 6, 46), ("attributed", ("carrier",), 46, 66)],
     ),
     (
         "a cut ends although the tunnel is still down",
@@ -64,9 +64,55 @@ CASES = [
     (
         "a gateway that dies during a cut is not blamed for the cut",
         [(20, CUT), (20, GATEWAY)],
-        [("attributed", ("carrier",), 6, 46), ("attributed", ("cloud-gw",), 26, 46)],
+        [("attributed", ("carrier",), 6, 26), ("attributed", ("cloud-gw",), 26, 46)],
     ),
 ]
+
+
+LAST_MILE = {k: v for k, v in CUT.items() if k != "carrier-edge"}
+HOLE = {"erp": "t", "hr": "t"}
+WIDE = ("undetermined", ("carrier", "onprem-gw", "vpn", "onprem-fw", "erp-app", "hr-app"))
+
+# Back to back, seen from the cloud alone: no probe of the first fault passes before the second one.
+ALONE = [
+    (
+        "an application that refuses at once after a hole for large packets is not named for the hole",
+        [(20, HOLE), (20, {"erp": "r"})],
+        [("undetermined", 6, 26, ()), ("attributed", 26, 46, ("incumbent",))],
+    ),
+    (
+        "an application whose errors are seen when a cut ends is not named for the cut",
+        [(20, LAST_MILE), (20, {"erp": "a"})],
+        [("undetermined", 6, 26, ()), ("attributed", 26, 46, ("incumbent",))],
+    ),
+    (
+        "a carrier whose near cable is mended is not named for what still fails",
+        [(20, CUT), (20, LAST_MILE)],
+        [("attributed", 6, 26, ("carrier",)), ("undetermined", 26, 46, ())],
+    ),
+    (
+        "a last mile cut during a tunnel fault is told, for its own time",
+        [(20, VPN), (20, LAST_MILE), (20, VPN)],
+        [("undetermined", 6, 66, ()), ("undetermined", 26, 46, ())],
+    ),
+    (
+        "a near cut after a far one is the carrier's from its own first second",
+        [(20, LAST_MILE), (20, CUT)],
+        [("undetermined", 6, 26, ()), ("attributed", 26, 46, ("carrier",))],
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "situations", "expected"), ALONE, ids=[c[0] for c in ALONE])
+def test_back_to_back(
+    what: str,
+    situations: list[tuple[int, dict[str, str]]],
+    expected: list[tuple[str, int, int, tuple[str, ...]]],
+) -> None:
+    """Faults that follow each other without a pass between are told apart, each for its own time."""
+    chain_ = lab_chain()
+    found = replay(chain_, record(chain_, [(6, {}), *situations, (20, {})], ["cloud"]))
+    assert [(i.kind.value, int(i.opened - START), seconds(i), i.parties) for i in found] == expected, what
 
 
 @pytest.mark.parametrize(("what", "situations", "expected"), CASES, ids=[c[0] for c in CASES])
@@ -111,16 +157,20 @@ def test_a_blind_round_begins_nothing() -> None:
 def test_onset_without_tracks() -> None:
     """A finding none of whose probes fails now has no first observation; without a past pass it has no bound."""
     finding = Finding(kind=Kind.UNDETERMINED, failing=("v>p", "v>q"), proving=("v>p",))
-    assert onset(finding, {}, {}, frozenset(), 1.0).opened is None
-    tracks = {"v>p": Track(time=9.0, outcome=Outcome.FAILED, bad_since=5.0)}
-    assert onset(finding, tracks, {}, frozenset(), 1.0) == (5.0, float("-inf"), frozenset())
-    assert onset(finding, tracks, {"v>p": 7.0}, frozenset({"v>p"}), 1.0).opened == 7.0
+    model = Model(chain({"h": "a", "g": "b"}, [probe("p", ["h", "g"])]))
+    assert onset(finding, Memory(model, {}, {}), {}, frozenset()).opened is None
+    memory = Memory(model, {"v>p": Track(time=9.0, outcome=Outcome.FAILED, bad_since=5.0)}, {})
+    assert onset(finding, memory, {}, frozenset()) == Onset(5.0, float("-inf"))
+    assert onset(finding, memory, {"v>p": 7.0}, frozenset({"v>p"})).opened == 7.0
 
 
 def test_a_probe_that_the_finding_cannot_explain() -> None:
     """A probe of the incident that passes by now and never met the finding's segments: another cause."""
     model = Model(chain({"h": "a", "c": "b", "x": "d"}, [probe("near", ["h", "c"]), probe("far", ["h", "c", "x"])]))
-    finding = Finding(kind=Kind.ATTRIBUTED, segments=("x",), failing=("v>far",), proving=("v>far",))
+    roles = model.accusable("v>far") - model.accusable("v>near")
+    finding = Finding(
+        kind=Kind.ATTRIBUTED, segments=("x",), failing=("v>far",), proving=("v>far",), roles=frozenset(roles)
+    )
     incident = Incident(
         id="1",
         state=State.CONFIRMED,
@@ -130,5 +180,6 @@ def test_a_probe_that_the_finding_cannot_explain() -> None:
         opened=5.0,
         faults={"v>near": "connect/timeout", "v>far": "connect/timeout"},
     )
-    assert not may_be(incident, finding, Onset(5.0, 4.0, frozenset({"v>far"})), model)
-    assert may_be(incident, finding, Onset(5.0, 4.0, frozenset({"v>far", "v>near"})), model)
+    memory = Memory(model, {}, {})
+    assert not may_be(incident, None, finding, Onset(5.0, 4.0, frozenset({"v>far"})), memory)
+    assert may_be(incident, None, finding, Onset(5.0, 4.0, frozenset({"v>far", "v>near"})), memory)

@@ -1,0 +1,69 @@
+"""How a confirmed incident ends: by itself, or hidden behind another one.
+
+It is over after ten good seconds of every probe in it that no other incident explains (ITU-T Y.1563),
+and bears the first of them as its end. What another fault hides is neither up nor down: an incident
+all of whose fails are hidden waits, and when they then pass it ended where it was hidden, since
+nothing is known of it after that.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from agent.incident.ground import Ground
+from agent.incident.memory import Memory, Track
+from agent.incident.value import Incident
+
+# ITU-T Y.1563: ten consecutive good seconds end unavailability, counted from the first.
+GOOD_SECONDS = 10.0
+
+
+class Ending(NamedTuple):
+    """Since when an incident recovers, and whether that is long enough to end it."""
+
+    recovered: float
+    over: bool
+
+
+def explained(incident: Incident, others: Collection[Incident], tracks: Mapping[str, Track]) -> frozenset[str]:
+    """Return the incident's probes that fail while one of `others`, all confirmed, holds them too."""
+    told = {key for other in others if other.id != incident.id for key in other.faults}
+    return frozenset(k for k in incident.faults if k in told and k in tracks and tracks[k].bad_since is not None)
+
+
+def masked(
+    incident: Incident, others: Collection[Incident], memory: Memory, ground: Ground, now: float
+) -> float | None:
+    """Return since when all that still fails is hidden by `others`, all confirmed; None: it is not.
+
+    What its own proof reached at `now` is not hidden.
+    """
+    failing = {k for k in incident.faults if k in memory.tracks and memory.tracks[k].bad_since is not None}
+    if ground.proven >= now or not failing or not failing <= explained(incident, others, memory.tracks):
+        return None
+    if ground.masked is not None:
+        return ground.masked
+    hidden = max(min(o.opened for o in others if o.id != incident.id and key in o.faults) for key in failing)
+    return hidden if hidden > incident.opened else ground.proven
+
+
+def ending(
+    incident: Incident, others: Collection[Incident], memory: Memory, hidden: float | None, now: float
+) -> Ending | None:
+    """Return how far `incident` has recovered at `now`; None while something of it fails or is not known."""
+    keys = [k for k in incident.faults if k in memory.tracks]
+    elsewhere = explained(incident, others, memory.tracks)
+    heard = [k for k in keys if k not in elsewhere and not memory.stale(k, now)]
+    goods = [memory.tracks[k].good_since for k in heard]
+    since = [g for g in goods if g is not None]
+    if heard and len(since) == len(heard):
+        good_from = max(*since, incident.recovered or 0.0)
+        good_until = min(memory.tracks[k].time + memory.holds(k) for k in heard)
+        end = good_from if hidden is None else min(good_from, hidden)
+        return Ending(end, over=good_until - good_from >= GOOD_SECONDS)
+    failing = {k for k in keys if memory.tracks[k].bad_since is not None}
+    if incident.recovered is not None and failing and failing <= elsewhere:
+        return Ending(incident.recovered, over=True)
+    return None
+
+
+__all__ = ["Ending", "ending", "explained", "masked"]
