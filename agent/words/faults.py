@@ -149,6 +149,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "no-series": ("the watched value is not offered", "de bewaakte waarde wordt niet aangeboden"),
     "ambiguous": ("several values fit what is watched", "er passen meer waarden bij wat wordt bewaakt"),
     "not-a-number": ("the watched value was not measured", "de bewaakte waarde is niet gemeten"),
+    "no-rate": (
+        "the growth of a watched value is not known yet",
+        "de groei van een bewaakte waarde is nog niet bekend",
+    ),
     "reading-stale": ("the watched value is too old", "de bewaakte waarde is te oud"),
     "timestamp-future": (
         "the time of a watched value lies ahead",

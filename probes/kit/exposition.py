@@ -1,12 +1,14 @@
-"""One series out of a Prometheus exposition (text format 0.0.4) that may be large, foreign or hostile.
+"""Series out of a Prometheus exposition (text format 0.0.4, OpenMetrics) that may be large, foreign or hostile.
 
-Source: prometheus.io/docs/instrumenting/exposition_formats. A `Sieve` takes the body as it arrives
+Sources: prometheus.io/docs/instrumenting/exposition_formats and OpenMetrics 1.0, which differs for
+us in seconds for milliseconds and in exemplars. A `Sieve` takes the body as it arrives
 and keeps only the lines that can be the wanted series, so an exposition of 10 MB costs a search
 for the name and no memory; the lines that are left go to prometheus_client's parser, which the caller
 hands in, since importing it is dear.
 
 What must stay true: pure; any bytes give readings or a `Malformed`; what the parser gets is at most
-MAX_KEPT_BYTES (it takes up to 1 us a byte, measured on the worst lines that we found); how the bytes
+MAX_KEPT_BYTES for each wanted series (it takes up to 1 us a byte, measured on the worst lines that we
+found), so that no series takes another one's room; how the bytes
 are cut into pieces does not matter; an exposition that was cut short is never read.
 """
 
@@ -16,6 +18,8 @@ from typing import Any, Final
 
 import msgspec
 
+from probes.kit.matcher import Matcher
+
 # A line longer than this is no series that an exporter means: Prometheus stores labels, not documents.
 MAX_LINE_BYTES: Final = 16 * 1024
 MAX_KEPT_BYTES: Final = 256 * 1024
@@ -24,29 +28,44 @@ _BLANK: Final = b" \t\r"
 _PARSE_ERRORS: Final = (ArithmeticError, LookupError, ValueError)
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
+# A sample up to its exemplar, the only `#` outside of quotes. Possessive, so that no line takes more than one pass.
+_BEFORE_EXEMPLAR: Final = re.compile(rb'((?:[^"#]++|"(?:[^"\\]++|\\.)*+")*+)#')
+
 # prometheus_client.parser.text_string_to_metric_families
 Parser = Callable[[str], Iterable[Any]]
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A series: its name, and the labels that it must have with these values ("": must not have)."""
+    """Series: their name, the labels that they must have with these values ("": must not have), and matchers."""
 
     name: str
     labels: Mapping[str, str] = {}
+    matchers: tuple[Matcher, ...] = ()
 
 
 def selector(wanted: Wanted) -> str:
     """Return the series as a query writes it, on one line."""
-    labels = ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in sorted(wanted.labels.items()))
-    return f"{wanted.name}{{{labels}}}" if labels else wanted.name
+    labels = [f'{name}="{value.translate(_ESCAPES)}"' for name, value in sorted(wanted.labels.items())]
+    for one in wanted.matchers:
+        values = "|".join(one.values).translate(_ESCAPES)
+        labels.append(f'{one.label}{"!=" if one.forbidden else "="}"{values}"')
+    return f"{wanted.name}{{{','.join(labels)}}}" if labels else wanted.name
 
 
 class Sifted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is left of an exposition: its first sample line, the lines that may be wanted, and whether all of those."""
+    """What is left of an exposition: its first sample line, and the lines that may be wanted.
+
+    `flooded` are the series of which lines had to be left out.
+    """
 
     first: bytes
     kept: tuple[bytes, ...]
-    whole: bool
+    flooded: tuple[Wanted, ...] = ()
+
+    def of(self, wanted: Sequence[Wanted]) -> "Sifted":
+        """Return what may be one of `wanted`, so that nobody reads, or stumbles over, what others want."""
+        names = tuple(one.name.encode() for one in wanted)
+        return Sifted(first=self.first, kept=tuple(x for x in self.kept if x.lstrip(_BLANK).startswith(names)))
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -75,14 +94,22 @@ class Several(msgspec.Struct, frozen=True):
     labels: tuple[str, ...]
 
 
-class _Sought(msgspec.Struct, frozen=True):
-    """A wanted series as patterns on bytes: of the line's start, and of each label."""
+class _Sought(msgspec.Struct):
+    """A wanted series as patterns on bytes: of the line's start, and of each label; `room` for its lines is left."""
 
+    wanted: Wanted
     start: re.Pattern[bytes]
     labels: tuple[re.Pattern[bytes], ...]
+    room: int = MAX_KEPT_BYTES
+    flooded: bool = False
 
-    def in_line(self, line: bytes) -> bool:
-        return self.start.match(line) is not None and all(label.search(line) for label in self.labels)
+    def keeps(self, line: bytes) -> bool:
+        """Return whether `line` may be the series, and there is room for it."""
+        if self.start.match(line) is None or not all(label.search(line) for label in self.labels):
+            return False
+        self.flooded = self.flooded or len(line) > self.room
+        self.room -= 0 if self.flooded else len(line)
+        return not self.flooded
 
 
 class Sieve:
@@ -96,8 +123,6 @@ class Sieve:
         self._skipping = False  # within a line that is too long
         self._first = b""
         self._kept: list[bytes] = []
-        self._room = MAX_KEPT_BYTES
-        self._whole = True
         self._trouble = ""
 
     def feed(self, data: bytes) -> None:
@@ -122,7 +147,8 @@ class Sieve:
             return Malformed("the exposition does not end with a line feed; it was cut short, or is none")
         if self._trouble:
             return Malformed(self._trouble)
-        return Sifted(first=self._first, kept=tuple(self._kept), whole=self._whole)
+        flooded = tuple(one.wanted for sought in self._sought.values() for one in sought if one.flooded)
+        return Sifted(first=self._first, kept=tuple(self._kept), flooded=flooded)
 
     def _sift(self, lines: bytes) -> None:
         """Look at whole lines; a line whose name comes first holds it first, so one look a line is enough."""
@@ -142,13 +168,8 @@ class Sieve:
             if any(one.start.match(line[:MAX_LINE_BYTES]) for one in sought):
                 self._trouble = f"a line of the series is longer than {MAX_LINE_BYTES} bytes"
             return
-        if not any(one.in_line(line) for one in sought):
-            return
-        if len(line) > self._room:
-            self._whole = False
-            return
-        self._room -= len(line)
-        self._kept.append(line)
+        if sum(one.keeps(line) for one in sought):  # every one of them counts it against its room
+            self._kept.append(line)
 
 
 def _sought(wanted: Wanted) -> _Sought:
@@ -160,7 +181,8 @@ def _sought(wanted: Wanted) -> _Sought:
         for name, value in wanted.labels.items()
         if value
     )
-    return _Sought(re.compile(rb"[ \t\r]*" + re.escape(wanted.name.encode()) + rb"[ \t{]"), labels)
+    start = re.compile(rb"[ \t\r]*" + re.escape(wanted.name.encode()) + rb"[ \t{]")
+    return _Sought(wanted=wanted, start=start, labels=labels)
 
 
 def _first_sample(lines: bytes) -> bytes:
@@ -172,24 +194,38 @@ def _first_sample(lines: bytes) -> bytes:
     return b""
 
 
-def read(sifted: Sifted, parser: Parser) -> tuple[Reading, ...] | Malformed:
+def read(sifted: Sifted, parser: Parser, *, openmetrics: bool = False) -> tuple[Reading, ...] | Malformed:
     """Parse what was kept, and the first sample line, which tells an exposition from any other text."""
+    first, kept = sifted.first, sifted.kept
+    if openmetrics:
+        first, kept = _without_exemplar(first), tuple(map(_without_exemplar, kept))
     try:
-        tuple(parser(sifted.first.decode()))
-        families = parser(b"\n".join(sifted.kept).decode())
-        return tuple(_reading(sample) for family in families for sample in family.samples)
+        tuple(parser(first.decode()))
+        families = parser(b"\n".join(kept).decode())
+        return tuple(_reading(sample, openmetrics) for family in families for sample in family.samples)
     except _PARSE_ERRORS:
         return Malformed("a line is not of the Prometheus text format")
 
 
-def _reading(sample: Any) -> Reading:
-    timestamp = None if sample.timestamp is None else float(sample.timestamp)
+def _without_exemplar(line: bytes) -> bytes:
+    found = _BEFORE_EXEMPLAR.match(line)
+    return found[1] if found else line
+
+
+def _reading(sample: Any, openmetrics: bool) -> Reading:
+    """Return a sample as the parser gives it, which takes every time for milliseconds."""
+    timestamp = None if sample.timestamp is None else float(sample.timestamp) * (1000 if openmetrics else 1)
     return Reading(name=sample.name, labels=sample.labels, value=float(sample.value), timestamp=timestamp)
+
+
+def fitting(readings: Iterable[Reading], wanted: Wanted) -> tuple[Reading, ...]:
+    """Return the readings of the wanted series."""
+    return tuple(reading for reading in readings if _is(reading, wanted))
 
 
 def choose(readings: Iterable[Reading], wanted: Wanted) -> Reading | Missing | Several:
     """Return the only reading that is the wanted series."""
-    found = [reading for reading in readings if _is(reading, wanted)]
+    found = fitting(readings, wanted)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -200,5 +236,8 @@ def choose(readings: Iterable[Reading], wanted: Wanted) -> Reading | Missing | S
 
 
 def _is(reading: Reading, wanted: Wanted) -> bool:
-    same = all(reading.labels.get(name, "") == value for name, value in wanted.labels.items())
-    return reading.name == wanted.name and same
+    return (
+        reading.name == wanted.name
+        and all(reading.labels.get(name, "") == value for name, value in wanted.labels.items())
+        and all(one.fits(reading.labels.get(one.label, "")) for one in wanted.matchers)
+    )

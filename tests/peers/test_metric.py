@@ -2,11 +2,13 @@
 
 import asyncio
 import gzip
+import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from tests.peers.probing import CLOCK, Authority, Handler, Kit, Names, ask, atte
 
 pytestmark = pytest.mark.peer
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+OK = b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -157,10 +159,16 @@ STRANGE: dict[str, tuple[Handler, float, str]] = {
     "cut in a number": (replying(OK + b"\r\na 1\nup 1"), 2.0, "malformed"),
     "a portal": (replying(OK + b"\r\n<html>up 1</html>\n"), 2.0, "malformed"),
     "compressed unasked": (
-        replying(OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"up 1\n")),
+        replying(OK + b"Content-Encoding: br\r\n\r\n" + gzip.compress(b"up 1\n")),
         2.0,
         "malformed",
     ),
+    "packed to burst": (
+        replying(OK + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(bytes(1_000_000) * 80, 1)),
+        5.0,
+        "malformed",
+    ),
+    "protobuf": (replying(OK + b"Content-Type: application/vnd.google.protobuf\r\n\r\nx"), 2.0, "malformed"),
     "not HTTP": (replying(b"SSH-2.0-x\r\n"), 2.0, "malformed"),
     "nothing of it": (replying(OK + b"\r\nother 1\n"), 2.0, "no-series"),
     "a flood of it": (replying(OK + b"\r\n", b'up{a="1"} 1\n' * 100_000), 5.0, "ambiguous"),
@@ -175,6 +183,197 @@ def test_what_keeps_us_from_reading_is_unknown(name: str) -> None:
     result = probe(handler, within=within)
     assert (result.outcome, result.stage, result.fault) == (Outcome.UNKNOWN, None, fault), result
     assert open_descriptors() == before
+
+
+# what the exporter does -> what it is on the declared path (stage, fault, answered)
+ON_THE_WAY: dict[str, tuple[Handler, tuple[Stage, str, bool]]] = {
+    "failing": (replying(b"HTTP/1.1 500 Oops\r\n\r\n"), (Stage.ANSWER, "exporter-error", True)),
+    "closing": (replying(), (Stage.ANSWER, "closed", False)),
+    "silent": (replying(hold=True), (Stage.ANSWER, "timeout", False)),
+    "a portal": (replying(OK + b"\r\n<html>up 1</html>\n"), (Stage.ANSWER, "malformed", True)),
+    "cut": (replying(OK + b"Content-Length: 50\r\n\r\nup 1\n"), (Stage.ANSWER, "malformed", True)),
+}
+
+
+@pytest.mark.parametrize("name", ON_THE_WAY)
+def test_no_reply_counts_where_the_path_leads_to_the_exporter(name: str) -> None:
+    """By the stage that it reached, as with other probes; what the series lacks stays unknown."""
+    handler, expected = ON_THE_WAY[name]
+    result = probe(handler, within=0.5, unreachable="failed")
+    assert (result.outcome, result.stage, result.fault, result.answered) == (Outcome.FAILED, *expected), result
+    absent = probe(replying(OK + b"\r\nother 1\n"), unreachable="failed")
+    assert (absent.outcome, absent.fault) == (Outcome.UNKNOWN, "no-series")
+
+
+def test_a_name_or_port_without_exporter_counts_there() -> None:
+    """Not resolved is `resolve`, a closed port is `refused`."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{unused.getsockname()[1]}/"
+        made = [
+            metric.Settings(target=t, metric="up", ok="== 1", unreachable="failed")
+            for t in (closed, "http://none.lab/")
+        ]
+        refused, nameless = (attempt(metric, one) for one in made)
+    assert (refused.stage, refused.fault) == (Stage.CONNECT, "refused")
+    assert (nameless.stage, nameless.fault) == (Stage.RESOLVE, "resolve-nxdomain")
+
+
+def guarded(expected: bytes) -> Handler:
+    """Return an exporter that lets in who sends `expected`."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        good = b"\r\nAuthorization: " + expected + b"\r\n" in head
+        writer.write(OK + b"\r\nup 1\n" if good else b"HTTP/1.1 401 Unauthorized\r\n\r\n")
+        await writer.drain()
+
+    return handler
+
+
+def test_credentials_are_files_and_read_anew(authority: Authority, tmp_path: Path, monkeypatch: Any) -> None:
+    """Basic and bearer; a changed file counts at once; a missing one, and a refusal, are unknown without the secret."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "password").write_text("open sesame\n")
+    basic = {"user": "Aladdin", "password_file": str(tmp_path / "password")}
+
+    def ask_guarded(expected: bytes, **more: Any) -> Result:
+        async def scenario() -> Result:
+            async with serve(guarded(expected), authority.server("127.0.0.1")) as port:
+                target = f"https://127.0.0.1:{port}/"
+                ca_file = str(authority.ca_file)
+                return await ask(
+                    metric, metric.Settings(target=target, metric="up", ok="== 1", ca_file=ca_file, **more)
+                )
+
+        return asyncio.run(scenario())
+
+    assert ask_guarded(b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", **basic).outcome is Outcome.OK
+    (tmp_path / "password").write_text("changed")
+    refused = ask_guarded(b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", **basic)
+    assert (refused.outcome, refused.fault, refused.detail) == (
+        Outcome.UNKNOWN,
+        "exporter-error",
+        "answer: HTTP 401",
+    )
+    assert ask_guarded(b"Bearer changed", token_file="credential:password").outcome is Outcome.OK
+    (tmp_path / "password").write_text("can not\nary")
+    for file in (str(tmp_path / "password"), "credential:none"):
+        unread = ask_guarded(b"", token_file=file)
+        assert (unread.outcome, unread.fault) == (Outcome.UNKNOWN, "credential-unreadable")
+        assert "can not" not in unread.detail
+
+
+def test_one_scrape_a_second_serves_all_probes_of_a_page() -> None:
+    """Twenty series at once cost two scrapes the first time and one the next; no probe reads one twice."""
+    asked = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await reader.readuntil(b"\r\n\r\n")
+        asked += 1
+        writer.write(OK + b"\r\n" + b"".join(b"up%d %d\n" % (n, asked) for n in range(12)))
+        await writer.drain()
+
+    async def scenario() -> list[int]:
+        counts = []
+        async with serve(handler) as port, metric.open(Kit()) as runner:
+            target = f"http://127.0.0.1:{port}/"
+            made = [metric.Settings(target=target, metric=f"up{n}", ok="> 0") for n in range(12)]
+            for _ in range(3):
+                results = await asyncio.gather(*(runner.attempt(one, CLOCK.boot() + 5) for one in made))
+                assert {result.outcome for result in results} == {Outcome.OK}
+                assert all(set(result.phases) == {"connect", "first_byte", "transfer"} for result in results)
+                counts.append(asked)
+        return counts
+
+    assert asyncio.run(scenario()) == [2, 3, 4]
+
+
+def test_a_rate_is_made_of_two_scrapes() -> None:
+    """The first one is unknown; then the counter's growth over the time between."""
+    counted = iter((100, 100 + 60, 5))
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK + b"\r\nruns_total %d\n" % next(counted))
+        await writer.drain()
+
+    async def scenario() -> list[Result]:
+        results = []
+        async with serve(handler) as port, metric.open(Kit()) as runner:
+            made = metric.Settings(target=f"http://127.0.0.1:{port}/", metric="runs_total", rate=True, ok="< 20")
+            for _ in range(3):
+                results.append(await runner.attempt(made, CLOCK.boot() + 5))
+                await asyncio.sleep(0.6)
+        return results
+
+    first, grown, again = asyncio.run(scenario())
+    assert (first.outcome, first.fault) == (Outcome.UNKNOWN, "no-rate")
+    assert (grown.outcome, grown.fault) == (Outcome.FAILED, "condition")
+    assert 20 < grown.values["metric_value"] <= 100
+    assert (again.outcome, again.values["metric_value"] <= 5 / 0.6) == (Outcome.OK, True)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run Debian's node_exporter with a text file of ours; yield its page."""
+    program = shutil.which("prometheus-node-exporter")
+    if program is None:
+        pytest.skip("prometheus-node-exporter is not installed")
+    folder = tmp_path_factory.mktemp("textfile")
+    (folder / "adsync.prom").write_text('adsync_ok{task="delta"} 1\nadsync_ok{task="full"} 0\n')
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    collectors = ("cpu", "loadavg", "textfile")
+    options = (
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--collector.disable-defaults",
+        *(f"--collector.{name}" for name in collectors),
+        f"--collector.textfile.directory={folder}",
+        "--log.level=error",
+    )
+    server = subprocess.Popen([program, *options])
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
+                break
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{port}/metrics"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+NODE_FRESH = {"fresh_metric": "node_textfile_mtime_seconds"}
+NODE: dict[str, tuple[dict[str, Any], Outcome, str | None]] = {
+    "load": ({"metric": "node_load1", "ok": ">= 0"}, Outcome.OK, None),
+    "a counter": ({"metric": "node_cpu_seconds_total", "several": "sum", "ok": "> 0"}, Outcome.OK, None),
+    "collectors": (
+        {"metric": "node_scrape_collector_success", "several": "all", "ok": "== 1", "match": ("collector!=textfile",)},
+        Outcome.OK,
+        None,
+    ),
+    "a text file": ({"metric": "adsync_ok", "labels": {"task": "delta"}, "ok": "== 1", **NODE_FRESH}, Outcome.OK, None),
+    "every task of it": ({"metric": "adsync_ok", "several": "all", "ok": "== 1"}, Outcome.FAILED, "condition"),
+    "a task of it": ({"metric": "adsync_ok", "several": "any", "ok": "== 1"}, Outcome.OK, None),
+    "another file's": (
+        {"metric": "adsync_ok", "several": "any", "ok": "== 1", **NODE_FRESH, "fresh_labels": {"file": "x"}},
+        Outcome.UNKNOWN,
+        "no-series",
+    ),
+    "a collector that is off": ({"metric": "node_filesystem_avail_bytes", "ok": "> 0"}, Outcome.UNKNOWN, "no-series"),
+}
+
+
+@pytest.mark.parametrize("name", NODE)
+def test_node_exporter_is_read(node: str, name: str) -> None:
+    """Debian's own, packed by gzip as it packs it."""
+    more, outcome, fault = NODE[name]
+    result = attempt(metric, metric.Settings(target=node, **more))
+    assert (result.outcome, result.fault) == (outcome, fault), result
 
 
 def test_nobody_listens() -> None:

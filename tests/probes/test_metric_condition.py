@@ -21,26 +21,36 @@ HOLDS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "-5 .. -1": ((-5, -1), (0,)),
     "1..1": ((1,), (0.5, 1.5)),
     "+0.5..2": ((0.5,), (0.4,)),
+    "< 2h": ((7199,), (7200,)),
+    "1m..1d": ((60, 86400), (59, 86401)),
+    "<90s": ((89,), (90,)),
+    "== 1 or == 3": ((1, 3), (2,)),
+    "0..5 or  > 9 or==7": ((5, 10, 7), (6, 9)),
 }
 
 REFUSED: dict[str, tuple[str, str]] = {
-    "nothing": ("", "is no condition"),
-    "a number alone": ("5", "is no condition"),
-    "one equals sign": ("= 1", "is no condition"),
-    "turned round": ("0 <", "is no condition"),
-    "two of them": ("> 0 and < 5", "is no condition"),
-    "a word": ("> many", "is no condition"),
-    "a duration": ("< 2h", "is no condition"),
-    "NaN": ("== nan", "is no condition"),
-    "infinity": ("< inf", "is no condition"),
-    "three dots": ("0...5", "is no condition"),
-    "a half range": ("0..", "is no condition"),
-    "digits of another script": ("> \u0665", "is no condition"),
-    "a comma": ("> 0,5", "is no condition"),
-    "two lines": ("> 0\n> 1", "is no condition"),
-    "an empty range": ("5..0", "smaller number first"),
-    "too large": ("< 1e999", "too large"),
-    "too many digits": ("< " + "9" * 400, "too large"),
+    "nothing": ("", "at character 1, a number belongs here"),
+    "a number alone": ("5", "at character 2, a number alone needs a sign"),
+    "one equals sign": ("= 1", "at character 1, a number"),
+    "turned round": ("0 <", "at character 3, a number alone"),
+    "and": ("> 0 and < 5", "at character 5, nothing but `or`"),
+    "or nothing": ("> 0 or ", "at character 8, a number belongs here"),
+    "a word that begins with or": ("> 0 order", "at character 5, nothing but `or`"),
+    "a word": ("> many", "at character 3, a number"),
+    "an unknown unit": ("< 2w", "at character 3, a number"),
+    "two units": ("< 2hm", "at character 3, a number"),
+    "NaN": ("== nan", "at character 4, a number"),
+    "infinity": ("< inf", "at character 3, a number"),
+    "three dots": ("0...5", "at character 4, a number"),
+    "a half range": ("0..", "at character 4, a number"),
+    "digits of another script": ("> \u0665", "at character 3, a number"),
+    "a comma": ("> 0,5", "at character 4, nothing but"),
+    "two lines": ("> 0\n> 1", "at character 4, nothing but"),
+    "an empty range": ("5..0", "at character 1, .*smaller number first"),
+    "too large": ("< 1e999", "at character 3, .*too large"),
+    "too many digits": ("< " + "9" * 400, "at character 3, .*too large"),
+    "too large with its unit": ("< 1e308d", "at character 3, .*too large"),
+    "too many tests": (" or ".join(["== 1"] * 17), "more than 16 tests"),
 }
 
 OVERLAPS: dict[str, tuple[str, str, bool]] = {
@@ -55,6 +65,8 @@ OVERLAPS: dict[str, tuple[str, str, bool]] = {
     "both above every bound": ("> 5", "> 9", True),
     "equal and not": ("== 1", "!= 1", False),
     "two that are not": ("!= 1", "!= 2", True),
+    "one of several": ("== 1 or == 5", "4..6", True),
+    "none of several": ("== 1 or == 7", "4..6 or == 0", False),
 }
 
 CONDITIONS = st.one_of(
@@ -91,7 +103,7 @@ def test_what_is_no_condition_is_refused(name: str) -> None:
         parse_condition(text)
 
 
-@given(st.text(max_size=80) | st.text("0123456789.<>=!eE+- ", max_size=20))
+@given(st.text(max_size=80) | st.text("0123456789.<>=!eE+- orsmhd", max_size=20))
 @example("> 1e308")
 def test_any_text_is_a_condition_or_refused(text: str) -> None:
     """A value or a ValueError, nothing else; a condition reads its own text again."""

@@ -19,9 +19,11 @@ from probes.kit.exposition import (
     Sifted,
     Wanted,
     choose,
+    fitting,
     read,
     selector,
 )
+from probes.kit.matcher import parse_matcher
 
 UP = Wanted(name="up")
 LABELLED = Wanted(name="up", labels={"job": "a", "instance": 'x"\\\ny'})
@@ -53,7 +55,7 @@ def readings(data: bytes, *wanted: Wanted) -> tuple[Reading, ...] | Malformed:
 def test_only_lines_that_may_be_wanted_are_kept() -> None:
     """Comments, longer names and names inside labels are left out; so is a line with another label's value."""
     sifted = sift(TEXT)
-    assert sifted == Sifted(first=b"up 1", kept=(b"up 1", b'  up{job="b"} 3 1795442400123'), whole=True)
+    assert sifted == Sifted(first=b"up 1", kept=(b"up 1", b'  up{job="b"} 3 1795442400123'))
     narrowed = sift(TEXT, Wanted(name="up", labels={"job": "b", "absent": ""}))
     assert isinstance(narrowed, Sifted)
     assert narrowed.kept == (b'  up{job="b"} 3 1795442400123',)
@@ -199,6 +201,8 @@ def test_a_selector_is_one_line() -> None:
     """Labels in order and escaped as in a query; without labels the name alone."""
     assert selector(UP) == "up"
     assert selector(LABELLED) == r'up{instance="x\"\\\ny",job="a"}'
+    matched = Wanted(name="up", labels={"b": "1"}, matchers=(parse_matcher("a=x|y*"), parse_matcher("a!=z")))
+    assert selector(matched) == 'up{b="1",a="x|y*",a!="z"}'
 
 
 CHOSEN: dict[str, tuple[list[dict[str, str]], dict[str, str], int | Missing | Several]] = {
@@ -223,12 +227,68 @@ def test_the_series_is_chosen_by_its_labels(name: str) -> None:
     assert chosen == (candidates[expected] if isinstance(expected, int) else expected)
 
 
+def test_a_flood_takes_no_room_from_others() -> None:
+    """Each wanted series has its own; what several want is kept once and read by each apart."""
+    other, narrow = Wanted(name="down"), Wanted(name="up", labels={"a": "1"})
+    flood = b"".join(b'up{a="%08d"} 1\n' % n for n in range(40_000))
+    sifted = sift(flood + b'up{a="1"} 2\ndown 3\nup_broken{ 4\n', UP, narrow, other)
+    assert isinstance(sifted, Sifted)
+    assert sifted.flooded == (UP,)
+    assert sifted.kept[-2:] == (b'up{a="1"} 2', b"down 3")
+    assert sifted.of((other,)).kept == (b"down 3",)
+    both = sift(b'up{a="1"} 2\n', UP, narrow)
+    assert isinstance(both, Sifted)
+    assert both.kept == (b'up{a="1"} 2',)
+
+
+def test_matchers_choose_among_series() -> None:
+    """After the labels, by values that are written and that are not."""
+    text = "".join(f'up{{volume="{volume}"}} {n}\n' for n, volume in enumerate(("C:", "D:", "HarddiskVolume1")))
+    found = readings(text.encode())
+    assert isinstance(found, tuple)
+    for matcher, values in (
+        ("volume=C:|D:", [0, 1]),
+        ("volume!=Harddisk*", [0, 1]),
+        ("volume=*1", [2]),
+        ("x=", [0, 1, 2]),
+    ):
+        wanted = Wanted(name="up", matchers=(parse_matcher(matcher),))
+        assert [one.value for one in fitting(found, wanted)] == values
+
+
+OPENMETRICS = b"""# TYPE up counter
+up_total{a="# {"} 3 1795442400.5 # {trace="x\\" # {"} 0.5 1795442399
+up_total{a="2"} 4 # {} 1
+# EOF
+"""
+
+
+def test_openmetrics_differs_in_times_and_exemplars() -> None:
+    """Seconds for milliseconds, and what stands behind a sample is not its time."""
+    wanted = Wanted(name="up_total")
+    sifted = sift(OPENMETRICS, wanted)
+    assert isinstance(sifted, Sifted)
+    assert read(sifted, parser, openmetrics=True) == (
+        Reading(name="up_total", labels={"a": "# {"}, value=3.0, timestamp=1795442400.5),
+        Reading(name="up_total", labels={"a": "2"}, value=4.0),
+    )
+
+
+@given(st.binary(max_size=80) | st.text('up{}="\\ #1', max_size=40).map(str.encode))
+def test_any_bytes_of_openmetrics_give_readings_or_malformed(data: bytes) -> None:
+    """Exemplars are cut off or left, nothing is raised."""
+    sifted = sift(b"up 1\nup{" + data + b"\n")
+    assert isinstance(sifted, Sifted | Malformed)
+    if isinstance(sifted, Sifted):
+        assert isinstance(read(sifted, parser, openmetrics=True), tuple | Malformed)
+
+
 def test_a_flood_of_the_wanted_name_is_bounded() -> None:
     """More lines than may be parsed are left out, and the sieve says so."""
     line = b'up{a="%08d"} 1\n'
     sifted = sift(b"".join(line % n for n in range(40_000)))
     assert isinstance(sifted, Sifted)
-    assert not sifted.whole
+    assert sifted.flooded == (UP,)
     assert MAX_KEPT_BYTES - 100 < sum(map(len, sifted.kept)) <= MAX_KEPT_BYTES
 
 
