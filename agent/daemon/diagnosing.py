@@ -6,6 +6,7 @@ that nothing is told to anybody that a restart would forget.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
@@ -65,7 +66,8 @@ class Diagnosing:
         self._busy_until = 0.0
         self._suspected: frozenset[str] = frozenset()
         self._open = False
-        self.sink_errors = 0
+        self.sink_errors: Counter[str] = Counter(dict.fromkeys(("engine", "ledger"), 0))
+        self.sink_errors.update(dict.fromkeys((*transition_sinks, *observation_sinks), 0))
         self.on_round: tuple[Callable[[int], None], ...] = ()
         self.on_evaluated: tuple[Callable[[tuple[Incident, ...]], None], ...] = ()
 
@@ -164,7 +166,7 @@ class Diagnosing:
 
     def _complain(self, part: str, error: Exception) -> None:
         """Count every failure of a part, log the first of a series."""
-        self.sink_errors += 1
+        self.sink_errors[part] += 1
         if part not in self._silenced:
             self._silenced.add(part)
             self._log.error("part-failed", part=part, exc_info=error)

@@ -5,7 +5,6 @@ none raises for what it finds. It sees with the rights of the user that runs it.
 """
 
 import asyncio
-import ctypes
 import os
 import resource
 import shutil
@@ -18,8 +17,10 @@ from pathlib import Path
 import msgspec
 
 from agent.clock import Clock
+from agent.daemon.host_reader import stolen_and_all
 from agent.daemon.http_client import FetchError, get
 from agent.daemon.intake import Intake
+from agent.daemon.kernel_clock import read_kernel_clock
 from agent.daemon.peers import ANSWER_SECONDS, ask
 from agent.model import Chain, Host, Peer, Probe
 from probes.kit.resolver import ResolveError, SystemResolver
@@ -27,11 +28,10 @@ from probes.kit.resolver import ResolveError, SystemResolver
 OK, WARN, FAIL = "ok", "warn", "fail"
 # The store's and the ledger's months; below this a disk is full within weeks.
 FREE_BYTES = 500_000_000
+# Averaged over days; seconds in which a tenth is missing come at this average already.
+STEAL_OFTEN = 0.02
 # A thousand attempts in flight, two descriptors each, and the rest of the process.
 DESCRIPTORS = 2_500
-# struct timex of adjtimex(2) on 64-bit Linux has 208 bytes; `status` is the int at 40, `maxerror` the long at 24.
-_TIMEX_BYTES, _STATUS_AT = 208, 40
-_STA_UNSYNC = 0x40
 _CAN_OPEN = "grant the unit AmbientCapabilities=CAP_NET_RAW, or set net.ipv4.ping_group_range to the agent's group"
 
 
@@ -53,6 +53,7 @@ async def examine(host: Host, chain: Chain, clock: Clock) -> AsyncIterator[Findi
         *data_directory(Path(host.data)),
         *descriptors(),
         *clock_state(),
+        *stolen_time(),
         *probing_rights(own),
         *files(own),
         *vici(own),
@@ -123,18 +124,33 @@ def descriptors() -> Iterator[Finding]:
 
 def clock_state() -> Iterator[Finding]:
     """Ask the kernel whether its clock is synchronised (adjtimex(2))."""
-    buffer = ctypes.create_string_buffer(_TIMEX_BYTES)
-    result = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
-    status = int.from_bytes(buffer.raw[_STATUS_AT : _STATUS_AT + 4], sys.byteorder)
-    if result >= 0 and not status & _STA_UNSYNC:
-        yield Finding(subject="clock", state=OK, text="synchronised")
+    clock = read_kernel_clock()
+    if clock is not None and clock.synchronised:
+        text = f"synchronised, wrong by at most {clock.error * 1e3:.0f} ms"
+        yield Finding(subject="clock", state=OK, text=text)
         return
     yield Finding(
         subject="clock",
         state=WARN,
-        text="the kernel does not call it synchronised" if result >= 0 else "its state cannot be read",
+        text="the kernel does not call it synchronised" if clock else "its state cannot be read",
         remedy="run chrony or systemd-timesyncd: evidence of two vantages is compared by wall time",
     )
+
+
+def stolen_time() -> Iterator[Finding]:
+    """Tell what the hypervisor took of the processor since the host started."""
+    try:
+        with Path("/proc/stat").open("rb") as file:
+            ticks = stolen_and_all(file.read(256))
+    except OSError:
+        ticks = None
+    if ticks is None or not ticks[1]:
+        return
+    share = ticks[0] / ticks[1]
+    remedy = "give the virtual machine a reserved processor: what it misses is missing in its measurements"
+    often = share > STEAL_OFTEN
+    text = f"{share:.1%} was taken by the hypervisor since the start"
+    yield Finding(subject="processor", state=WARN if often else OK, text=text, remedy=remedy if often else "")
 
 
 def probing_rights(probes: tuple[Probe, ...]) -> Iterator[Finding]:

@@ -131,6 +131,8 @@ class Measurement:
         # Rounds whose self-check failed; no attempt lasts longer than this many rounds.
         self._blind: deque[int] = deque(maxlen=256)
         self._gateway_known = False
+        # Targets whose interface on this host had no carrier, and when that was last seen (boot time).
+        self._dark: dict[str, float] = {}
         self._stopped = False
 
     def configure(self, chain: Chain, vantage: str) -> None:
@@ -145,6 +147,7 @@ class Measurement:
         self._confirmations.keep(self._probes)
         self._last_passed = {name: at for name, at in self._last_passed.items() if name in self._probes}
         self._schedule.replace({probe.id: probe.interval for probe in self._probes.values()}, now)
+        self._dark.clear()
         self._off_host = any(not is_loopback(probe.flow.host) for probe in self._probes.values())
 
     def start(self) -> None:
@@ -166,6 +169,19 @@ class Measurement:
     def wake_confirmations(self) -> None:
         """Let probes that still fail be confirmed again at once: new evidence is at hand."""
         self._confirmations.wake()
+
+    def look_at_self(self) -> None:
+        """Check the host now: something on it changed."""
+        if not self._stopped:
+            self._check_self(self._clock.boot(), again=True)
+
+    def run_now(self, protocol: str) -> None:
+        """Attempt the probes whose flow is of this protocol now, beside their schedule."""
+        names = [name for name, probe in self._probes.items() if probe.flow.protocol == protocol]
+        if names and not self._stopped:
+            now = self._clock.boot()
+            self._launch(names, now, now, confirming=False)
+            self.attempts.flush()
 
     def _turn(self) -> None:
         if self._stopped:
@@ -215,6 +231,7 @@ class Measurement:
             return
         before, self._readings = self._readings, self._reader.read()
         self._gateway_known |= self._readings.gateways > 0
+        self._dark.update(dict.fromkeys(self._readings.dark, now))
         result = evaluate(
             self._readings,
             before,
@@ -242,6 +259,8 @@ class Measurement:
         self._check_self(now, again=result.outcome is Outcome.FAILED and stale)
         if result.outcome is not Outcome.UNKNOWN and self._could_not_look(attempt, now):
             result = unknown("self", self._self_detail or "the agent stood still while the attempt ran")
+        elif result.outcome is Outcome.FAILED and self._dark.get(attempt.probe.flow.host, 0.0) >= attempt.started:
+            result = unknown("self", "this host's own interface to the target had no carrier")
         probe = attempt.probe
         name = probe.id
         passed = result.outcome in (Outcome.OK, Outcome.DEGRADED)

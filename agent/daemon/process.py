@@ -21,6 +21,8 @@ from agent.daemon.alarm import alarm_of
 from agent.daemon.attempts import Log
 from agent.daemon.diagnosing import Diagnosing
 from agent.daemon.errors import EX_SOFTWARE
+from agent.daemon.host_reader import Reader
+from agent.daemon.host_watch import HostWatch
 from agent.daemon.measurement import Measurement
 from agent.daemon.memory import Memory
 from agent.daemon.options import Options
@@ -28,21 +30,25 @@ from agent.daemon.peers import Peers
 from agent.daemon.picture import Picture
 from agent.daemon.place import CONTROL, open_data
 from agent.daemon.runners import Runners, SharedKit
-from agent.daemon.selfcheck import Reader
 from agent.daemon.serving import Surface, serving
 from agent.daemon.sinks import Sinks
 from agent.daemon.watchdog import Systemd, Watchdog
 from agent.diagnosis.confirm import confirmation_set
 from agent.incident.engine import Engine
 from agent.incident.value import Incident, State
+from agent.metrics.view import Running
 from agent.model import Chain, Host
 from agent.observation import Observation
+from probes.kit.address import literal_family
+from probes.kit.netlink_socket import Changes, Ways
 from probes.kit.resolver import SystemResolver
 
 # House rule: a shutdown has 5 s.
 STOP_SECONDS = 5.0
 # Runners open within milliseconds; one that waits for something else must not hold up the others.
 OPEN_SECONDS = 0.3
+# While routes keep changing, the probes that watch them run at most so often beside their schedule.
+ROUTES_AGAIN_SECONDS = 1.0
 
 
 class Agent:
@@ -59,6 +65,7 @@ class Agent:
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._systemd = Systemd()
+        self._routes_looked_at = 0.0
         self._folder = Path(host.data)
 
     async def run(self) -> None:
@@ -142,7 +149,9 @@ class Agent:
             observation_sinks=self._sinks.observation_sinks,
         )
         self._runners = Runners(SharedKit(clock, SystemResolver(clock)), self._spawn, self._log)
-        self._reader = Reader(clock)
+        self._ways = ways()
+        self._reader = Reader(clock, device_of=self._ways.device if self._ways else None)
+        self._host_watch = HostWatch(self._host_changed, self._log)
         self._measurement = Measurement(
             clock=clock,
             spawn=self._spawn,
@@ -197,9 +206,12 @@ class Agent:
     async def _start(self) -> None:
         self._sinks.start(self._diagnosing.engine.incidents())
         self._measurement.configure(self._chain, self._host.vantage)
+        self._reader.reach(plain_targets(self._chain, self._host.vantage))
         await self._runners.configure(self._types(), OPEN_SECONDS)
         self._watchdog.start()
         self._measurement.start()
+        self._host_watch.start()
+        self._reader.told = self._host_watch.listening
         self._peers.configure(self._host, self._chain)
         self._systemd.tell("READY=1", f"STATUS=measuring from {self._host.vantage}")
         if self._systemd.ping_seconds is not None:
@@ -227,7 +239,10 @@ class Agent:
         self._runners.stop()
         self._memory.save(self._measurement.round_now(), self._measurement.verified)
         self._sinks.stop(self._stop_reason)
+        self._host_watch.stop()
         self._reader.close()
+        if self._ways is not None:
+            self._ways.close()
         self._systemd.close()
         for task in tuple(self._tasks):
             task.cancel()
@@ -261,7 +276,26 @@ class Agent:
 
     def _each_round(self, number: int) -> None:
         self._memory.round(number, self._measurement.verified)
-        self._sinks.each_round(self._diagnosing.snapshot())
+        counts = self._measurement.counts
+        running = Running(
+            missed=counts.missed,
+            refused=self._measurement.attempts.refused,
+            confirmations=counts.confirmations,
+            host_events=self._host_watch.events,
+            host_overruns=self._host_watch.overruns,
+            sink_errors=dict(self._diagnosing.sink_errors),
+        )
+        self._sinks.each_round(self._diagnosing.snapshot(), running)
+
+    def _host_changed(self, changes: Changes) -> None:
+        """Look again at what the kernel says has changed: the host itself, and the routes that probes watch."""
+        self._reader.told = self._host_watch.listening
+        self._reader.changed(changes.lost)
+        self._measurement.look_at_self()
+        now = self._clock.boot()
+        if now - self._routes_looked_at >= ROUTES_AGAIN_SECONDS:
+            self._routes_looked_at = now
+            self._measurement.run_now("netlink")
 
     def _reload_soon(self) -> None:
         self._spawn(self._reload_and_log())
@@ -279,11 +313,12 @@ class Agent:
         changed = chain.hash != self._chain.hash
         self._host, self._chain = host, chain
         if changed:
-            self._diagnosing.engine = Engine(chain, self._diagnosing.engine.save())
+            self._diagnosing.engine = self._diagnosing.engine.renewed(chain)
         self._picture.configure(chain)
         self._picture.keep_peers(frozenset(peer.vantage for peer in host.peers))
         await self._runners.configure(self._types(), OPEN_SECONDS)
         self._measurement.configure(chain, host.vantage)
+        self._reader.reach(plain_targets(chain, host.vantage))
         self._peers.configure(host, chain)
         self._sinks.configure(host, chain, self._diagnosing.engine.incidents())
         self._systemd.tell("READY=1")
@@ -307,6 +342,20 @@ def needs_restart(before: Host, after: Host) -> tuple[str, ...]:
     return tuple(
         f"`{key}` changed from {old} to {new}: restart the agent for that" for key, old, new in fixed if old != new
     )
+
+
+def plain_targets(chain: Chain, vantage: str) -> tuple[str, ...]:
+    """Return the addresses, written as such in the chain file, to which a vantage's probes send packets."""
+    flows = (probe.flow for probe in chain.probes_of(vantage) if not probe.flow.local)
+    return tuple(flow.host for flow in flows if literal_family(flow.host) is not None and "%" not in flow.host)
+
+
+def ways() -> Ways | None:
+    """Return what asks the kernel for ways, None where we may not ask."""
+    try:
+        return Ways()
+    except OSError:
+        return None
 
 
 def void(_: object) -> None:

@@ -4,21 +4,16 @@ What must stay true: an attempt that was in flight while this process stood stil
 neither direction; a self-check that fails makes its whole round unknown. What blinds one probe only
 (no right to open a socket, no IPv6 route) is that probe's own `unknown` and not a matter of this module.
 
-`evaluate` and `Heartbeat` are pure; `Reader` asks the kernel. It asks through ioctl and /proc/self/net
-rather than /sys/class/net, which shows the network namespace it was mounted in, not the process's own.
+Pure; `agent.daemon.host_reader` asks the kernel.
 """
 
-import fcntl
-import socket
-import struct
 from collections import deque
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections.abc import Collection
 
 import msgspec
 
 from probes.kit.result import Outcome, Result, Stage, ok
-from probes.kit.spec import Clock
+from probes.kit.spec import Metric
 
 # A loop that did not come round for longer than this stood still; the watchdog uses the same bound.
 STALL_SECONDS = 0.25
@@ -30,16 +25,26 @@ FAULTS = {
     "suspended": "the process did not run for more than a second (stopped, suspended or starved of CPU)",
     "clock-stepped": "the wall clock was stepped",
     "no-descriptors": "no file descriptor is left",
-    "no-link": "no network interface is up with a carrier",
+    "no-link": "no network interface by which targets are reached is up with a carrier",
     "no-route": "no route leads away from this host's own links",
 }
+# What a hypervisor takes beyond this share makes user-space times worthless, and is told; kernel stamps stay true.
+STEAL_TELLS = 0.1
+METRICS = (
+    Metric("self_cpu_steal_ratio", "share of processor time that the hypervisor gave to others since the last check."),
+    Metric("self_clock_synchronised", "1 while the kernel calls its clock synchronised, 0 when it does not."),
+    Metric("self_clock_error_seconds", "the most by which the wall clock may be wrong, as the kernel estimates it."),
+)
 
 
 class Readings(msgspec.Struct, frozen=True, kw_only=True):
     """What one look at the host gave. `boot` and `wall` in seconds, read together.
 
     `links` are the interfaces other than loopback that are up with a carrier; `routes` and `gateways`
-    count the routes over them, and those of them that lead to a gateway.
+    count the routes over them, and those of them that lead to a gateway (at least; a long table is not read
+    to its end). `used` are the interfaces by which the probes' targets are reached, where that is known;
+    `dark` those targets whose interface is this host's own port (no tunnel) and has no carrier.
+    `values` are what the self-check shows beside its outcome, by the names of `METRICS`.
     """
 
     boot: float
@@ -48,6 +53,9 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     routes: int = 0
     gateways: int = 0
     descriptors: bool = True
+    used: tuple[str, ...] = ()
+    dark: frozenset[str] = frozenset()
+    values: dict[str, float] = {}
 
 
 def evaluate(now: Readings, before: Readings | None, *, absent: float, off_host: bool, off_link: bool) -> Result:
@@ -62,13 +70,22 @@ def evaluate(now: Readings, before: Readings | None, *, absent: float, off_host:
         "suspended": absent > ABSENT_SECONDS,
         "clock-stepped": stepped > STEP_SECONDS,
         "no-descriptors": not now.descriptors,
-        "no-link": now.descriptors and off_host and not now.links,
+        "no-link": now.descriptors and off_host and (not now.links or _all_dark(now)),
         "no-route": now.descriptors and off_host and (not now.routes or (off_link and not now.gateways)),
     }
     fault = next((name for name in FAULTS if found[name]), None)
     if fault is None:
-        return ok(0.0)
-    return Result(outcome=Outcome.FAILED, stage=Stage.ANSWER, fault=fault, detail=FAULTS[fault])
+        return ok(0.0, detail=_remark(now), values=now.values)
+    return Result(outcome=Outcome.FAILED, stage=Stage.ANSWER, fault=fault, detail=FAULTS[fault], values=now.values)
+
+
+def _all_dark(now: Readings) -> bool:
+    return bool(now.dark) and not set(now.used) & set(now.links)
+
+
+def _remark(now: Readings) -> str:
+    stolen = now.values.get("self_cpu_steal_ratio", 0.0)
+    return f"the hypervisor took {stolen:.0%} of the processor" if stolen > STEAL_TELLS else ""
 
 
 class Heartbeat:
@@ -107,9 +124,6 @@ class Heartbeat:
         return longest
 
 
-# linux/if.h: IFF_UP, IFF_LOOPBACK, IFF_RUNNING (carrier present and operational).
-_UP, _LOOPBACK, _RUNNING = 0x1, 0x8, 0x40
-_SIOCGIFFLAGS = 0x8913  # linux/sockios.h
 _RTF_UP, _RTF_GATEWAY, _RTF_REJECT = 0x1, 0x2, 0x200  # linux/route.h
 
 
@@ -138,60 +152,3 @@ def _hexadecimal(text: str) -> int:
         return int(text, 16)
     except ValueError:
         return 0
-
-
-class Reader:
-    """Reads the host's state; cheap enough for once a round (about 150 us)."""
-
-    def __init__(self, clock: Clock, text_of: Callable[[Path], str] | None = None) -> None:
-        self._clock = clock
-        self._text_of = text_of or read_text
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-
-    def close(self) -> None:
-        """Release the socket."""
-        self._socket.close()
-
-    def read(self) -> Readings:
-        """Look once. Descriptors are gone when a file cannot be opened for want of one."""
-        boot, wall = self._clock.boot(), self._clock.wall()
-        try:
-            links = self._links()
-            routes, gateways = count_routes(self._text("route"), self._text("ipv6_route"), links)
-        except OSError as error:
-            return Readings(boot=boot, wall=wall, descriptors=False) if _is_exhausted(error) else _blind(boot, wall)
-        return Readings(boot=boot, wall=wall, links=links, routes=routes, gateways=gateways)
-
-    def _text(self, name: str) -> str:
-        try:
-            return self._text_of(Path("/proc/self/net") / name)
-        except FileNotFoundError:
-            return ""
-
-    def _links(self) -> tuple[str, ...]:
-        return tuple(name for _, name in socket.if_nameindex() if self._is_up(name))
-
-    def _is_up(self, name: str) -> bool:
-        # struct ifreq: 16 bytes of name, then a union of 24 bytes that starts with the flags.
-        request = struct.pack("16s24x", name.encode()[:15])
-        try:
-            (flags,) = struct.unpack_from("H", fcntl.ioctl(self._socket, _SIOCGIFFLAGS, request), 16)
-        except OSError:
-            return False
-        wanted = _UP | _RUNNING
-        return bool(flags & wanted == wanted and not flags & _LOOPBACK)
-
-
-def read_text(path: Path) -> str:
-    """Return what the kernel prints there."""
-    return path.read_text(encoding="ascii", errors="replace")
-
-
-def _is_exhausted(error: OSError) -> bool:
-    # errno.EMFILE 24, errno.ENFILE 23 (Linux).
-    return error.errno in (23, 24)
-
-
-def _blind(boot: float, wall: float) -> Readings:
-    """Return readings that claim nothing is wrong: not being able to look at /proc is no fault."""
-    return Readings(boot=boot, wall=wall, links=("?",), routes=1, gateways=1)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from agent import __version__
 from agent.alerts import Notifier
 from agent.availability.fold import Cadence
@@ -18,11 +20,14 @@ from agent.daemon.diagnosing import ObservationSink, TransitionSink
 from agent.daemon.picture import Picture
 from agent.daemon.recording import Recorder
 from agent.daemon.runners import load_module
+from agent.daemon.selfcheck import METRICS
 from agent.incident.value import Incident, Transition
 from agent.journal import Journal
+from agent.ledger import DATABASE as LEDGER
 from agent.metrics import Metrics
+from agent.metrics.view import Running
 from agent.model import Chain, Host
-from agent.observation import Observation
+from agent.observation import SELF, Observation
 from agent.seal import Pages, Voice
 from agent.snapshot import Snapshot
 from agent.store import DATABASE, Store
@@ -64,6 +69,7 @@ class Sinks:
             __version__,
             type_metrics=type_metrics(chain, host.vantage),
             clock=clock,
+            files={"ledger": str(self._folder / LEDGER), "store": str(self._folder / DATABASE)},
         )
         self.recorder = Recorder(
             self._folder,
@@ -159,13 +165,14 @@ class Sinks:
             self._log.error("reload-refused", problem=problem, remedy="the running configuration stays in force")
         self.recorder.refused_configuration("; ".join(problems), self._clock.wall())
 
-    def each_round(self, snapshot: Snapshot) -> None:
+    def each_round(self, snapshot: Snapshot, running: Running) -> None:
         """Bring what the metrics show up to date."""
         self.metrics.update(snapshot)
         self.metrics.ledger(entries=self.recorder.size)
         self.metrics.firing(self.notifier.firing())
         self.metrics.notified(up=self.notifier.up)
         health = self.store.health
+        self.metrics.runs(msgspec.structs.replace(running, stored=health.written, queued=health.queued))
         if health.dropped > self._dropped:
             self.metrics.dropped("store", health.dropped - self._dropped)
         self._dropped = health.dropped
@@ -232,8 +239,9 @@ class Sinks:
 
 
 def type_metrics(chain: Chain, vantage: str) -> dict[str, Any]:
-    """Return the metrics that the configured probe types of a vantage declare."""
-    return {name: load_module(name).SPEC.metrics for name in {probe.type for probe in chain.probes_of(vantage)}}
+    """Return the metrics that the configured probe types of a vantage declare, and the self-check's."""
+    types = {probe.type for probe in chain.probes_of(vantage)}
+    return {SELF: METRICS} | {name: load_module(name).SPEC.metrics for name in types}
 
 
 def cadences(chain: Chain) -> dict[str, Cadence]:

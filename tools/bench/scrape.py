@@ -1,7 +1,7 @@
 """A scrape of one agent's 296 probes beside `generate_latest` of the same samples, and how late it makes a 5 ms timer.
 
 The peer takes turns with us. Every probe has a new result before each scrape (as at an interval of 1 s, scraped every
-15 s), or a fifth of them have. The delay is the latest run of the timer in ten scrapes by another process, and without any.
+15 s), or a fifth of them have. The delay is the latest run of the timer in ten scrapes by another process.
 """
 
 import asyncio

@@ -1,0 +1,69 @@
+"""What measuring does when the host changes: the self-check at once, dark targets unknown, routes looked at now."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from agent.observation import SELF
+from probes.kit.result import Outcome, Stage, failed
+from probes.kit.spec import Flow
+from tests.agent.daemon.world import World, make_probe
+
+SILENT = failed(Stage.CONNECT, "timeout", seconds=1.0)
+
+
+def test_a_lost_link_is_seen_at_once() -> None:
+    """The self-check fails when the change is told, in the middle of a round and once in it."""
+    world = World(make_probe("gw"))
+
+    async def scene() -> None:
+        await asyncio.sleep(1.55)
+        world.reader.trouble = {"links": ()}
+        world.measurement.look_at_self()
+        world.measurement.look_at_self()
+
+    world.play(scene)
+    assert [o.fault for o in world.diagnosis.of(SELF)] == [None, None, "no-link"]
+    assert world.measurement.counts.self_failures == 1
+    world.measurement.look_at_self()
+    assert len(world.diagnosis.of(SELF)) == 3
+
+
+def test_a_port_without_carrier_blinds_its_own_probes() -> None:
+    """What is reached by a dark port is unknown, also when it was dark for a moment; the others' failures count."""
+    world = World(make_probe("gw"), make_probe("erp"))
+    world.runner.answers |= {"gw": SILENT, "erp": SILENT}
+    world.runner.seconds = 0.95
+
+    async def scene() -> None:
+        await asyncio.sleep(2.05)
+        world.reader.trouble = {"links": ("eth0",), "used": ("eth0", "eth1"), "dark": frozenset({"gw.example"})}
+        world.measurement.look_at_self()
+        world.reader.trouble = {}
+        await asyncio.sleep(3.0)
+
+    world.play(scene)
+    outcomes = {name: [o.outcome for o in world.diagnosis.of(name)] for name in ("gw", "erp")}
+    assert set(outcomes["erp"]) == {Outcome.FAILED}
+    assert Outcome.UNKNOWN in outcomes["gw"]
+    assert outcomes["gw"][0] is outcomes["gw"][-1] is Outcome.FAILED
+    blinded = next(o for o in world.diagnosis.of("gw") if o.outcome is Outcome.UNKNOWN)
+    assert (blinded.fault, blinded.detail) == ("self", "this host's own interface to the target had no carrier")
+
+
+@pytest.mark.parametrize(("protocol", "more"), [("netlink", 1), ("icmp", 0)])
+def test_what_watches_routes_runs_now(protocol: str, more: int) -> None:
+    """Probes of the kernel's own word run beside their schedule; others keep to it."""
+    flow = Flow(host="10.0.0.1", protocol=protocol, function="route")
+    probe = make_probe("way", interval=100.0)
+    world = World(msgspec.structs.replace(probe, flow=flow))
+
+    async def scene() -> None:
+        await asyncio.sleep(2.0)
+        world.measurement.run_now("netlink")
+        await asyncio.sleep(1.0)
+
+    world.play(scene)
+    assert len(world.runner.attempts) == 1 + more
+    world.measurement.run_now("netlink")
