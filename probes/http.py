@@ -5,25 +5,24 @@ are those that were reached; a response that ends in silence or a reset is never
 responder sends is bounded by `max_bytes`.
 """
 
-import asyncio
 import re
-import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, host_endpoint, is_name, literal_family
+from probes.kit.address import FAMILY_HELP, KEPT, host_endpoint, is_name, literal_family
+from probes.kit.asker import Asker, Heard, Target
+from probes.kit.certificate import read_certificate
 from probes.kit.readiness import Readiness
-from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
-from probes.kit.response import Body, Head, request
-from probes.kit.result import Outcome, Result, Stage, unknown
+from probes.kit.resolver import RESOLVE_FAULTS
+from probes.kit.response import Asking, Body, Head, request
+from probes.kit.result import Outcome, Result, Stage
 from probes.kit.spec import Fault, Flow, Kit, Metric, Spec
-from probes.kit.tls import CaError, Contexts, not_after
-from probes.kit.trouble import LATE, LOCAL_FAULTS, Trouble, path_faults, result_of
-from probes.kit.web_exchange import Ask, Exchange, Exchanged
+from probes.kit.tls import TLS_FAULTS, Trust
+from probes.kit.trouble import LOCAL_FAULTS, Trouble, path_faults, result_of
 
 _PORTS: Final = {"http": 80, "https": 443}
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 section 5.6.2
@@ -68,20 +67,13 @@ SPEC: Final = Spec(
     faults=(
         *path_faults(Stage.CONNECT),
         *path_faults(Stage.SECURE),
-        Fault("closed", Stage.SECURE, "Closed in the TLS handshake.", "Look at the server's log."),
-        Fault("certificate-expired", Stage.SECURE, "The certificate has expired.", "Renew it."),
-        Fault("certificate-not-yet-valid", Stage.SECURE, "The certificate is not valid yet.", "Check clocks."),
-        Fault("certificate-untrusted", Stage.SECURE, "No trusted authority signed it.", "Set `ca_file`."),
-        Fault("certificate-hostname", Stage.SECURE, "It is for another name.", "Set `server_name` or renew it."),
-        Fault("tls-alert", Stage.SECURE, "The peer ended the handshake with an alert.", "See the detail."),
-        Fault("tls-protocol", Stage.SECURE, "The peer does not speak TLS as we do.", "Is this a TLS port?"),
+        *TLS_FAULTS,
         *path_faults(Stage.ANSWER),
         Fault("closed", Stage.ANSWER, "Closed without any answer.", "Look at the service's log."),
         Fault("truncated", Stage.ANSWER, "Closed before the whole answer came.", "Look at the service's log."),
         Fault("malformed", Stage.ANSWER, "The answer is not HTTP.", "What really listens there?"),
         Fault("status", Stage.ANSWER, "The status is not an accepted one.", "Look at the service's log."),
         Fault("body-mismatch", Stage.ANSWER, "The body lacks the expected text.", "Look at the service."),
-        Fault("ca-unreadable", None, "The CA file cannot be read.", "Check `ca_file` and its permissions."),
         *RESOLVE_FAULTS,
         *LOCAL_FAULTS,
     ),
@@ -100,9 +92,7 @@ class _Plan(msgspec.Struct, kw_only=True):
     """Settings, read and checked; and the last certificate, since it rarely changes."""
 
     settings: Settings
-    end: Endpoint
-    secure: bool
-    server_name: str
+    target: Target
     request: bytes
     accepted: tuple[tuple[int, int], ...]
     certificate: bytes = b""
@@ -112,10 +102,17 @@ class _Plan(msgspec.Struct, kw_only=True):
         """Return whether the status is one that the body is read for."""
         return any(low <= head.status <= high for low, high in self.accepted)
 
+    def asking(self) -> Asking:
+        """Return the request's dialogue, for one attempt."""
+        settings = self.settings
+        return Asking(self.request, self.accepts, settings.max_bytes, head_only=settings.method == "HEAD")
+
     def expiry(self, certificate: bytes) -> float | None:
         """Return when a certificate (DER) expires (UTC epoch seconds)."""
         if certificate != self.certificate:
-            self.certificate, self.expires = certificate, not_after(certificate)
+            self.certificate, self.expires = certificate, None
+            with suppress(ValueError):
+                self.expires = read_certificate(certificate).not_after
         return self.expires
 
 
@@ -126,14 +123,14 @@ def flow(settings: Settings) -> Flow:
     if settings.max_bytes < 1:
         raise ValueError("max_bytes: write at least 1")
     return Flow(
-        host=plan.end.host,
+        host=plan.target.end.host,
         protocol="tcp",
-        port=plan.end.port,
-        family=plan.end.family,
+        port=plan.target.end.port,
+        family=plan.target.end.family,
         function=f"{settings.method} {settings.target}",
         connect_bytes=60,  # a SYN with its options
         carry_bytes=1500,  # full segments: a certificate chain, a page
-        named=plan.end.named,
+        named=plan.target.end.named,
     )
 
 
@@ -169,9 +166,11 @@ def _plan(settings: Settings) -> _Plan:
     shown = f"[{name}]" if literal_family(name) == 6 else name
     return _Plan(
         settings=settings,
-        end=end,
-        secure=url.scheme == "https",
-        server_name=name,
+        target=Target(
+            end=end,
+            trust=Trust(ca_file=settings.ca_file, verify=settings.verify) if url.scheme == "https" else None,
+            server_name=name,
+        ),
         request=request(
             settings.method,
             (url.path or "/") + (f"?{url.query}" if url.query else ""),
@@ -206,12 +205,10 @@ def _check_headers(headers: dict[str, str]) -> None:
 
 
 class RequestRunner:
-    """All http probes of the agent; an attempt needs no task unless a name or a file must be read first."""
+    """All http probes of the agent."""
 
     def __init__(self, kit: Kit, readiness: Readiness) -> None:
-        self._kit = kit
-        self._readiness = readiness
-        self._contexts = Contexts()
+        self._asker = Asker(kit, readiness)
         self._plans: dict[int, _Plan] = {}  # by the identity of settings that the plan keeps alive
 
     def harvest(self) -> float | None:
@@ -219,22 +216,12 @@ class RequestRunner:
         return None
 
     def launch(self, settings: Settings, deadline: float, done: Callable[[Result], None]) -> bool:
-        """Start now; False when a name must be resolved or authorities be loaded first."""
+        """Start now; False when a name must be resolved or a file be read first."""
         plan = self._plan(settings)
-        start = self._kit.clock.boot()
-        address = self._kit.resolver.known(plan.end.host, plan.end.family) if plan.end.named else plan.end.host
-        context = self._contexts.kept(settings.ca_file, verify=settings.verify) if plan.secure else None
-        if address is None or (plan.secure and context is None):
-            return False
-
-        def ended(made: Exchanged | Exception) -> None:
-            if isinstance(made, Exception):
-                raise made
-            done(_judge(plan, made, resolved))
-
-        resolved = self._kit.clock.boot() - start if plan.end.named else None
-        self._exchange(plan, address, context, deadline, ended).start()
-        return True
+        asking = plan.asking()
+        return self._asker.launch(
+            plan.target, deadline, lambda heard: done(_judge(plan, asking, heard)), dialogue=asking
+        )
 
     def flush(self) -> None:
         """Do nothing: every SYN has left."""
@@ -242,26 +229,9 @@ class RequestRunner:
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:  # noqa: ARG002
         """Connect, ask once, read the answer, close; every attempt is `fresh`."""
         plan = self._plan(settings)
-        context = await self._context(settings, deadline) if plan.secure else None
-        if isinstance(context, CaError):
-            return unknown("ca-unreadable", context.detail)
-        if plan.secure and context is None:
-            return result_of(LATE, Stage.SECURE)
-        address, resolved = plan.end.host, None
-        if plan.end.named:
-            start = self._kit.clock.boot()
-            try:
-                address = await self._kit.resolver.resolve(address, plan.end.family, deadline)
-            except ResolveError as error:
-                return resolve_result(error, self._kit.clock.boot() - start)
-            resolved = self._kit.clock.boot() - start
-        future: asyncio.Future[Exchanged] = asyncio.get_running_loop().create_future()
-        exchange = self._exchange(plan, address, context, deadline, lambda made: _settle(future, made))
-        try:
-            exchange.start()
-            return _judge(plan, await future, resolved)
-        finally:
-            exchange.abandon()
+        asking = plan.asking()
+        heard = await self._asker.ask(plan.target, deadline, dialogue=asking)
+        return heard if isinstance(heard, Result) else _judge(plan, asking, heard)
 
     def _plan(self, settings: Settings) -> _Plan:
         plan = self._plans.get(id(settings))
@@ -271,51 +241,10 @@ class RequestRunner:
             plan = self._plans[id(settings)] = _plan(settings)
         return plan
 
-    def _exchange(
-        self,
-        plan: _Plan,
-        address: str,
-        context: ssl.SSLContext | None,
-        deadline: float,
-        done: Callable[[Exchanged | Exception], None],
-    ) -> Exchange:
-        ask = Ask(
-            address=address,
-            port=plan.end.port or 0,
-            family=plan.end.family,
-            request=plan.request,
-            reads=plan.accepts,
-            max_bytes=plan.settings.max_bytes,
-            head_only=plan.settings.method == "HEAD",
-            context=context,
-            server_name=plan.server_name,
-        )
-        return Exchange(ask, deadline, clock=self._kit.clock, readiness=self._readiness, done=done)
 
-    async def _context(self, settings: Settings, deadline: float) -> ssl.SSLContext | CaError | None:
-        """Return the TLS context, None when a slow disk gives it too late."""
-        kept = self._contexts.kept(settings.ca_file, verify=settings.verify)
-        if kept is not None:
-            return kept
-        try:
-            async with asyncio.timeout(max(deadline - self._kit.clock.boot(), 0.0)):
-                return await self._contexts.get(settings.ca_file, verify=settings.verify)
-        except TimeoutError:
-            return None
-
-
-def _settle(future: "asyncio.Future[Exchanged]", made: Exchanged | Exception) -> None:
-    if future.done():
-        return
-    if isinstance(made, Exception):
-        future.set_exception(made)
-    else:
-        future.set_result(made)
-
-
-def _judge(plan: _Plan, made: Exchanged, resolved: float | None) -> Result:
-    """Return the result of what came; `resolved` is how long the name took."""
-    head, body = made.head, made.body
+def _judge(plan: _Plan, asking: Asking, heard: Heard) -> Result:
+    """Return the result of what came."""
+    made, head, body = heard.made, asking.head, asking.body
     values: dict[str, float] = {}
     if made.round_trip is not None:
         values["http_handshake_seconds"] = made.round_trip
@@ -325,19 +254,17 @@ def _judge(plan: _Plan, made: Exchanged, resolved: float | None) -> Result:
         values["http_status_code"] = float(head.status)
     if body is not None:
         values["http_response_bytes"] = float(len(body.content))
-    seconds = made.seconds + (resolved or 0.0)
-    phases = made.phases if resolved is None else {"resolve": resolved, **made.phases}
     trouble = made.trouble or _verdict(plan, head, body)
     if trouble is None:
         return Result(
             outcome=Outcome.OK,
-            seconds=seconds,
-            phases=phases,
+            seconds=heard.seconds,
+            phases=heard.phases,
             values=values,
             packet_bytes=made.packet_bytes,
             detail=f"HTTP {head.status}" if head else "",
         )
-    result = result_of(trouble, made.stage, seconds, phases)
+    result = result_of(trouble, made.stage, heard.seconds, heard.phases)
     return msgspec.structs.replace(result, values=values, packet_bytes=made.packet_bytes)
 
 

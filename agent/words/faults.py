@@ -94,6 +94,25 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "certificate-not-yet-valid": ("the certificate is not valid yet", "het certificaat is nog niet geldig"),
     "certificate-untrusted": ("the certificate is not trusted", "het certificaat wordt niet vertrouwd"),
     "certificate-hostname": ("the certificate is for another name", "het certificaat is voor een andere naam"),
+    "certificate-expiring": ("a certificate expires soon", "een certificaat verloopt binnenkort"),
+    "issuer-changed": (
+        "the certificate comes from another issuer than before",
+        "het certificaat komt van een andere uitgever dan voorheen",
+    ),
+    "pin-mismatch": (
+        "the certificate has another key than agreed",
+        "het certificaat heeft een andere sleutel dan afgesproken",
+    ),
+    "version-too-old": (
+        "the connection is secured in an older way than agreed",
+        "de verbinding wordt op een oudere manier beveiligd dan afgesproken",
+    ),
+    "tls-weak": ("the connection is secured weakly", "de verbinding is zwak beveiligd"),
+    "starttls-refused": ("the server refuses a secured connection", "de server weigert een beveiligde verbinding"),
+    "starttls-malformed": (
+        "what answers there is not the expected service",
+        "wat daar antwoordt is niet de verwachte dienst",
+    ),
     "tls-alert": ("the other end refused the secured connection", "de overkant weigerde de beveiligde verbinding"),
     "tls-protocol": (
         "the other end does not secure the connection as agreed",
@@ -110,6 +129,11 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "closed": ("the connection was closed before the answer", "de verbinding werd vóór het antwoord gesloten"),
     "truncated": ("the answer broke off", "het antwoord brak af"),
+    "refused-by-service": (
+        "the service answered that it does not serve us",
+        "de dienst antwoordde dat hij ons niet bedient",
+    ),
+    "answer-mismatch": ("the answer lacks the agreed text", "in het antwoord ontbreekt de afgesproken tekst"),
     "malformed": ("the answer is not readable", "het antwoord is onleesbaar"),
     "status": ("the answer was an error message", "het antwoord was een foutmelding"),
     "body-mismatch": ("the answer lacks the agreed text", "in het antwoord ontbreekt de afgesproken tekst"),
@@ -172,6 +196,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "suspended": ("it stood still for a while", "het stond een tijd stil"),
     "clock-stepped": ("its clock was moved", "zijn klok is verzet"),
     "no-descriptors": ("it has too many files open", "het heeft te veel bestanden open"),
+    "certificate-unreadable": (
+        "the measuring point cannot read its own certificate",
+        "het meetpunt kan zijn eigen certificaat niet lezen",
+    ),
     "ca-unreadable": (
         "the agent cannot read its list of trusted authorities",
         "de agent kan zijn lijst van vertrouwde uitgevers niet lezen",

@@ -67,7 +67,9 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "icmp": ("ping", "ping"),
         "tcp": ("connection test", "verbindingstest"),
         "http": ("web request", "webverzoek"),
+        "tls": ("secured connection", "beveiligde verbinding"),
         "dns": ("name lookup", "naamopzoeking"),
+        "greeting": ("greeting of a service", "begroeting door een dienst"),
         "strongswan": ("tunnel state", "tunnelstatus"),
         "route": ("route", "route"),
         "ike": ("VPN gateway's answer", "antwoord van de VPN-gateway"),
@@ -84,6 +86,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "phase": {
         "resolve": ("find the name", "naam zoeken"),
         "connect": ("connect", "verbinden"),
+        "starttls": ("agree to secure", "beveiliging afspreken"),
         "secure": ("secure", "beveiligen"),
         "first_byte": ("first byte", "eerste byte"),
         "transfer": ("transfer", "overdracht"),

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from probes.kit.dialogue import Done
 from probes.kit.trouble import Trouble
 
 _LARGEST_HEAD: Final = 65536
@@ -219,6 +220,30 @@ class Response:
         if not self._started:
             return Trouble(fault="closed", detail="the peer closed without an answer")
         return Trouble(fault="truncated", detail="the peer closed before the end of its answer", answered=True)
+
+
+class Asking:
+    """One request and the answer to it, as a dialogue; `reads` says whether the body behind a head is wanted."""
+
+    def __init__(self, request: bytes, reads: Callable[[Head], bool], max_bytes: int, *, head_only: bool) -> None:
+        self.first = request
+        self.head: Head | None = None
+        self.body: Body | None = None
+        self._reads = reads
+        self._response = Response(max_bytes, head_only=head_only)
+
+    def feed(self, data: bytes) -> Done | Trouble | None:
+        """Take bytes of the answer, b"" when the peer has closed."""
+        found = self._response.feed(data)
+        if isinstance(found, Head):
+            self.head = found
+            if not self._reads(found):
+                return Done(whole=False)
+            found = self._response.feed(None if data else b"")
+        if isinstance(found, Body):
+            self.body = found
+            return Done()
+        return found if isinstance(found, Trouble) else None
 
 
 def _fields(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:

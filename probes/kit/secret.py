@@ -50,12 +50,7 @@ def read_secret(path: str) -> Secret:
     One trailing line end is dropped. Raises OSError (cannot be read, FileNotFoundError too where
     systemd passed no such credential) or ValueError (empty, too long, not UTF-8, a NUL in it).
     """
-    if path.startswith(CREDENTIAL):
-        directory = os.environ.get("CREDENTIALS_DIRECTORY")
-        name = path.removeprefix(CREDENTIAL)
-        if not directory or "/" in name or name in ("", ".", ".."):
-            raise FileNotFoundError(f"systemd passed no credential {name!r}")
-        path = str(Path(directory, name))
+    path = secret_path(path)
     with Path(path).open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
@@ -64,6 +59,17 @@ def read_secret(path: str) -> Secret:
     if not data or b"\0" in data or _text(data) is None:
         raise ValueError(f"{path}: empty or not text")
     return Secret(data.decode())
+
+
+def secret_path(path: str) -> str:
+    """Return the file that `path` or `credential:NAME` names; FileNotFoundError where systemd passed no such one."""
+    if not path.startswith(CREDENTIAL):
+        return path
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    name = path.removeprefix(CREDENTIAL)
+    if not directory or "/" in name or name in ("", ".", ".."):
+        raise FileNotFoundError(f"systemd passed no credential {name!r}")
+    return str(Path(directory, name))
 
 
 def _text(data: bytes) -> str | None:

@@ -1,20 +1,22 @@
-"""TLS for probes: contexts made once, certificate dates, and OpenSSL's errors as faults.
+"""TLS for probes: contexts made once, the peer's chains, and OpenSSL's errors as faults.
 
-What must stay true: a context is loaded once per CA file, its version and kind of check; a handshake is never
+What must stay true: a context is loaded once for its files, their versions and kind of check; a handshake is never
 resumed; an error that came from the peer's own bytes is `answered`.
 """
 
+import _ssl
 import asyncio
 import ssl
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from probes.kit.result import Stage
+from probes.kit.secret import secret_path
+from probes.kit.spec import Fault
 from probes.kit.trouble import Trouble
 
-_Key = tuple[str, int, bool]  # CA file, when it was written (ns), whether to verify
 _KEPT: Final = 64  # contexts; each holds a CA bundle of up to some MB
 # openssl/x509_vfy.h
 _VERIFY_FAULTS: Final[dict[int, str]] = {
@@ -25,10 +27,47 @@ _VERIFY_FAULTS: Final[dict[int, str]] = {
 }
 
 
+TLS_FAULTS: Final = (
+    Fault("closed", Stage.SECURE, "Closed in the TLS handshake.", "Look at the server's log."),
+    Fault("certificate-expired", Stage.SECURE, "The certificate has expired.", "Renew it."),
+    Fault("certificate-not-yet-valid", Stage.SECURE, "The certificate is not valid yet.", "Check clocks."),
+    Fault("certificate-untrusted", Stage.SECURE, "No trusted authority signed it.", "Set `ca_file`."),
+    Fault("certificate-hostname", Stage.SECURE, "It is for another name.", "Set `server_name` or renew it."),
+    Fault("tls-alert", Stage.SECURE, "The peer ended the handshake with an alert.", "See the detail."),
+    Fault("tls-protocol", Stage.SECURE, "The peer does not speak TLS as we do.", "Is this a TLS port?"),
+    Fault("ca-unreadable", None, "The CA file cannot be read.", "Check `ca_file` and its permissions."),
+    Fault("certificate-unreadable", None, "Our own certificate cannot be read.", "Check its files."),
+)
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to trust and how to show oneself. Files are PEM, named by path or as `credential:NAME` of systemd.
+
+    `ca_file` "" is the system's authorities. `certificate_file` holds our own chain, `key_file` its key ("": in the
+    same file). `protocols` are offered by ALPN.
+    """
+
+    ca_file: str = ""
+    verify: bool = True
+    certificate_file: str = ""
+    key_file: str = ""
+    protocols: tuple[str, ...] = ("http/1.1",)
+
+
+class FileError(msgspec.Struct, frozen=True):
+    """A file that cannot be used: the `unknown` fault, and which file and why."""
+
+    fault: str
+    detail: str
+
+
 class CaError(msgspec.Struct, frozen=True):
     """A CA file that cannot be used, and why."""
 
     detail: str
+
+
+_Key = tuple[Trust, tuple[int, ...]]  # and when each of its files was written (ns)
 
 
 class Contexts:
@@ -38,54 +77,97 @@ class Contexts:
         self._kept: dict[_Key, ssl.SSLContext] = {}
         self._locks: dict[_Key, asyncio.Lock] = {}
 
-    def kept(self, ca_file: str, *, verify: bool) -> ssl.SSLContext | None:
-        """Return the context for `ca_file` if it need not be loaded."""
+    async def get(self, ca_file: str, *, verify: bool) -> ssl.SSLContext | CaError:
+        """Return the context for `ca_file` alone; see `load`."""
+        found = await self.load(Trust(ca_file=ca_file, verify=verify))
+        return CaError(found.detail) if isinstance(found, FileError) else found
+
+    def kept(self, trust: Trust) -> ssl.SSLContext | None:
+        """Return the context for `trust` if nothing need be loaded."""
         try:
-            return self._kept.get(_key(ca_file, verify=verify))
+            return self._kept.get((trust, _stamps(trust)))
         except OSError:
             return None
 
-    async def get(self, ca_file: str, *, verify: bool) -> ssl.SSLContext | CaError:
-        """Return the context for `ca_file` ("": the system's authorities); a changed file is loaded again."""
+    async def load(self, trust: Trust) -> ssl.SSLContext | FileError:
+        """Return the context for `trust`; changed files are loaded again."""
         try:
-            key = _key(ca_file, verify=verify)
+            key = (trust, _stamps(trust))
         except OSError as error:
-            return CaError(f"{ca_file}: {error.strerror}")
+            named = str(error.filename or trust.ca_file)
+            fault = "ca-unreadable" if trust.ca_file == named else "certificate-unreadable"
+            return FileError(fault, f"{named}: {error.strerror or error}")
         context = self._kept.get(key)
         if context is not None:
             return context
         async with self._locks.setdefault(key, asyncio.Lock()):  # many probes start at once; one of them loads
-            return self._kept.get(key) or await self._load(key, ca_file)
+            return self._kept.get(key) or await self._load(key)
 
-    async def _load(self, key: _Key, ca_file: str) -> ssl.SSLContext | CaError:
+    async def _load(self, key: _Key) -> ssl.SSLContext | FileError:
         try:
-            context = await asyncio.to_thread(_load, ca_file, key[2])
-        except (OSError, ssl.SSLError) as error:
-            return CaError(f"{ca_file}: {getattr(error, 'reason', None) or error.strerror}")
+            context = await asyncio.to_thread(_load, key[0])
         finally:
             self._locks.pop(key, None)
+        if isinstance(context, FileError):
+            return context
         if len(self._kept) >= _KEPT:
             self._kept.clear()
         self._kept[key] = context
         return context
 
 
-def _key(ca_file: str, *, verify: bool) -> _Key:
-    """Return what a context depends on; raises OSError when the file is not there."""
-    return (ca_file, Path(ca_file).stat().st_mtime_ns, verify) if ca_file and verify else ("", 0, verify)
+def _stamps(trust: Trust) -> tuple[int, ...]:
+    """Return when the files of `trust` were written; raises OSError when one is not there."""
+    files = (trust.ca_file if trust.verify else "", trust.certificate_file, trust.key_file)
+    return tuple(Path(secret_path(file)).stat().st_mtime_ns for file in files if file)
 
 
-def _load(ca_file: str, verify: bool) -> ssl.SSLContext:
+def _load(trust: Trust) -> ssl.SSLContext | FileError:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.set_alpn_protocols(["http/1.1"])
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif ca_file:
-        context.load_verify_locations(ca_file)
-    else:
-        context.load_default_certs()
+    if trust.protocols:
+        context.set_alpn_protocols(list(trust.protocols))
+    try:
+        if not trust.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif trust.ca_file:
+            context.load_verify_locations(secret_path(trust.ca_file))
+        else:
+            context.load_default_certs()
+    except (OSError, ssl.SSLError) as error:
+        return FileError("ca-unreadable", f"{trust.ca_file}: {_why(error)}")
+    if trust.certificate_file:
+        key_file = trust.key_file or trust.certificate_file
+        try:
+            context.load_cert_chain(
+                secret_path(trust.certificate_file),
+                secret_path(key_file),
+                password=lambda: b"",  # without it OpenSSL asks the terminal
+            )
+        except (OSError, ssl.SSLError) as error:
+            return FileError("certificate-unreadable", f"{trust.certificate_file}, {key_file}: {_why(error)}")
     return context
+
+
+def _why(error: OSError) -> str:
+    return str(getattr(error, "reason", None) or error.strerror)
+
+
+def presented(tls: ssl.SSLObject) -> tuple[bytes, ...]:
+    """Return the certificates (DER) that the peer sent, its own first; also after it was refused for them."""
+    return _chain(tls, "get_unverified_chain")
+
+
+def verified(tls: ssl.SSLObject) -> tuple[bytes, ...]:
+    """Return the certificates (DER) from the peer's own to the authority that we trust."""
+    return _chain(tls, "get_verified_chain")
+
+
+def _chain(tls: ssl.SSLObject, name: str) -> tuple[bytes, ...]:
+    """Ask for a chain: public since Python 3.13; before, on the object inside, whose members are not yet bytes."""
+    getter = getattr(tls, name, None) or getattr(tls._sslobj, name)  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+    found = getter() or ()
+    return tuple(one if isinstance(one, bytes) else one.public_bytes(_ssl.ENCODING_DER) for one in found)
 
 
 def tls_trouble(error: ssl.SSLError) -> Trouble:
@@ -98,55 +180,3 @@ def tls_trouble(error: ssl.SSLError) -> Trouble:
     reason = error.reason or "unknown"
     fault = "tls-alert" if "_ALERT_" in reason else "tls-protocol"
     return Trouble(fault=fault, detail=reason.replace("_", " ").lower(), answered=True)
-
-
-def not_after(certificate: bytes) -> float | None:
-    """Return the end of validity (UTC epoch seconds) of a DER certificate, None when it is not one.
-
-    RFC 5280 section 4.1: Certificate { tbsCertificate { [0] version, serial, signature, issuer,
-    validity { notBefore, notAfter }, … } … }. The ssl module decodes only certificates that it verified.
-    """
-    try:
-        body = _inside(certificate, 0)
-        position = _inside(certificate, body)
-        if certificate[position] == 0xA0:  # the optional explicit version
-            position = _behind(certificate, position)
-        for _ in range(3):  # serial number, signature algorithm, issuer
-            position = _behind(certificate, position)
-        start = _behind(certificate, _inside(certificate, position))
-        return _moment(certificate[start], certificate[_inside(certificate, start) : _behind(certificate, start)])
-    except (IndexError, ValueError):
-        return None
-
-
-def _moment(kind: int, text: bytes) -> float:
-    """Return a UTCTime or GeneralizedTime (RFC 5280 section 4.1.2.5) as UTC epoch seconds; ValueError otherwise."""
-    digits = text.decode("ascii")
-    if kind == 0x17 and len(digits) == 13:
-        digits = ("19" if digits >= "50" else "20") + digits
-    elif kind != 0x18:
-        raise ValueError("not a time")
-    if len(digits) != 15 or digits[14] != "Z" or not digits[:14].isdigit():
-        raise ValueError("not a time")
-    month, day, hour, minute, second = (int(digits[n : n + 2]) for n in range(4, 14, 2))
-    return datetime(int(digits[:4]), month, day, hour, minute, second, tzinfo=UTC).timestamp()
-
-
-def _length(der: bytes, position: int) -> tuple[int, int]:
-    """Return (start of the content, its length) of the DER element at `position` (X.690 section 8.1.3)."""
-    first = der[position + 1]
-    if first < 0x80:
-        return position + 2, first
-    count = first & 0x7F
-    if not 1 <= count <= 4 or position + 2 + count > len(der):
-        raise ValueError("not a DER length")
-    return position + 2 + count, int.from_bytes(der[position + 2 : position + 2 + count])
-
-
-def _inside(der: bytes, position: int) -> int:
-    return _length(der, position)[0]
-
-
-def _behind(der: bytes, position: int) -> int:
-    start, length = _length(der, position)
-    return start + length

@@ -103,10 +103,10 @@ def open_descriptors() -> int:
 class Authority:
     """A certificate authority in a folder; writes `ca.pem` and servers' certificates."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "peer tests") -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "peer tests")])
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.ca_file = folder / "ca.pem"
         certificate = self._builder(self._name, self._key, days=30).add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True

@@ -415,7 +415,7 @@ def test_the_batch_form_gives_the_same_results(authority: Authority) -> None:
             serve(answering(close="silent")) as silent,
             http.open(Kit(KnownNames({"erp.test": "127.0.0.1"}))) as runner,
         ):
-            given = {"target": f"https://erp.test:{port}/", "ca_file": str(authority.ca_file)}
+            given: dict[str, Any] = {"target": f"https://erp.test:{port}/", "ca_file": str(authority.ca_file)}
             made = http.Settings(**given)
             results: list[Result] = []
             assert not runner.launch(made, CLOCK.boot() + 2, results.append)  # its authorities are not loaded yet

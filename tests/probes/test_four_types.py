@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes import dns, http, icmp, tcp
+from probes import dns, http, icmp, tcp, tls
 from probes.kit.resolver import RESOLVE_FAULTS
 from probes.kit.spec import Duration, Flow
 
-MODULES: tuple[ModuleType, ...] = (icmp, tcp, http, dns)
+MODULES: tuple[ModuleType, ...] = (icmp, tcp, http, dns, tls)
 
 FLOWS: dict[str, tuple[ModuleType, Any, Flow]] = {
     "icmp": (
@@ -179,7 +179,8 @@ KIT = Path(icmp.__file__).parent / "kit"
 USES = {
     icmp: ("trouble.py", "sockets.py", "echo_burst.py", "echo_port.py", "echo_table.py"),
     tcp: ("trouble.py", "sockets.py"),
-    http: ("trouble.py", "sockets.py", "web_exchange.py", "tls.py", "response.py"),
+    http: ("trouble.py", "sockets.py", "exchange.py", "tls.py", "response.py"),
+    tls: ("trouble.py", "sockets.py", "exchange.py", "tls.py", "starttls.py"),
     dns: ("trouble.py", "sockets.py", "dns_exchange.py"),
 }
 

@@ -1,97 +1,21 @@
-"""Certificate dates and OpenSSL's errors."""
+"""Contexts and OpenSSL's errors; what a handshake shows, judged."""
 
 import asyncio
 import ssl
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.kit.tls import CaError, Contexts, not_after, tls_trouble
-
-KEY = ec.generate_private_key(ec.SECP256R1())
-NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kit")])
-
-
-def certificate(until: datetime) -> bytes:
-    """Return a certificate (DER) that ends at `until`."""
-    return (
-        x509.CertificateBuilder()
-        .subject_name(NAME)
-        .issuer_name(NAME)
-        .public_key(KEY.public_key())
-        .serial_number(2**150 + 1)
-        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
-        .not_valid_after(until)
-        .sign(KEY, SHA256())
-        .public_bytes(Encoding.DER)
-    )
-
-
-ONE = certificate(datetime(2027, 1, 15, 12, 30, 5, tzinfo=UTC))
-
-
-@pytest.mark.parametrize("year", [2027, 2030, 2049, 2050, 2100])
-def test_reads_the_end_of_validity(year: int) -> None:
-    """Both of RFC 5280's ways to write a time are read."""
-    until = datetime(year, 1, 15, 12, 30, 5, tzinfo=UTC)
-
-    assert until.timestamp() == not_after(certificate(until))
-
-
-def element(kind: int, content: bytes) -> bytes:
-    """Return a short DER element."""
-    return bytes([kind, len(content)]) + content
-
-
-@pytest.mark.parametrize(
-    ("kind", "text", "seconds"),
-    [
-        (0x17, b"270115123005Z", 1800016205.0),
-        (0x17, b"500101000000Z", -631152000.0),
-        (0x18, b"20270115123005Z", 1800016205.0),
-        (0x18, b"20270115123005.5Z", None),
-        (0x18, b"2027011512300xZ", None),
-        (0x18, b"20271315123005Z", None),
-        (0x17, b"2701151230Z", None),
-        (0x04, b"20270115123005Z", None),
-    ],
-)
-def test_times_are_read_as_the_profile_writes_them(kind: int, text: bytes, seconds: float | None) -> None:
-    """RFC 5280 section 4.1.2.5: two-digit years from 50 on are of the last century; nothing but whole seconds in Z."""
-    validity = element(0x30, element(0x17, b"200101000000Z") + element(kind, text))
-    body = element(0x02, b"\1") + element(0x30, b"") + element(0x30, b"") + validity
-    certificate = element(0x30, element(0x30, body))
-
-    assert not_after(certificate) == seconds
-
-
-@given(st.binary(max_size=64))
-def test_any_bytes_have_an_end_or_none(data: bytes) -> None:
-    """What is no certificate has no date."""
-    assert not_after(data) is None
-
-
-@given(st.integers(0, len(ONE) - 1), st.integers(0, 255))
-def test_a_changed_certificate_has_an_end_or_none(place: int, value: int) -> None:
-    """Nearly right certificates are as safe as random bytes."""
-    changed = bytearray(ONE)
-    changed[place] = value
-
-    assert isinstance(not_after(bytes(changed)), float | None)
-
-
-@pytest.mark.parametrize("length", range(0, len(ONE) // 2, 7))
-def test_a_cut_certificate_has_an_end_or_none(length: int) -> None:
-    """A cut certificate does not fail otherwise."""
-    assert isinstance(not_after(ONE[:length]), float | None)
+from probes import tls
+from probes.kit.certificate import Certificate, read_certificate
+from probes.kit.tls import CaError, Contexts, FileError, Trust, tls_trouble
+from tests.probes.certificates import KEY, ONE
 
 
 def verification(code: int) -> ssl.SSLCertVerificationError:
@@ -200,3 +124,193 @@ def test_kept_contexts_are_bounded(tmp_path: Path) -> None:
         assert len(contexts._kept) <= 64
 
     asyncio.run(scenario())
+
+
+def test_own_certificates_are_read_from_files_and_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chain and key may be apart; a key with a passphrase or a missing one says so, without asking the terminal."""
+    pem = x509.load_der_x509_certificate(ONE).public_bytes(Encoding.PEM)
+    locked = BestAvailableEncryption(b"secret")
+    (tmp_path / "own.crt").write_bytes(pem)
+    (tmp_path / "own.key").write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (tmp_path / "locked.key").write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+
+    async def load(**files: Any) -> ssl.SSLContext | FileError:
+        contexts = Contexts()
+        trust = Trust(verify=False, **files)
+        found = await contexts.load(trust)
+        assert contexts.kept(trust) is (found if isinstance(found, ssl.SSLContext) else None)
+        return found
+
+    crt, key = str(tmp_path / "own.crt"), str(tmp_path / "own.key")
+    assert isinstance(asyncio.run(load(certificate_file=crt, key_file=key)), ssl.SSLContext)
+    credential = asyncio.run(load(certificate_file=crt, key_file="credential:own.key"))
+    assert isinstance(credential, ssl.SSLContext)
+    for wrong in (
+        {"certificate_file": crt},
+        {"certificate_file": crt, "key_file": str(tmp_path / "locked.key")},
+        {"certificate_file": crt, "key_file": str(tmp_path / "none.key")},
+        {"certificate_file": crt, "key_file": "credential:none"},
+    ):
+        found = asyncio.run(load(**wrong))
+        assert isinstance(found, FileError)
+        assert found.fault == "certificate-unreadable"
+        assert "secret" not in found.detail
+
+
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def a_certificate(days: float = 90, **more: Any) -> Certificate:
+    """Return a certificate that has `days` left."""
+    given = {
+        "subject": "CN=erp.test",
+        "issuer": "CN=CA",
+        "self_issued": False,
+        "not_before": 0.0,
+        "not_after": (NOW + timedelta(days=days)).timestamp(),
+        "key": "ec",
+        "key_bits": 256,
+        "pin": "ab" * 32,
+        "old_digest": "",
+        **more,
+    }
+    return Certificate(**given)
+
+
+def shown(*presented: Certificate | None, version: str = "TLSv1.3", cipher: str = "", **more: Any) -> tls.Seen:
+    """Return what a handshake showed."""
+    names = {"TLSv1.3": "TLS_AES_256_GCM_SHA384", "TLSv1.2": "ECDHE-RSA-AES256-GCM-SHA384"}
+    return tls.Seen(
+        version=version, cipher=cipher or names[version], presented=presented, verified=more.get("verified", presented)
+    )
+
+
+SETTINGS = tls.Settings(target="erp.test")
+CONCERNS: dict[str, tuple[tls.Seen, tls.Settings, str | None]] = {
+    "nothing": (shown(a_certificate()), SETTINGS, None),
+    "expires soon": (shown(a_certificate(13)), SETTINGS, "certificate-expiring"),
+    "its issuer expires sooner": (shown(a_certificate(), a_certificate(5)), SETTINGS, "certificate-expiring"),
+    "only what was sent needlessly expires": (
+        shown(a_certificate(), a_certificate(5), verified=(a_certificate(),)),
+        SETTINGS,
+        None,
+    ),
+    "no warning wanted": (shown(a_certificate(1)), tls.Settings(target="erp.test", warn_days=0), None),
+    "small key": (shown(a_certificate(key="rsa", key_bits=1024)), SETTINGS, "tls-weak"),
+    "old signature": (shown(a_certificate(old_digest="SHA-1")), SETTINGS, "tls-weak"),
+    "weak and known": (shown(a_certificate(old_digest="MD5")), tls.Settings(target="erp.test", weak="ok"), None),
+    "TLS 1.2": (shown(a_certificate(), version="TLSv1.2"), SETTINGS, None),
+    "no forward secrecy": (shown(a_certificate(), version="TLSv1.2", cipher="AES256-GCM-SHA384"), SETTINGS, "tls-weak"),
+    "CBC": (shown(a_certificate(), version="TLSv1.2", cipher="ECDHE-RSA-AES256-SHA384"), SETTINGS, "tls-weak"),
+    "nothing readable": (shown(None), SETTINGS, None),
+}
+
+
+@pytest.mark.parametrize("case", CONCERNS)
+def test_what_should_not_stay_so(case: str) -> None:
+    """Expiry and weakness are judged on the chain that counts."""
+    seen, settings, fault = CONCERNS[case]
+
+    assert tls.concern(seen, NOW.timestamp(), settings)[0] == fault
+
+
+def test_what_must_not_be() -> None:
+    """A pin may be of any certificate in the chain; the version must be new enough."""
+    seen = shown(a_certificate(pin="aa"), a_certificate(pin="bb"), version="TLSv1.2")
+    refused = {
+        name: tls.refusal(seen, frozenset(pins), version)
+        for name, pins, version in (
+            ("no pin", (), "1.2"),
+            ("of the issuer", ("bb", "cc"), "1.2"),
+            ("of nobody", ("cc",), "1.2"),
+            ("too old", ("aa",), "1.3"),
+        )
+    }
+
+    assert {name: trouble and trouble.fault for name, trouble in refused.items()} == {
+        "no pin": None,
+        "of the issuer": None,
+        "of nobody": "pin-mismatch",
+        "too old": "version-too-old",
+    }
+
+
+def test_metrics_are_those_that_were_reached() -> None:
+    """Leaf and earliest expiry stand apart; nothing is zero for want of an answer."""
+    leaf, issuer = a_certificate(60), a_certificate(30)
+
+    assert tls.measured(tls.Seen(version="", cipher="", presented=(), verified=())) == {}
+    assert tls.measured(tls.Seen(version="", cipher="", presented=(None,), verified=())) == {
+        "tls_presented_certificates": 1.0
+    }
+    assert tls.measured(shown(leaf, issuer)) == {
+        "tls_version": 1.3,
+        "tls_leaf_expiry_timestamp_seconds": leaf.not_after,
+        "tls_presented_expiry_timestamp_seconds": issuer.not_after,
+        "tls_verified_expiry_timestamp_seconds": issuer.not_after,
+        "tls_presented_certificates": 2.0,
+        "tls_weaknesses": 0.0,
+    }
+
+
+@given(st.lists(st.sampled_from("ABC"), max_size=30), st.integers(1, 4))
+def test_another_issuer_is_told_until_it_has_settled(seen: list[str], settle: int) -> None:
+    """It is told at every attempt until it came `settle` times in a row; then it is the good one."""
+    memory, good, row = None, seen[0] if seen else "", 0
+    for before, issuer in zip(["", *seen], seen, strict=False):
+        memory, changed = tls.remember(memory, issuer, settle)
+        row = 0 if issuer == good else row + 1 if issuer == before else 1
+        if row > settle:
+            good, row = issuer, 0
+        assert changed == (issuer != good)
+        assert memory.good == good
+
+
+PIN = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PIN,
+        PIN.upper(),
+        ":".join(["AB"] * 32),
+        "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=",
+        "sha256/q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=",
+    ],
+)
+def test_pins_are_written_in_many_ways(text: str) -> None:
+    """Hex with or without colons, base64 with or without its scheme."""
+    assert tls.parse_pin(text) == PIN
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"target": "erp.test:0"}, "port"),
+        ({"target": "erp.test", "server_name": "a b"}, "server_name"),
+        ({"target": "erp.test", "pin": ("abc",)}, "pin"),
+        ({"target": "erp.test", "pin": ("é",)}, "pin"),
+        ({"target": "erp.test", "key_file": "x"}, "certificate_file"),
+        ({"target": "erp.test", "warn_days": -1}, "warn_days"),
+        ({"target": "erp.test", "settle": -1}, "settle"),
+    ],
+)
+def test_wrong_settings_say_why(settings: dict[str, Any], words: str) -> None:
+    """What cannot work is refused when the file is read."""
+    with pytest.raises(ValueError, match=words):
+        tls.flow(tls.Settings(**settings))
+
+
+def test_the_flow_knows_the_protocols_port() -> None:
+    """Without a port it is the one that the protocol listens on."""
+    assert tls.flow(SETTINGS).port == 443
+    assert tls.flow(tls.Settings(target="erp.test", starttls="smtp")).port == 25
+    assert tls.flow(tls.Settings(target="[2001:db8::1]:8443")).family == 6
+
+
+def test_a_readable_certificate_is_its_own_reading() -> None:
+    """What cannot be read is told as such, not left out."""
+    assert tls._readable(ONE) == read_certificate(ONE)
+    assert tls._readable(b"none") is None

@@ -1,6 +1,6 @@
-"""One HTTP request over one new connection, plain or TLS, moved on by a socket's readiness.
+"""One dialogue over one new connection, plain or TLS, moved on by a socket's readiness.
 
-No task, no timer and no copy of the loop's: connect, handshake, request, answer are steps of one object. What must
+No task, no timer and no copy of the loop's: connect, opening, handshake, dialogue are steps of one object. What must
 stay true: `done` is called exactly once, unless the exchange is abandoned; the socket is closed by then; phases are
 those that were reached; bytes that waited for us to read them do not count as the peer's time; TLS works on memory,
 because `ssl.SSLSocket` words a reset in three ways and hides the socket's error queue; a `timeout` or `reset` is
@@ -17,9 +17,9 @@ from typing import Final
 
 import msgspec
 
+from probes.kit.dialogue import Dialogue, Say
 from probes.kit.handshake import begin, hang_up, read_handshake
 from probes.kit.readiness import READ, SO_TIMESTAMPNS_NEW, WRITE, Readiness, ask_for_stamps
-from probes.kit.response import Body, Head, Response
 from probes.kit.result import Stage
 from probes.kit.sockets import TCP_INFO_BYTES, came_back, tcp_info
 from probes.kit.spec import Clock
@@ -33,25 +33,31 @@ _ANCILLARY: Final = socket.CMSG_SPACE(_STAMP.size)
 _LATE_REFUSALS: Final = frozenset({"tls-alert", "tls-protocol"})
 
 
+class Opening(msgspec.Struct, frozen=True):
+    """What is said in plain words before TLS begins, the phase that it is, and the stage at which it fails."""
+
+    dialogue: Dialogue
+    phase: str
+    stage: Stage
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What to ask of whom; `context` None is plain HTTP. `reads` says whether the body after a head is wanted."""
+    """Whom to ask, and what; without a `context` in plain words, without a `dialogue` nothing but to shake hands."""
 
     address: str
     port: int
     family: int
-    request: bytes
-    reads: Callable[[Head], bool]
-    max_bytes: int
-    head_only: bool = False
+    opening: Opening | None = None
     context: ssl.SSLContext | None = None
     server_name: str = ""
+    dialogue: Dialogue | None = None
 
 
 class Exchanged(msgspec.Struct, kw_only=True):
     """What came of it: what was reached, and the trouble at `stage` that ended it.
 
     `seconds` from the start of the connect, `phases` in seconds, both without the time in which arrived bytes
-    waited for us. `certificate` is the peer's (DER). `head` without `body` and `trouble`: the body was not wanted.
+    waited for us. `tls` is there from the start of the handshake on, the peer's `certificate` (DER) from its end on.
     """
 
     trouble: Trouble | None = None
@@ -60,9 +66,8 @@ class Exchanged(msgspec.Struct, kw_only=True):
     phases: dict[str, float]
     round_trip: float | None = None
     packet_bytes: int | None = None
+    tls: ssl.SSLObject | None = None
     certificate: bytes = b""
-    head: Head | None = None
-    body: Body | None = None
 
 
 class Exchange:
@@ -84,7 +89,6 @@ class Exchange:
         self._done = done
         self._phases: dict[str, float] = {}
         self._made = Exchanged(phases=self._phases)
-        self._response = Response(ask.max_bytes, head_only=ask.head_only)
         self._step = self._connecting
         self._sock: socket.socket | None = None
         self._unsent = b""
@@ -142,14 +146,38 @@ class Exchange:
         self._waited = max(elapsed - shaken.connect_seconds, 0.0)
         self._made.round_trip = shaken.round_trip
         self._readiness.change(sock.fileno(), READ)
+        if self._ask.opening is None:
+            self._secure()
+        else:
+            self._made.stage = self._ask.opening.stage
+            self._step = self._opening
+            self._mark = self._clock.boot()
+            self._send(self._ask.opening.dialogue.first)
+
+    def _opening(self) -> None:
+        opening, data = self._ask.opening, self._receive()
+        if data is None or opening is None:
+            return
+        found = opening.dialogue.feed(data)
+        if isinstance(found, Say):
+            self._send(found.data)
+        elif isinstance(found, Trouble):
+            self._end(found, opening.stage)
+        elif found is not None:
+            self._reached(opening.phase)
+            self._secure()
+
+    def _secure(self) -> None:
+        """Begin the TLS handshake, or what comes after it when there is none."""
         if self._ask.context is None:
-            self._request(b"")
+            self._converse()
             return
         self._made.stage = Stage.SECURE
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = self._ask.context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._ask.server_name)
+        tls = self._ask.context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._ask.server_name)
+        self._tls = self._made.tls = tls
         with contextlib.suppress(ssl.SSLWantReadError):
-            self._tls.do_handshake()
+            tls.do_handshake()
         self._mark = self._clock.boot()
         self._step = self._shaking
         self._send(self._outgoing.read())
@@ -167,23 +195,34 @@ class Exchange:
             self._refused(error)
         else:
             self._reached("secure")
-            self._made.certificate = self._tls.getpeercert(binary_form=True) or b""
-            self._tls.write(self._ask.request)
-            self._request(self._outgoing.read())
+            self._made.certificate = self._tls.getpeercert(binary_form=True) or b""  # a broken connection has none
+            self._converse()
 
-    def _request(self, secured: bytes) -> None:
-        """Send the request, and wait for the answer; `secured` is the request inside TLS, behind our last flight."""
+    def _converse(self) -> None:
+        """Send the first words of the dialogue, behind the last of the handshake."""
+        dialogue = self._ask.dialogue
+        if dialogue is None:
+            self._send(self._outgoing.read() if self._made.tls else b"")
+            if self._sock is not None:
+                self._end(None, self._made.stage)
+            return
         self._made.stage = Stage.ANSWER
-        self._step = self._reading if self._ask.context is None else self._reading_tls
+        self._step = self._hearing if self._made.tls is None else self._hearing_tls
         self._mark = self._clock.boot()
-        self._send(secured or self._ask.request)
+        self._say(dialogue.first)
 
-    def _reading(self) -> None:
+    def _say(self, data: bytes) -> None:
+        if self._made.tls is not None:
+            self._tls.write(data)
+            data = self._outgoing.read()
+        self._send(data)
+
+    def _hearing(self) -> None:
         data = self._receive()
         if data is not None:
-            self._answer(data)
+            self._hear(data)
 
-    def _reading_tls(self) -> None:
+    def _hearing_tls(self) -> None:
         data = self._receive()
         if data is None:
             return
@@ -199,25 +238,22 @@ class Exchange:
             except ssl.SSLError as error:
                 self._refused(error)
                 return
-            self._answer(plain)
+            self._hear(plain)
 
-    def _answer(self, data: bytes) -> None:
-        """Take bytes of the answer, b"" when it has ended."""
+    def _hear(self, data: bytes) -> None:
+        """Take words of the peer, b"" when it has ended."""
+        assert self._ask.dialogue is not None  # noqa: S101 - nothing is heard without one
         if data and "first_byte" not in self._phases:
             self._reached("first_byte")
-        found = self._response.feed(data)
-        if isinstance(found, Head):
-            self._made.head = found
-            if not self._ask.reads(found):
-                self._end(None, Stage.ANSWER)
-                return
-            found = self._response.feed(None if data else b"")
-        if isinstance(found, Body):
-            self._reached("transfer")
-            self._made.body = found
-            self._end(None, Stage.ANSWER)
+        found = self._ask.dialogue.feed(data)
+        if isinstance(found, Say):
+            self._say(found.data)
         elif isinstance(found, Trouble):
             self._end(found, Stage.ANSWER)
+        elif found is not None:
+            if found.whole:
+                self._reached("transfer")
+            self._end(None, Stage.ANSWER)
 
     def _feed_tls(self, data: bytes) -> None:
         if data:
