@@ -147,8 +147,7 @@ class Sinks:
         self.journal.reloaded(chain.hash)
         self.recorder.loaded(chain, self._clock.wall())
         if recadenced:
-            before, self.store = self.store, self._open_store(chain)
-            self._spawn(in_thread(before.close))
+            self.store.configure(cadences(chain))
         if elsewhere and self._notifying is not None:
             self._notifying.cancel()
             self.notifier = self._open_notifier(host, chain)
@@ -251,8 +250,3 @@ def cadences(chain: Chain) -> dict[str, Cadence]:
         for probe in chain.probes.values()
         if probe.service
     }
-
-
-async def in_thread(act: Callable[[], object]) -> None:
-    """Run something that blocks, off the loop."""
-    await asyncio.to_thread(act)

@@ -11,8 +11,8 @@ BUCKET_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 """Upper bounds; a twelfth bucket takes the rest. From a LAN's round trip to a slow web page."""
 
 
-class Minute(msgspec.Struct, frozen=True, kw_only=True):
-    """What a minute holds. Durations in integer microseconds, of `timed` results that passed."""
+class Minute(msgspec.Struct, kw_only=True):
+    """What a minute holds so far. Durations in integer microseconds, of `timed` results that passed."""
 
     ok: int = 0
     degraded: int = 0
@@ -22,26 +22,30 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
     sum: int = 0
     min: int | None = None
     max: int | None = None
-    buckets: tuple[int, ...] = (0,) * (len(BUCKET_SECONDS) + 1)
+    buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BUCKET_SECONDS) + 1))
 
-
-_ONE = {
-    Outcome.OK: Minute(ok=1),
-    Outcome.DEGRADED: Minute(degraded=1),
-    Outcome.FAILED: Minute(failed=1),
-    Outcome.UNKNOWN: Minute(unknown=1),
-}
-
-
-def minute_of(observation: Observation) -> Minute:
-    """Return the minute that holds this one result; failures have no duration here."""
-    one = _ONE[observation.outcome]
-    seconds = observation.seconds
-    if seconds is None or observation.outcome not in {Outcome.OK, Outcome.DEGRADED}:
-        return one
-    micro, place = round(seconds * 1_000_000), bisect_left(BUCKET_SECONDS, seconds)
-    buckets = tuple(int(number == place) for number in range(len(BUCKET_SECONDS) + 1))
-    return msgspec.structs.replace(one, timed=1, sum=micro, min=micro, max=micro, buckets=buckets)
+    def take(self, observation: Observation) -> None:
+        """Count one result; failures have no duration here."""
+        match observation.outcome:
+            case Outcome.OK:
+                self.ok += 1
+            case Outcome.DEGRADED:
+                self.degraded += 1
+            case Outcome.FAILED:
+                self.failed += 1
+                return
+            case _:
+                self.unknown += 1
+                return
+        seconds = observation.seconds
+        if seconds is None:
+            return
+        micro = round(seconds * 1_000_000)
+        self.timed += 1
+        self.sum += micro
+        self.min = micro if self.min is None or micro < self.min else self.min
+        self.max = micro if self.max is None or micro > self.max else self.max
+        self.buckets[bisect_left(BUCKET_SECONDS, seconds)] += 1
 
 
 def add(one: Minute, other: Minute) -> Minute:
@@ -57,5 +61,5 @@ def add(one: Minute, other: Minute) -> Minute:
         sum=one.sum + other.sum,
         min=min(lows, default=None),
         max=max(highs, default=None),
-        buckets=tuple(a + b for a, b in zip(one.buckets, other.buckets, strict=True)),
+        buckets=[a + b for a, b in zip(one.buckets, other.buckets, strict=True)],
     )

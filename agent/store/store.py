@@ -83,10 +83,10 @@ class Store:
         self._for_good = False
         self._lost: StoreGap | None = None
         self._taken = self._written = self._dropped = 0
-        self._closing = self._flushing = False
+        self._closing = self._flushing = self._recadenced = False
         self._next_spans = self._next_forget = self._next_try = 0.0
         self._queue: deque[Observation] = deque()
-        self._changed = threading.Condition()  # guards the queue, the counters and the reason
+        self._changed = threading.Condition()  # guards the counters and the reason
         self._writer = threading.Thread(target=self._run, name="store", daemon=True)
 
     @classmethod
@@ -117,17 +117,29 @@ class Store:
         return store
 
     def observation(self, observation: Observation) -> None:
-        """Take one result in; never blocks. Dropped and counted when the queue is full."""
+        """Take one result in; never blocks. Dropped and counted when the queue is full.
+
+        For one thread, the loop's: the writer only takes from the other end of the queue.
+        """
+        self._taken += 1
+        queued = len(self._queue)
+        if queued < self._limits.queue and not self._closing and storable(observation):
+            self._queue.append(observation)
+            if queued + 1 == self._limits.batch:
+                with self._changed:
+                    self._changed.notify_all()
+            return
         with self._changed:
-            self._taken += 1
-            if not storable(observation):
-                self._lose(1, self._clock.wall(), "a result with an impossible time or round")
-            elif len(self._queue) >= self._limits.queue or self._closing:
+            if storable(observation):
                 self._lose(1, observation.time, "the queue was full")
             else:
-                self._queue.append(observation)
-                if len(self._queue) >= self._limits.batch:
-                    self._changed.notify_all()
+                self._lose(1, self._clock.wall(), "a result with an impossible time or round")
+
+    def configure(self, cadences: Mapping[str, Cadence]) -> None:
+        """Keep the states of other probes from now on; the writer takes them up."""
+        with self._changed:
+            self._cadences, self._recadenced = cadences, True
+            self._changed.notify_all()
 
     def recent(
         self, vantage: str, *, since_round: int | None = None, since: float | None = None, limit: int = 1000
@@ -181,12 +193,17 @@ class Store:
         while True:
             with self._changed:
                 self._changed.wait_for(
-                    lambda: self._closing or self._flushing or len(self._queue) >= self._limits.batch,
+                    lambda: (
+                        self._closing or self._flushing or self._recadenced or len(self._queue) >= self._limits.batch
+                    ),
                     self._limits.batch_seconds,
                 )
                 self._flushing, closing = False, self._closing
+                recadenced, self._recadenced = self._recadenced, False
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._limits.batch))]
                 more = bool(self._queue)
+            if recadenced:
+                self._reopen()
             self._step(batch, closing=closing)
             if closing and not more:
                 break
@@ -205,6 +222,15 @@ class Store:
         if self._tables is not None and now >= self._next_forget:
             self._next_forget = now + self._limits.forget_seconds
             self._guard(self._forget)
+
+    def _reopen(self) -> None:
+        """Open the file again with the cadences that are now in force."""
+        tables = self._tables
+        if tables is not None:
+            self._guard(tables.write_spans)
+            self._guard(tables.close)
+            self._tables = None
+            self._prepare()
 
     def _prepare(self) -> None:
         """Open the file; set a damaged one aside and begin a new one."""

@@ -1,8 +1,8 @@
 """What the store does with its file: write a batch, forget what is old, read. One connection, one thread.
 
-What must stay true: a batch is one transaction, so raw results, minutes and spans agree; spans are
-derived and are written once a minute with the fold they came from, and on opening the raw results
-since then are folded again, so that a crash costs no seconds.
+What must stay true: minutes and spans are derived from the raw results and written once a minute, in one
+transaction with the fold that spans come from; on opening after a crash the raw results since then are
+counted and folded again, so that it costs nothing. Of one file there is one writer.
 """
 
 import sqlite3
@@ -13,14 +13,17 @@ import msgspec
 
 from agent.availability.fold import Availability, Cadence, Span, State, covering, finish, fold, merged
 from agent.observation import Observation, encode
-from agent.store.minute import Minute, add, minute_of
+from agent.store.minute import Minute, add
 from agent.store.schema import migrate
 
 _MICRO = 1_000_000
-_REST_OF = ("time", "round", "vantage", "probe")
+# Where in an encoded observation the part begins that has no column; in a JSON string the quotes would be escaped.
+_REST_BEGINS = b',"outcome":'
 _MARK = 0  # the row of `fold` that holds the newest time when spans were written; no source has this id
+_WHOLE = -1  # the row of `fold` that is there while minutes and spans hold every raw result
 _LATE_MICRO = 300 * _MICRO  # a peer's results come in later than our own, by minutes at most
 _FIRST_FOLD_MICRO = 3600 * _MICRO  # a probe that gains a cadence is folded from an hour back
+_INSERT = "INSERT OR IGNORE INTO observation VALUES (?, ?, ?, ?)"
 _DELETE_STEP = 2000  # rows a step: under 10 ms on a slow disk
 
 
@@ -65,22 +68,19 @@ class Tables:
             (vantage, probe): number for number, vantage, probe in connection.execute("SELECT * FROM source")
         }
         self._folds, self._spans = catch_up(connection, cadences)
+        self._minutes: dict[tuple[int, int], Minute] = {}
+        self._whole = bool(connection.execute("SELECT 1 FROM fold WHERE source = ?", (_WHOLE,)).fetchone())
+        if not self._whole:
+            self._count_again()
 
     def write(self, batch: Iterable[Observation], gap: StoreGap | None = None) -> int:
         """Write a batch in one transaction; return how many results were new."""
-        new: list[Observation] = []
+        observations = list(batch)
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for observation in batch:
-                row = (
-                    round(observation.time * _MICRO),
-                    self._source(observation),
-                    observation.round,
-                    _rest(observation),
-                )
-                if self._db.execute("INSERT OR IGNORE INTO observation VALUES (?, ?, ?, ?)", row).rowcount:
-                    new.append(observation)
-            self._add_minutes(new)
+            if self._whole:
+                self._db.execute("DELETE FROM fold WHERE source = ?", (_WHOLE,))
+            new = self._insert(observations)
             if gap is not None:
                 times = (round(gap.opened * _MICRO), round(gap.closed * _MICRO))
                 self._db.execute("INSERT INTO gap VALUES (?, ?, ?, ?)", (*times, gap.dropped, gap.reason))
@@ -89,9 +89,23 @@ class Tables:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+        self._whole = False
         for observation in new:
+            self._count(observation)
             self._fold(observation)
         return len(new)
+
+    def _insert(self, observations: list[Observation]) -> list[Observation]:
+        """Insert raw results; return those that were not there yet."""
+        rows = [(round(o.time * _MICRO), self._source(o), o.round, _rest(o)) for o in observations]
+        before = self._db.total_changes
+        self._db.execute("SAVEPOINT raw")
+        self._db.executemany(_INSERT, rows)
+        if self._db.total_changes - before == len(rows):
+            return observations
+        # Some came in twice (from a peer): one by one it shows which.
+        self._db.execute("ROLLBACK TO raw")
+        return [o for o, row in zip(observations, rows, strict=True) if self._db.execute(_INSERT, row).rowcount]
 
     def write_spans(self) -> None:
         """Write the spans that were settled since the last time, with the folds that they came from."""
@@ -104,14 +118,17 @@ class Tables:
                 )
                 for span in merged(self._spans.get(key, [])):
                     self._extend(source, span)
+            for place, value_of in self._minutes.items():
+                self._put_minute(place, add(self._minute(*place), value_of))
             mark = self._db.execute("SELECT coalesce(max(time), 0) FROM observation").fetchone()[0]
-            self._db.execute("INSERT OR REPLACE INTO fold VALUES (?, ?)", (_MARK, str(mark)))
+            for row in ((_MARK, str(mark)), (_WHOLE, "")):
+                self._db.execute("INSERT OR REPLACE INTO fold VALUES (?, ?)", row)
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-        self._spans = {}
+        self._spans, self._minutes, self._whole = {}, {}, True
 
     def forget(self, *, before: float, minutes_before: float, most_bytes: int) -> bool:
         """Delete one small step of what is too old or too much; return whether there is more to do."""
@@ -147,17 +164,31 @@ class Tables:
             self._sources[pair] = self._db.execute(query, pair).fetchone()[0]
         return self._sources[pair]
 
-    def _add_minutes(self, observations: Iterable[Observation]) -> None:
-        changed: dict[tuple[int, int], Minute] = {}
-        for observation in observations:
-            key = (int(observation.time // 60), self._source(observation))
-            changed[key] = add(changed.get(key) or self._minute(*key), minute_of(observation))
-        for key, value in changed.items():
-            row = msgspec.structs.astuple(value)
-            self._db.execute(
-                "INSERT OR REPLACE INTO minute VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, *row[:-1], msgspec.json.encode(value.buckets).decode()),
-            )
+    def _count(self, observation: Observation) -> None:
+        place = (int(observation.time // 60), self._source(observation))
+        minute = self._minutes.get(place)
+        if minute is None:
+            minute = self._minutes[place] = Minute()
+        minute.take(observation)
+
+    def _count_again(self) -> None:
+        """Count the minutes anew that a crash left incomplete."""
+        mark = self._db.execute("SELECT value FROM fold WHERE source = ?", (_MARK,)).fetchone()
+        start = max(0, int(mark[0]) - _LATE_MICRO) if mark else 0
+        for observation in read_observations(self._db, start // (60 * _MICRO) * 60 * _MICRO, None):
+            self._count(observation)
+        self._db.execute("BEGIN IMMEDIATE")
+        for place, minute in self._minutes.items():
+            self._put_minute(place, minute)
+        self._db.execute("COMMIT")
+        self._minutes = {}
+
+    def _put_minute(self, place: tuple[int, int], value: Minute) -> None:
+        row = msgspec.structs.astuple(value)
+        self._db.execute(
+            "INSERT OR REPLACE INTO minute VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*place, *row[:-1], msgspec.json.encode(value.buckets).decode()),
+        )
 
     def _minute(self, minute: int, source: int) -> Minute:
         query = (
@@ -269,8 +300,8 @@ def to_observation(time: int, round_number: int, vantage: str, probe: str, rest:
 
 
 def _rest(observation: Observation) -> bytes:
-    fields = msgspec.json.decode(encode(observation))
-    return msgspec.json.encode({name: value for name, value in fields.items() if name not in _REST_OF})
+    line = encode(observation)
+    return b"{" + line[line.index(_REST_BEGINS) + 1 :]
 
 
 def _to_minute(row: tuple[object, ...]) -> Minute:

@@ -62,7 +62,7 @@ def test_the_kernels_alarm_is_chosen_where_there_is_one() -> None:
     """On Linux it is the timer of the kernel, which does not round up to a millisecond."""
 
     async def scene() -> None:
-        alarm = alarm_of(CLOCK, list)
+        alarm = alarm_of(CLOCK, lambda: None)
         assert isinstance(alarm, KernelAlarm)
         alarm.close()
 

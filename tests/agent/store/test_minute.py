@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.observation import Observation
-from agent.store.minute import BUCKET_SECONDS, Minute, add, minute_of
+from agent.store.minute import BUCKET_SECONDS, Minute, add
 from probes.kit.result import Outcome
 
 OBSERVATIONS = st.builds(
@@ -23,9 +23,10 @@ def test_minutes_add_up(found: list[Observation], cut: int) -> None:
     """Counts by outcome, and durations of what passed."""
     left, right = Minute(), Minute()
     for observation in found[:cut]:
-        left = add(left, minute_of(observation))
+        left.take(observation)
     for observation in reversed(found[cut:]):
-        right = add(minute_of(observation), right)
+        right.take(observation)
+    assert add(left, right) == add(right, left)
     whole = add(left, right)
     counts = {outcome: sum(one.outcome is outcome for one in found) for outcome in Outcome}
     assert {outcome: getattr(whole, outcome.value) for outcome in Outcome} == counts
@@ -43,4 +44,6 @@ def test_a_duration_on_a_bound_belongs_below_it() -> None:
     """Buckets include their upper bound, as Prometheus has it."""
     for place, bound in enumerate(BUCKET_SECONDS):
         observation = Observation(time=0, round=0, vantage="v", probe="p", outcome=Outcome.OK, seconds=bound)
-        assert minute_of(observation).buckets[place] == 1
+        minute = Minute()
+        minute.take(observation)
+        assert minute.buckets[place] == 1

@@ -191,6 +191,60 @@ def test_minutes_are_merged_over_batches(tmp_path: Path) -> None:
     assert rows == [(1, 1, 1, 0, 2, 20000), (1, 0, 0, 0, 1, 10000)]
 
 
+def minutes(path: Path) -> list[tuple[int, int, int, int]]:
+    """Return (passed, failed, timed, microseconds) of every minute in the file."""
+    connection = connect_reading(path)
+    rows = connection.execute("SELECT ok, failed, timed, sum FROM minute ORDER BY minute, source").fetchall()
+    connection.close()
+    return rows
+
+
+def test_a_crash_costs_no_minute(tmp_path: Path) -> None:
+    """Minutes that were not written yet are counted anew, those that were are not counted twice."""
+    found = [seen(n, Outcome.FAILED if n % 10 == 0 else Outcome.OK) for n in range(180)]
+    tables = Tables(connect(tmp_path / DATABASE), {})
+    tables.write(found[:100])
+    tables.write_spans()
+    tables.write(found[100:150])
+    tables.close()  # without writing the minutes
+    tables = Tables(connect(tmp_path / DATABASE), {})
+    whole = minutes(tmp_path / DATABASE)
+    assert sum(ok + failed for ok, failed, _, _ in whole) == 150
+    tables.write(found[150:])
+    tables.write_spans()
+    tables.close()
+    tables = Tables(connect(tmp_path / DATABASE), {})
+    tables.close()
+    counted = minutes(tmp_path / DATABASE)
+    assert [sum(column) for column in zip(*counted, strict=True)] == [162, 18, 162, 1_620_000]
+    assert len(counted) in (3, 4)
+
+
+def test_a_late_result_is_added_to_its_minute(tmp_path: Path) -> None:
+    """What a peer tells a minute later, once or twice, is counted once and beside what was there."""
+    tables = Tables(connect(tmp_path / DATABASE), {})
+    tables.write([seen(0), seen(70)])
+    tables.write_spans()
+    assert tables.write([seen(70), seen(1), seen(71)]) == 2
+    tables.write_spans()
+    tables.close()
+    assert sum(ok for ok, _, _, _ in minutes(tmp_path / DATABASE)) == 4
+
+
+def test_other_cadences_are_taken_up_while_running(tmp_path: Path) -> None:
+    """A reload that gives a probe a service has its seconds kept from then on, and loses nothing."""
+    opened = Opened(tmp_path)
+    opened.take(*(seen(n, probe="hr") for n in range(5)))
+    opened.store.configure({"cloud>hr": Cadence(interval=1.0, timeout=1.0)})
+    opened.take(*(seen(n, probe="hr") for n in range(5, 20)))
+    opened.store.close(WAIT)
+    assert opened.store.health.written == 20
+    assert opened.alarms == []
+    cadences = {"cloud>hr": Cadence(interval=1.0, timeout=1.0)}
+    (span,) = read_states(tmp_path / DATABASE, cadences, int(NOW) + 1, int(NOW) + 19)["cloud>hr"]
+    assert span.state is State.UP
+
+
 def test_what_is_old_is_forgotten_in_steps(tmp_path: Path) -> None:
     """Raw results by age, minutes and spans by theirs."""
     opened = Opened(tmp_path, msgspec.structs.replace(QUICK, raw_seconds=100.0, minute_seconds=200.0))
