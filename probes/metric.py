@@ -26,6 +26,7 @@ from probes.kit.scrape import REACH_FAULTS, SCRAPE_FAULTS, Access, Missed, Page,
 from probes.kit.scrapes import Scrapes, Taken
 from probes.kit.series import LEAST_RATE_SECONDS, Agreement, Many, Snapshot, judge, snapshot
 from probes.kit.spec import Duration, Evidence, Fault, Flow, Kit, Metric, Pace, Spec
+from probes.kit.tls import Trust
 from probes.kit.trouble import LOCAL_FAULTS
 
 # Above this the parser works in a thread: 16 KiB take it 16 ms at worst (see probes.kit.exposition).
@@ -54,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     password_file: str = ""
     token_file: str = ""
     ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
     family: Literal[4, 6] = 4
 
 
@@ -86,6 +89,8 @@ SPEC: Final = Spec(
         "password_file": "File with its password, or `credential:NAME` for a systemd credential.",
         "token_file": "The same with a bearer token.",
         "ca_file": "PEM file of authorities to trust instead of the system's.",
+        "certificate_file": "PEM file with our own certificate and its chain, or `credential:NAME` of systemd.",
+        "key_file": "PEM file of its key, without a passphrase, or `credential:NAME`; empty: in the same file.",
         "family": FAMILY_HELP,
     },
     phases=("resolve", "connect", "secure", "first_byte", "transfer"),
@@ -188,14 +193,10 @@ def plan(settings: Settings) -> Plan:
         raise ValueError(f"age: has no {'rate' if settings.rate else settings.several}; leave one of them out")
     series = _wanted("", settings.metric, settings.labels, tuple(map(_matcher, settings.match)))
     fresh = _wanted("fresh_", settings.fresh_metric, settings.fresh_labels) if settings.fresh_metric else None
-    access = Access(
-        ca_file=settings.ca_file,
-        user=settings.user,
-        password_file=settings.password_file,
-        token_file=settings.token_file,
-    )
+    access = Access(user=settings.user, password_file=settings.password_file, token_file=settings.token_file)
+    trust = Trust(ca_file=settings.ca_file, certificate_file=settings.certificate_file, key_file=settings.key_file)
     return Plan(
-        page=page(settings.target, settings.family, access),
+        page=page(settings.target, settings.family, access, trust),
         agreed=Agreement(
             series=series,
             ok=ok,

@@ -27,7 +27,7 @@ from probes.kit.secret import Secret, read_secret
 from probes.kit.sockets import connect_tcp
 from probes.kit.spec import Clock, Fault, Kit
 from probes.kit.stream import Stream
-from probes.kit.tls import CaError, Contexts
+from probes.kit.tls import Contexts, FileError, Trust
 from probes.kit.trouble import LATE, TIMEOUT, Trouble, path_faults, result_of
 from probes.kit.url import host_field, web_address
 
@@ -62,7 +62,8 @@ SCRAPE_FAULTS: Final = (
         "The reply is no Prometheus exposition in text format, or was cut short.",
         "Open the address from this vantage and see who answers.",
     ),
-    Fault("ca-unreadable", None, "A certificate file cannot be read.", "Check its path, content and permissions."),
+    Fault("ca-unreadable", None, "The CA file cannot be read.", "Check `ca_file` and its permissions."),
+    Fault("certificate-unreadable", None, "Our own certificate cannot be read.", "Check its files."),
     Fault("credential-unreadable", None, "The secret file cannot be used.", "See the detail: path, rights."),
 )
 # The same of a probe whose path leads to the exporter (`unreachable: failed`).
@@ -80,9 +81,8 @@ REACH_FAULTS: Final = (
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """How to be let in and whom to trust: files as in a chain file; "" where there is none."""
+    """How to be let in: user and file of the password, or file of a token; "" where there is none."""
 
-    ca_file: str = ""
     user: str = ""
     password_file: str = ""
     token_file: str = ""
@@ -96,6 +96,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     server_name: str
     path: str
     access: Access
+    trust: Trust
 
 
 class Scraped(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +116,7 @@ class Missed(msgspec.Struct, frozen=True):
     late: bool = False
 
 
-def page(url: str, family: int, access: Access) -> Page:
+def page(url: str, family: int, access: Access, trust: Trust) -> Page:
     """Return the page at `url`; ValueError says what to write."""
     parts = web_address(url, "http://host:9182/metrics")
     if bool(access.user) != bool(access.password_file):
@@ -126,12 +127,15 @@ def page(url: str, family: int, access: Access) -> Page:
         raise ValueError("target: a credential goes over https only; write `https://`, or leave the credential out")
     if ":" in access.user or not access.user.isascii():
         raise ValueError("user: write ASCII without a colon")  # RFC 7617 section 2
+    if trust.key_file and not trust.certificate_file:
+        raise ValueError("key_file: write the certificate's file as `certificate_file`")
     return Page(
         end=host_endpoint(parts.host, family, parts.port),
         secure=parts.secure,
         server_name=parts.host,
         path=parts.path,
         access=access,
+        trust=trust,
     )
 
 
@@ -204,11 +208,11 @@ class Scrape:
     async def _secure(self, stream: Stream, contexts: Contexts) -> Missed | None:
         try:
             async with asyncio.timeout(max(self._deadline - self._clock.boot(), 0.0)):
-                context = await contexts.get(self._asked.access.ca_file, verify=True)
+                context = await contexts.load(self._asked.trust)
         except TimeoutError:
             return self._missed(Stage.SECURE, LATE)
-        if isinstance(context, CaError):
-            return _unread("ca-unreadable", context.detail)
+        if isinstance(context, FileError):
+            return _unread(context.fault, context.detail)
         outcome = await stream.secure(context, self._asked.server_name)
         return self._missed(Stage.SECURE, outcome) if isinstance(outcome, Trouble) else None
 

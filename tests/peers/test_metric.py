@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -262,6 +263,28 @@ def test_credentials_are_files_and_read_anew(authority: Authority, tmp_path: Pat
         unread = ask_guarded(b"", token_file=file)
         assert (unread.outcome, unread.fault) == (Outcome.UNKNOWN, "credential-unreadable")
         assert "can not" not in unread.detail
+
+
+def test_a_client_certificate_lets_in(authority: Authority) -> None:
+    """An exporter that asks for one has it; without it the way ends in TLS, and so it does with a broken file."""
+    context = authority.server("127.0.0.1")
+    context.load_verify_locations(str(authority.ca_file))
+    context.verify_mode = ssl.CERT_REQUIRED
+    crt, key = authority.issue("agent.lab")
+
+    async def scenario() -> list[Result]:
+        async with serve(replying(OK + b"\r\nup 1\n"), context) as port:
+            asked: dict[str, Any] = {"target": f"https://127.0.0.1:{port}/", "metric": "up", "ok": "== 1"}
+            asked["ca_file"] = str(authority.ca_file)
+            own: dict[str, Any] = {"certificate_file": str(crt), "key_file": str(key)}
+            made = [own, {"unreachable": "failed"}, {**own, "key_file": "/nonexistent.pem"}]
+            return [await ask(metric, metric.Settings(**asked, **more)) for more in made]
+
+    good, strange, unread = asyncio.run(scenario())
+    assert good.outcome is Outcome.OK, good
+    assert strange.outcome is Outcome.FAILED
+    assert strange.stage in (Stage.SECURE, Stage.ANSWER)  # TLS 1.3 refuses a client after its part is done
+    assert (unread.outcome, unread.fault) == (Outcome.UNKNOWN, "certificate-unreadable")
 
 
 def test_one_scrape_a_second_serves_all_probes_of_a_page() -> None:

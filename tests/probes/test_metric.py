@@ -307,6 +307,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a user alone": ({"user": "x"}, r"^user: "),
     "a user with a colon": ({"target": TLS, "user": "a:b", "password_file": "/x"}, r"^user: "),
     "two credentials": ({"target": TLS, "user": "a", "password_file": "/x", "token_file": "/y"}, r"^token_file: "),
+    "a key alone": ({"target": TLS, "key_file": "/x"}, r"^key_file: "),
     "a password in the open": ({"user": "a", "password_file": "/x"}, r"^target: .*https"),
     "a token in the open": ({"token_file": "/x"}, r"^target: .*https"),
     "no time": ({"fresh_within": Duration(0)}, r"^fresh_within: "),
