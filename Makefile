@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := PYTHONDONTWRITEBYTECODE=1 $(BIN)/python
 
-.PHONY: help venv system check lint types contracts unit rules test peers lab demo bench soak lock clean
+.PHONY: help venv system check lint types contracts unit rules test peers lab demo bench soak fuzz lock clean
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -55,10 +55,16 @@ bench: system venv ## Measure detection time, cost and memory; medians of severa
 
 soak: system venv ## Full counts: kills, campaign, fuzz, endurance
 	HYPOTHESIS_PROFILE=soak $(RUN) -m pytest -q -m "" tests
+	@$(MAKE) --no-print-directory fuzz
+
+fuzz: venv ## Coverage-guided bytes into every parser, FUZZ_SECONDS each (60)
+	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@$(RUN) -m tools.fuzz --seconds $${FUZZ_SECONDS:-60}
 
 lock: ## Renew the lock files
 	$(BIN)/pip-compile -q --upgrade --generate-hashes --allow-unsafe --no-annotate --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile -q --upgrade --generate-hashes --allow-unsafe --no-annotate --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-dev.lock requirements-dev.in
+	$(BIN)/pip-compile -q --upgrade --generate-hashes --allow-unsafe --no-annotate --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-fuzz.lock requirements-fuzz.in
 
 clean: ## Remove what the other commands made
 	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
