@@ -16,12 +16,12 @@ import msgspec
 
 from probes.kit import hops
 from probes.kit.address import FAMILY_HELP, Endpoint, host_endpoint
-from probes.kit.hop_socket import LEAST_BYTES, Answer, HopSocket
+from probes.kit.hop_socket import LEAST_BYTES, Answer, HopSocket, not_opened
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
 from probes.kit.result import Outcome, Result, Stage
 from probes.kit.sockets import ready
 from probes.kit.spec import Fault, Flow, Kit, Metric, Pace, Spec
-from probes.kit.trouble import LATE, LOCAL_FAULTS, TIMEOUT, Trouble, local_trouble, path_faults, result_of
+from probes.kit.trouble import LATE, LOCAL_FAULTS, TIMEOUT, Trouble, path_faults, result_of
 
 _MOST_HOPS: Final = 64
 _MOST_ROUNDS: Final = 10
@@ -231,7 +231,7 @@ class PathRunner:
             try:
                 sock = HopSocket(settings.protocol, end.family, address, end.port or 0, clock=clock, flow=known.flow)
             except OSError as error:
-                view.trouble = _not_opened(error, settings.protocol)
+                view.trouble = not_opened(error, "`protocol: udp` needs no right")
             else:
                 try:
                     await self._look(sock, view, settings, len(known.path), deadline)
@@ -278,14 +278,6 @@ class PathRunner:
             return deadline
         slowest = max(one.seconds for one in view.answers)
         return min(deadline, last_sent + max(_GRACE_SECONDS, _GRACE_TRIPS * slowest))
-
-
-def _not_opened(error: OSError, protocol: str) -> Trouble:
-    trouble = local_trouble(error)
-    if trouble.fault == "no-permission" and protocol == "icmp":
-        hint = f"{trouble.detail}; `protocol: udp` needs no right"
-        return msgspec.structs.replace(trouble, detail=hint)
-    return trouble
 
 
 def _result(settings: Settings, view: View, known: _Known, phases: dict[str, float], seconds: float) -> Result:

@@ -19,14 +19,14 @@ import msgspec
 from probes.kit.address import FAMILY_HELP, Endpoint, endpoint, host_endpoint
 from probes.kit.client_hello import client_hello
 from probes.kit.echo_sizes import MOST_PACKETS, EchoSizes
-from probes.kit.hop_socket import LEAST_BYTES, HopSocket
+from probes.kit.hop_socket import LEAST_BYTES, HopSocket, not_opened
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
 from probes.kit.result import Outcome, Result, Stage
 from probes.kit.size_search import BREADTH, SizeSearch
 from probes.kit.spec import Fault, Flow, Kit, Metric, Spec
 from probes.kit.tcp_sizes import BREADTH as TCP_BREADTH
 from probes.kit.tcp_sizes import MOST_CONNECTIONS, TcpSizes
-from probes.kit.trouble import LATE, LOCAL_FAULTS, TIMEOUT, local_trouble, path_faults, result_of
+from probes.kit.trouble import LATE, LOCAL_FAULTS, TIMEOUT, path_faults, result_of
 
 _ETHERNET: Final = 1500
 _LARGEST: Final = {"icmp": 65535, "tls": 16_000, "http": 16_000}  # a TLS record holds 16,389 bytes
@@ -37,6 +37,9 @@ _PORTS: Final = {"tls": 443, "http": 80}
 _LEAST_AGREED: Final = {4: 0, 6: 1280}
 _SYN_BYTES: Final = {4: 60, 6: 80}
 _CONNECTION_PACKETS: Final = 16  # handshake, two segments, a certificate, the end; counted on loopback
+_OWN_LINK: Final = "this host's link carries no more"
+_OWN_TCP: Final = "TCP sends no more: this host's link, the peer's MSS, a clamp or a router's word"
+_NO_RIGHT: Final = "`protocol: tls` or `http` needs no right"
 _FUNCTIONS: Final = {"icmp": "echo", "tls": "TLS hello", "http": "GET /"}
 
 
@@ -180,7 +183,7 @@ class PmtuRunner:
             try:
                 sock = HopSocket("icmp", end.family, address, 0, clock=clock)
             except OSError as error:
-                return result_of(local_trouble(error), Stage.CONNECT)
+                return result_of(not_opened(error, _NO_RIGHT), Stage.CONNECT)
             with closing(sock):
                 look: EchoSizes | TcpSizes = EchoSizes(sock, search, clock)
                 await look.run(deadline)
@@ -211,7 +214,8 @@ def judged(look: EchoSizes | TcpSizes, agreed: int, phases: dict[str, float], se
     values = {"pmtu_bytes": float(search.working), "pmtu_black_hole": float(search.hole)}
     if agreed:
         values["pmtu_shortfall_bytes"] = float(max(0, agreed - search.working))
-    outcome, fault = _verdict(search, agreed, echo=isinstance(look, EchoSizes))
+    echo = isinstance(look, EchoSizes)
+    outcome, fault = _verdict(search, agreed, echo=echo)
     return Result(
         outcome=outcome,
         stage=Stage.ANSWER if outcome is Outcome.FAILED else None,
@@ -219,7 +223,7 @@ def judged(look: EchoSizes | TcpSizes, agreed: int, phases: dict[str, float], se
         seconds=None if outcome is Outcome.UNKNOWN else sum(phases.values()),
         by=word.by if word and fault == "mtu-low" else None,
         packet_bytes=look.back,
-        detail=described(search, agreed, look.back),
+        detail=described(search, agreed, look.back, _OWN_LINK if echo else _OWN_TCP),
         phases=phases,
         values=values,
         rows=rows,
@@ -239,8 +243,8 @@ def _verdict(search: SizeSearch, agreed: int, *, echo: bool) -> tuple[Outcome, s
     return (Outcome.UNKNOWN, "too-big-here") if echo else (Outcome.DEGRADED, "mtu-low")
 
 
-def described(search: SizeSearch, agreed: int, back: int) -> str:
-    """Return what was found, on one line."""
+def described(search: SizeSearch, agreed: int, back: int, cap: str) -> str:
+    """Return what was found, on one line; `cap` says what keeps us from sending more, if anything does."""
     parts = [f"{search.working} bytes pass" + ("" if search.exact else ", maybe more")]
     if agreed:
         short = agreed - search.working
@@ -250,7 +254,7 @@ def described(search: SizeSearch, agreed: int, back: int) -> str:
     elif search.hole:
         parts.append("larger ones vanish without a word")
     elif search.capped:
-        parts.append("nothing larger is sent: this host's link, the peer's MSS or a clamp on the way")
+        parts.append(cap)
     if back < search.working:
         parts.append(f"what came back was smaller ({back or 'a few'} bytes)")
     return ", ".join(parts)

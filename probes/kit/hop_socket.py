@@ -272,6 +272,14 @@ class HopSocket:
         return int(sock.getsockname()[1])
 
 
+def not_opened(error: OSError, instead: str) -> Trouble:
+    """Return the trouble of a socket that this host did not give us; `instead` says what needs no right."""
+    trouble = local_trouble(error)
+    if trouble.fault != "no-permission":
+        return trouble
+    return msgspec.structs.replace(trouble, detail=f"{trouble.detail}; {instead}")
+
+
 def _datagram(family: int) -> socket.socket:
     return socket.socket(address_family(family), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 

@@ -173,7 +173,7 @@ JUDGED: dict[str, tuple[EchoSizes | TcpSizes, int, Outcome, Stage | None, str | 
         "too-big-here",
         None,
         38,
-        "nothing larger is sent",
+        "this host's link carries no more",
     ),
     "too little time": (
         echoes(1200),
@@ -193,7 +193,7 @@ JUDGED: dict[str, tuple[EchoSizes | TcpSizes, int, Outcome, Stage | None, str | 
         "mtu-low",
         None,
         38,
-        "the peer's MSS or a clamp on the way, what came back was smaller (a few bytes)",
+        "a clamp or a router's word, what came back was smaller (a few bytes)",
     ),
     "a hole for TCP": (
         connections(1200, 1201, 1400, cap=1400),
