@@ -13,8 +13,9 @@ from agent.model import Chain
 from agent.words import language_of, page_text, summary
 
 ALERTNAME = "DemarcIncident"
-# Where the files of docs/runbooks are published; deploy/prometheus/README.md says how to set it.
-RUNBOOKS = "https://demarc.example/runbooks/"
+# A file of the repository: true wherever its documents are published. deploy/prometheus/README.md says how that
+# place is put before it, once for all alerts, in Alertmanager's templates.
+RUNBOOK = f"docs/runbooks/{ALERTNAME}.md"
 # Seconds. An alert ends by itself so long after the last word from the agent: longer than a restart
 # or a reboot takes, so neither tells anybody that the disturbance ended.
 HOLDS = 600.0
@@ -61,7 +62,7 @@ def bare(key: Key, starts: float, ends: float, reason: End | None = None) -> dic
     state = reason.value if reason else "open"
     annotations = {
         "summary": f"Incident {key.incident} ({state}); see the agent's page",
-        "runbook_url": RUNBOOKS + ALERTNAME,
+        "runbook_url": RUNBOOK,
     }
     return _alert(key, annotations | ({"ended": state} if reason else {}), "", starts=starts, ends=ends)
 
@@ -92,7 +93,7 @@ def _facts(incident: Incident, url: str) -> dict[str, str]:
         "decide_with": ", ".join(incident.decide_with),
         "opened": stamp(incident.opened),
         "page_url": url,
-        "runbook_url": RUNBOOKS + ALERTNAME,
+        "runbook_url": RUNBOOK,
     }
     return {key: value for key, value in facts.items() if value}
 

@@ -13,7 +13,6 @@ from collections.abc import Collection
 import msgspec
 
 from probes.kit.result import Outcome, Result, Stage, ok
-from probes.kit.spec import Metric
 
 # A loop that did not come round for longer than this stood still; the watchdog uses the same bound.
 STALL_SECONDS = 0.25
@@ -30,11 +29,6 @@ FAULTS = {
 }
 # What a hypervisor takes beyond this share makes user-space times worthless, and is told; kernel stamps stay true.
 STEAL_TELLS = 0.1
-METRICS = (
-    Metric("self_cpu_steal_ratio", "share of processor time that the hypervisor gave to others since the last check."),
-    Metric("self_clock_synchronised", "1 while the kernel calls its clock synchronised, 0 when it does not."),
-    Metric("self_clock_error_seconds", "the most by which the wall clock may be wrong, as the kernel estimates it."),
-)
 
 
 class Readings(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +38,8 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     count the routes over them, and those of them that lead to a gateway (at least; a long table is not read
     to its end). `used` are the interfaces by which the probes' targets are reached, where that is known;
     `dark` those targets whose interface is this host's own port (no tunnel) and has no carrier.
-    `values` are what the self-check shows beside its outcome, by the names of `METRICS`.
+    `values` are what the self-check shows beside its outcome, by the names of
+    `agent.metrics.probe_families.SELF_METRICS`.
     """
 
     boot: float

@@ -20,14 +20,13 @@ from agent.daemon.diagnosing import ObservationSink, TransitionSink
 from agent.daemon.picture import Picture
 from agent.daemon.recording import Recorder
 from agent.daemon.runners import load_module
-from agent.daemon.selfcheck import METRICS
 from agent.incident.value import Incident, Transition
 from agent.journal import Journal
 from agent.ledger import DATABASE as LEDGER
 from agent.metrics import Metrics
 from agent.metrics.view import Running
 from agent.model import Chain, Host
-from agent.observation import SELF, Observation
+from agent.observation import Observation
 from agent.seal import Pages, Voice
 from agent.snapshot import Snapshot
 from agent.store import DATABASE, Store
@@ -238,9 +237,9 @@ class Sinks:
 
 
 def type_metrics(chain: Chain, vantage: str) -> dict[str, Any]:
-    """Return the metrics that the configured probe types of a vantage declare, and the self-check's."""
+    """Return the metrics that the configured probe types of a vantage declare."""
     types = {probe.type for probe in chain.probes_of(vantage)}
-    return {SELF: METRICS} | {name: load_module(name).SPEC.metrics for name in types}
+    return {name: load_module(name).SPEC.metrics for name in types}
 
 
 def cadences(chain: Chain) -> dict[str, Cadence]:

@@ -1,11 +1,12 @@
 """The families of the agent itself: what it runs, what its measuring costs, what it could not do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agent.metrics.family import AnyFamily, Family, FamilyKind, Row
 from agent.metrics.tally import LAG_BOUNDS
 from agent.metrics.view import View
+from agent.snapshot import PeerNow
 
 
 def _recording(view: View, part: str) -> Iterator[Row]:
@@ -13,21 +14,12 @@ def _recording(view: View, part: str) -> Iterator[Row]:
         yield (), float(getattr(view.snapshot.recording, part))
 
 
-def _peer_up(view: View) -> Iterator[Row]:
+def _peers(view: View, read: Callable[[PeerNow], float | None]) -> Iterator[Row]:
+    """Give a row for each peer of which something is known."""
     for peer in view.snapshot.peers if view.snapshot else ():
-        yield (peer.vantage,), float(peer.reachable)
-
-
-def _peer_last(view: View) -> Iterator[Row]:
-    for peer in view.snapshot.peers if view.snapshot else ():
-        if peer.last is not None:
-            yield (peer.vantage,), peer.last
-
-
-def _peer_chain(view: View) -> Iterator[Row]:
-    for peer in view.snapshot.peers if view.snapshot else ():
-        if peer.same_chain is not None:
-            yield (peer.vantage,), float(peer.same_chain)
+        value = read(peer)
+        if value is not None:
+            yield (peer.vantage,), float(value)
 
 
 def _optional(value: float | None) -> Iterator[Row]:
@@ -190,18 +182,36 @@ AGENT_FAMILIES: tuple[AnyFamily, ...] = (
         name="demarc_peer_up",
         labels=("peer",),
         help="1 while the peer's observations arrive; without them each agent diagnoses alone.",
-        read=_peer_up,
+        read=lambda view: _peers(view, lambda peer: peer.reachable),
     ),
     Family(
         name="demarc_peer_last_answer_timestamp_seconds",
         labels=("peer",),
         help="When the peer last answered (UTC epoch seconds); absent until it has.",
-        read=_peer_last,
+        read=lambda view: _peers(view, lambda peer: peer.last),
     ),
     Family(
         name="demarc_peer_same_chain",
         labels=("peer",),
         help="1 when the peer runs the same chain; absent until it has answered.",
-        read=_peer_chain,
+        read=lambda view: _peers(view, lambda peer: peer.same_chain),
+    ),
+    Family(
+        name="demarc_peer_signed",
+        labels=("peer",),
+        help="1 while the peer's answers bear the signature of its key in the chain file.",
+        read=lambda view: _peers(view, lambda peer: peer.signed),
+    ),
+    Family(
+        name="demarc_peer_clock_offset_seconds",
+        labels=("peer",),
+        help="How far the peer's clock is ahead of ours; absent until it has answered.",
+        read=lambda view: _peers(view, lambda peer: peer.clock_offset),
+    ),
+    Family(
+        name="demarc_peer_clock_error_seconds",
+        labels=("peer",),
+        help="The most by which that offset may be wrong: half of what the peer's answer took.",
+        read=lambda view: _peers(view, lambda peer: peer.clock_error),
     ),
 )

@@ -7,6 +7,7 @@ from agent.metrics.tally import DURATION_BOUNDS, Tally
 from agent.metrics.view import View
 from agent.observation import SELF
 from probes.kit.result import Outcome
+from probes.kit.spec import Metric
 
 # Bound here: in Python 3.11 reading a member from its enumeration costs ten times as much.
 _FAILED, _UNKNOWN = Outcome.FAILED, Outcome.UNKNOWN
@@ -111,4 +112,10 @@ PROBE_FAMILIES: tuple[AnyFamily, ...] = (
         read=_intervals,
         same=lambda view: (view.vantage, view.chain),
     ),
+)
+# What the self-check shows beside its outcome, under the probe's name `self`.
+SELF_METRICS = (
+    Metric("self_cpu_steal_ratio", "Share of processor time that the hypervisor gave to others since the last check."),
+    Metric("self_clock_synchronised", "1 while the kernel calls its clock synchronised, 0 when it does not."),
+    Metric("self_clock_error_seconds", "The most by which the wall clock may be wrong, as the kernel estimates it."),
 )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from agent.clock import Clock, SystemClock
 from agent.incident.value import Event, Kind, Transition
+from agent.metrics.probe_families import SELF_METRICS
 from agent.metrics.tally import (
     LAG_BOUNDS,
     Tally,
@@ -76,7 +77,7 @@ class Metrics:
         A probe whose settings changed keeps its counters and loses its last result.
         """
         if type_metrics is not None:
-            self._extra = {m.name: m for metrics in type_metrics.values() for m in metrics}
+            self._extra = {m.name: m for metrics in (SELF_METRICS, *type_metrics.values()) for m in metrics}
         old = self._chain.probes
         tallies = {SELF: self._tallies.get(SELF, empty_tally())}
         for probe in chain.probes_of(self._vantage):

@@ -13,6 +13,7 @@ from agent.config.schema import specs
 from agent.metrics.exposition import extra_name
 from agent.metrics.families import FAMILIES
 from agent.metrics.family import AnyFamily
+from agent.metrics.probe_families import SELF_METRICS
 from probes.kit.spec import Spec
 
 _HEAD = """# Metrics
@@ -40,9 +41,10 @@ Metadata joins by `group_left`: the share of failed results per service and type
 """
 
 _TYPES = """
-## Probe types
+## Probe types and the self-check
 
-Each has the label `probe`, and is absent while the probe's last result does not hold or did not give it.
+Each has the label `probe` (`self` for the self-check), and is absent while the probe's last result does not hold or
+did not give it.
 
 | metric | probe type | meaning |
 |---|---|---|
@@ -56,7 +58,8 @@ Beside these, `process_*` as every Prometheus client exposes them (processor tim
 def page(found: Iterable[Spec]) -> str:
     """Return the page for the probe types `found`."""
     rows = [_row(family) for family in FAMILIES]
-    types = [f"| `{extra_name(m)}` | {s.type} | {_sentence(m.help)} |" for s in found for m in s.metrics]
+    declared = [("self", m) for m in SELF_METRICS] + [(spec.type, m) for spec in found for m in spec.metrics]
+    types = [f"| `{extra_name(m)}` | {type_name} | {_sentence(m.help)} |" for type_name, m in declared]
     return _HEAD + "\n".join(rows) + "\n" + _TYPES + "\n".join(types) + "\n" + _TAIL
 
 

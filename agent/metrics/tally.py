@@ -23,14 +23,14 @@ LAG_BOUNDS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _UNKNOWN = Outcome.UNKNOWN
 
 
-class Histogram(msgspec.Struct, frozen=True, kw_only=True):
+class Histogram(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Counts per bucket (not cumulative, the last one above every bound) and the sum of values."""
 
     counts: tuple[int, ...]
     total: float = 0.0
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
+class Tally(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One probe so far. `arrived` is boot time in seconds when `last` came in; `faults` counts by fault name."""
 
     outcomes: dict[str, int]

@@ -10,6 +10,7 @@ import pytest
 from agent.cli.main import COMMANDS
 from agent.config import InstalledTypes
 from agent.metrics.families import FAMILIES
+from agent.metrics.probe_families import SELF_METRICS
 
 ROOT = Path(__file__).parents[2]
 PLACES = ("*.md", "docs/**/*.md", "deploy/**/*.md", "grafana/*.md")
@@ -82,6 +83,7 @@ def test_metrics_exist(path: Path) -> None:
     known = {family.name for family in FAMILIES}
     modules = [module for name in types.names() if (module := types.load(name)) is not None]
     known |= {f"demarc_{metric.name}" for module in modules for metric in module.SPEC.metrics}
+    known |= {f"demarc_{metric.name}" for metric in SELF_METRICS}
     named = {name.rstrip("_") for name in re.findall(r"\bdemarc_[a-z_]+", path.read_text())}
     suffixes = ("", "_total", "_bucket", "_count", "_sum")
     missing = {n for n in named if not any(n.removesuffix(s) in known or n in known for s in suffixes)}

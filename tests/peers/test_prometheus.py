@@ -11,7 +11,10 @@ import pytest
 import yaml
 
 from agent.metrics import Exposition, Metrics
+from agent.metrics.exposition import extra_name
 from agent.metrics.families import FAMILIES, FamilyKind
+from agent.metrics.negotiation import OPENMETRICS
+from agent.metrics.probe_families import SELF_METRICS
 from agent.observation import Observation
 from probes.kit.result import Outcome
 from tests.agent.samples import CARRIER, CHAIN, SNAPSHOTS
@@ -25,6 +28,10 @@ CONFIG = """
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: ["{rules}"]
 alerting: {{alertmanagers: [{{static_configs: [{{targets: ["{alertmanager}"]}}]}}]}}
+scrape_configs: [{{job_name: demarc, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
+"""
+SCRAPE = """
+global: {{scrape_interval: 1s}}
 scrape_configs: [{{job_name: demarc, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
 """
 RULES = PROMETHEUS / "demarc.rules.yml"
@@ -72,9 +79,32 @@ def test_the_exposition_passes_the_lint() -> None:
     assert (told.returncode, told.stdout, told.stderr) == (0, b"", b"")
 
 
+# A target of the chain file can hold anything that YAML can.
+HOSTILE = 'https://a"b\\c\nd.example/\u2028é\t{x="y"} 1 # EOF'
+
+
+def test_openmetrics_is_taken_whole(tmp_path: Path) -> None:
+    """A real Prometheus asks for OpenMetrics, takes every sample, hostile labels too, and learns types."""
+    probes = {**CHAIN.probes, "gw": msgspec.structs.replace(CHAIN.probes["gw"], target=HOSTILE)}
+    metrics = Metrics(msgspec.structs.replace(CHAIN, probes=probes), "cloud", "msp", "0")
+    with agent(metrics) as port, prometheus(tmp_path, SCRAPE.format(port=port)) as url:
+        (found,) = until(lambda: query(url, 'demarc_probe_info{probe="gw"}'))
+        assert found["metric"]["target"] == HOSTILE
+        assert query(url, "up")[0]["value"][1] == "1"
+        body = Exposition().render(metrics.view(), OPENMETRICS)
+        samples = sum(not line.startswith(b"#") for line in body.splitlines())
+        # What the process says of itself depends on the machine; all else is the same.
+        assert abs(int(query(url, "scrape_samples_scraped")[0]["value"][1]) - samples) <= 8
+        learned = fetch(f"{url}/api/v1/metadata")["data"]
+        assert learned["demarc_agent"][0]["type"] == "info"
+        assert learned["demarc_probe_results"][0]["type"] == "counter"
+        assert learned["demarc_probe_phase_seconds"][0]["unit"] == "seconds"
+
+
 def test_the_rules_use_metrics_that_exist() -> None:
     """Every name in an expression is a family of the exposition."""
-    known = {family.name for family in FAMILIES if family.kind is not FamilyKind.HISTOGRAM}
+    known = {f.name + ("_bucket" if f.kind is FamilyKind.HISTOGRAM else "") for f in FAMILIES}
+    known |= {extra_name(metric) for metric in SELF_METRICS}
     for rule in rules():
         assert set(re.findall(r"\bdemarc_\w+", rule["expr"] + rule["annotations"]["description"])) <= known, rule
 
@@ -85,7 +115,7 @@ def test_every_rule_says_what_and_where(rule: dict[str, Any]) -> None:
     assert re.fullmatch(r"Demarc([A-Z][a-z]+)+", rule["alert"])
     assert "{{" not in rule["annotations"]["summary"]
     assert rule["annotations"]["description"]
-    assert rule["annotations"]["runbook_url"].endswith("/" + rule["alert"])
+    assert rule["annotations"]["runbook_url"] == f"docs/runbooks/{rule['alert']}.md"
     assert rule["labels"].get("severity", "") in ("", "critical", "warning", "info")
 
 

@@ -33,7 +33,7 @@ def test_what_fires() -> None:
     assert alert["generatorURL"] == alert["annotations"]["page_url"] == URL
     expected = {"parties": "carrier", "segments": "carrier", "services": "erp, hr", "standing": "corroborated"}
     assert {k: alert["annotations"][k] for k in expected} == expected
-    assert alert["annotations"]["runbook_url"].endswith("/DemarcIncident")
+    assert alert["annotations"]["runbook_url"].endswith("/DemarcIncident.md")
 
 
 def test_without_an_address_there_is_no_link() -> None:

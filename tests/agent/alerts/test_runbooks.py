@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agent.alerts.message import ALERTNAME, RUNBOOKS
+from agent.alerts.message import ALERTNAME, RUNBOOK
 from agent.cli.main import COMMANDS
+from agent.metrics.exposition import extra_name
 from agent.metrics.families import FAMILIES
+from agent.metrics.probe_families import SELF_METRICS
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "docs" / "runbooks"
 PAGES = sorted(FOLDER.glob("*.md"))
 RULES = ROOT / "deploy" / "prometheus" / "demarc.rules.yml"
-METRICS = {family.name for family in FAMILIES}
+METRICS = {family.name for family in FAMILIES} | {extra_name(metric) for metric in SELF_METRICS}
 
 
 def alerts() -> dict[str, str]:
@@ -24,10 +26,10 @@ def alerts() -> dict[str, str]:
 
 
 def test_every_alert_has_a_runbook() -> None:
-    """Rules, the agent's own alert and the folder name the same alerts, at one address."""
+    """Rules, the agent's own alert and the folder name the same alerts, as files of the repository."""
     assert {page.stem for page in PAGES} == set(alerts())
-    assert alerts() == {name: RUNBOOKS + name for name in alerts()}
-    assert ALERTNAME in alerts()
+    assert alerts() == {name: f"docs/runbooks/{name}.md" for name in alerts()}
+    assert alerts()[ALERTNAME] == RUNBOOK
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -14,7 +14,7 @@ from agent.metrics.negotiation import OPENMETRICS, PLAIN
 from agent.metrics.record import SINKS
 from agent.metrics.view import Running
 from agent.observation import SELF, Observation
-from agent.snapshot import Recording
+from agent.snapshot import PeerNow, Recording
 from probes.kit.result import Outcome
 from probes.kit.spec import Metric
 from tests.agent.samples import CARRIER, CHAIN, HEALTHY, NOW, RECOVERING, SNAPSHOTS
@@ -320,18 +320,23 @@ def test_sizes_on_disk(tmp_path: Path) -> None:
 
 
 def test_peers() -> None:
-    """A peer is up or not; whether it has the same chain is absent until it answered."""
+    """A peer is up or not; what is known only from an answer is absent until it has given one."""
     metrics = build()
     metrics.update(SNAPSHOTS["unverified"])
     samples = scrape(metrics)
     assert one(samples, "demarc_peer_up", peer="onprem") == 0
     assert one(samples, "demarc_peer_same_chain", peer="onprem") is None
-    assert (
-        one(samples, "demarc_peer_last_answer_timestamp_seconds", peer="onprem")
-        == SNAPSHOTS["unverified"].peers[0].last
-    )
+    assert one(samples, "demarc_peer_clock_offset_seconds", peer="onprem") is None
     metrics.update(SNAPSHOTS["stopped"])
     assert one(scrape(metrics), "demarc_peer_same_chain", peer="onprem") == 0
+    well = PeerNow(vantage="onprem", reachable=True, last=NOW, signed=True, clock_offset=-0.02, clock_error=0.001)
+    metrics.update(msgspec.structs.replace(HEALTHY, peers=(well,)))
+    samples = scrape(metrics)
+    found = {
+        name: one(samples, f"demarc_peer_{name}", peer="onprem")
+        for name in ("up", "signed", "last_answer_timestamp_seconds", "clock_offset_seconds", "clock_error_seconds")
+    }
+    assert list(found.values()) == [1, 1, NOW, -0.02, 0.001]
 
 
 def test_openmetrics_is_offered() -> None:
