@@ -35,11 +35,12 @@ def command(file: Path | None, with_flows: bool, with_schema: bool, style: str) 
         raise click.UsageError("Missing argument 'FILE'.")
     examined = examine(file)
     rows = flows(examined.chain, examined.host) if with_flows and examined.chain and not examined.problems else ()
-    unproven = _unproven(examined)
+    unproven, proofs = _unproven(examined), _proofs(examined)
     if style == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(_plain(file, examined, unproven, rows, with_flows))))
+        plain = _plain(file, examined, unproven, proofs) | ({"flows": rows} if with_flows else {})
+        click.echo(msgspec.json.format(msgspec.json.encode(plain)))
     else:
-        _print(file, examined, unproven, rows)
+        _print(file, examined, unproven, proofs, rows)
     if examined.problems:
         sys.exit(BAD_CONFIG)
 
@@ -71,11 +72,29 @@ def _unproven(examined: Examined) -> tuple[Unproven, ...]:
     )
 
 
-def _plain(
-    file: Path, examined: Examined, unproven: tuple[Unproven, ...], rows: tuple[FlowRow, ...], with_flows: bool
-) -> dict[str, Any]:
+class Proofs(msgspec.Struct, frozen=True, kw_only=True):
+    """Which single faults the chain can prove, in a role and in a whole segment, and what would prove more."""
+
+    roles: tuple[Any, ...] = ()
+    segments: tuple[Any, ...] = ()
+    additions: tuple[Any, ...] = ()
+
+
+def _proofs(examined: Examined) -> Proofs:
+    if examined.chain is None or examined.problems:
+        return Proofs()
+    # Not needed to refuse a file.
+    from agent.diagnosis.additions import additions  # noqa: PLC0415
+    from agent.diagnosis.identifiability import Analysis, segment_faults, single_faults  # noqa: PLC0415
+    from agent.diagnosis.roles import Model  # noqa: PLC0415
+
+    analysis = Analysis(Model(examined.chain))
+    return Proofs(roles=single_faults(analysis), segments=segment_faults(analysis), additions=additions(examined.chain))
+
+
+def _plain(file: Path, examined: Examined, unproven: tuple[Unproven, ...], proofs: Proofs) -> dict[str, Any]:
     chain = examined.chain
-    plain: dict[str, Any] = {
+    return {
         "file": str(file),
         "ok": not examined.problems,
         "hash": chain.hash if chain else None,
@@ -84,8 +103,8 @@ def _plain(
         "problems": examined.problems,
         "warnings": examined.warnings,
         "unproven": unproven,
+        "single_faults": proofs,
     }
-    return plain | ({"flows": rows} if with_flows else {})
 
 
 def _counts(examined: Examined) -> dict[str, int]:
@@ -93,7 +112,9 @@ def _counts(examined: Examined) -> dict[str, int]:
     return {name: len(getattr(examined.chain, name)) for name in names} if examined.chain else {}
 
 
-def _print(file: Path, examined: Examined, unproven: tuple[Unproven, ...], rows: tuple[FlowRow, ...]) -> None:
+def _print(
+    file: Path, examined: Examined, unproven: tuple[Unproven, ...], proofs: Proofs, rows: tuple[FlowRow, ...]
+) -> None:
     for problem in examined.problems:
         click.echo(str(problem), err=True)
     for warning in examined.warnings:
@@ -108,10 +129,46 @@ def _print(file: Path, examined: Examined, unproven: tuple[Unproven, ...], rows:
         click.echo(f"  this host is vantage {examined.host.vantage} of {examined.host.chain_file}")
     click.echo(f"  {', '.join(f'{name}: {count}' for name, count in _counts(examined).items())}")
     click.echo(f"  in force from {chain.effective} {chain.timezone}, chain hash {chain.hash}")
+    _print_proofs(proofs)
     _print_unproven(unproven)
     if rows:
         click.echo("")
         _print_rows(rows)
+
+
+def _print_proofs(proofs: Proofs) -> None:
+    """Print how many single faults name their owner, the segments that do not, and what would change that."""
+    if not proofs.roles:
+        return
+    counts = [
+        f"{sum(f.proof == 'provable' for f in faults)} of {len(faults)}" for faults in (proofs.segments, proofs.roles)
+    ]
+    click.echo(f"a single fault names its owner: {counts[0]} segments that fall silent, {counts[1]} roles")
+    for fault in proofs.segments:
+        owners = " or ".join(fault.owners)
+        if fault.proof == "located":
+            click.echo(f"  {fault.segment}: named as a segment, of {' and '.join(fault.owners)}")
+        elif fault.proof == "open":
+            others = f", not told apart from {', '.join(fault.apart_from)}" if fault.apart_from else ""
+            click.echo(f"  {fault.segment}: {owners}{others}")
+    if proofs.additions:
+        click.echo("to be added, by the single faults that are decided then:")
+    for addition in proofs.additions:
+        click.echo(f"  +{addition.decides} {_added(addition)}")
+
+
+def _added(addition: Any) -> str:
+    """Return an addition in words, with whose consent it takes."""
+    asks = f"; {' and '.join(addition.consent)} must agree" if addition.consent else ""
+    one = addition.probes[0]
+    way = f" through {', '.join(one.path[1:-1])}" if one.path[1:-1] else ""
+    if addition.kind == "vantage":
+        host = f"a new host {one.vantage}" if one.vantage.startswith("beside ") else one.vantage
+        ends = dict.fromkeys(f"{p.target or 'an address'} of {p.path[-1]}" for p in addition.probes)
+        return f"from {host}: to {', '.join(ends)}{asks}"
+    if addition.kind == "way-out":
+        return f"from {one.vantage}: {one.size}-byte packets to a service elsewhere{way}, across nothing else{asks}"
+    return f"from {one.vantage}: {one.size}-byte packets to an address of {one.path[-1]}{way}{asks}"
 
 
 def _print_unproven(unproven: tuple[Unproven, ...]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
+import msgspec
 
 from agent.clock import SystemClock
 from agent.config import ConfigError, load_chain_text
@@ -69,7 +70,7 @@ def _near(gateway: str | None) -> Neighbourhood:
     if gateway is None:
         return near
     named = str(ipaddress.ip_address(gateway))
-    return Neighbourhood(gateway=named, attached=near.attached, resolvers=near.resolvers)
+    return msgspec.structs.replace(near, gateway=named)
 
 
 def _text(path: Path) -> str:

@@ -17,6 +17,7 @@ def advise(chain: Chain, report: Report) -> None:
     _timeouts(chain, report)
     _unused(chain, report)
     _homes(chain, report)
+    _exits(chain, report)
     for name, service in chain.services.items():
         if service.page.when == "hours" and not service.hours:
             report.warn(("services", name, "page"), "pages in its hours, and has none: always; write `hours`")
@@ -49,6 +50,26 @@ def _homes(chain: Chain, report: Report) -> None:
             report.warn(
                 ("vantages", name, "segment"),
                 f"is the segment of vantage `{first}` too; give every host a segment of its own",
+            )
+
+
+def _exits(chain: Chain, report: Report) -> None:
+    """Warn of a network between more than two neighbours: a pass from one to another clears it for the third.
+
+    A tunnel lies inside another way and is passed over; gateways have several sides by nature.
+    """
+    beside: dict[str, dict[str, None]] = {}
+    for probe in chain.probes.values():
+        for way in (probe.path, probe.back):
+            plain = [s for s in way if chain.segments[s].side != "line"]
+            for before, here, after in zip(plain, plain[1:], plain[2:], strict=False):
+                beside.setdefault(here, {}).update(dict.fromkeys((before, after)))
+    for name, neighbours in beside.items():
+        if chain.segments[name].side == "transit" and len(neighbours) > 2:
+            report.warn(
+                ("segments", name),
+                f"is crossed between {', '.join(neighbours)}, and a pass between two of them clears it for the others; "
+                "write a segment for each way through it",
             )
 
 

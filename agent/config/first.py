@@ -18,19 +18,34 @@ from agent.model import UNASSIGNED
 
 _UP, _GATEWAY = 0x1, 0x2  # RTF_UP, RTF_GATEWAY of linux/route.h
 _HOST_BITS = 32
+# A first chain is to be read by a person: so many gateways and resolvers are proposed.
+MOST_GATEWAYS, MOST_RESOLVERS = 3, 3
 
 
 class Neighbourhood(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host sees of its network: default gateway, directly attached networks, resolvers."""
+    """What a host sees of its network: default gateway, directly attached networks, resolvers.
+
+    `routes` are the networks behind another gateway, each with that gateway.
+    """
 
     gateway: str | None = None
     attached: tuple[str, ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
     resolvers: tuple[str, ...] = ()
 
     def is_attached(self, address: str) -> bool:
         """Tell whether `address` is reached without the gateway."""
         found = ipaddress.ip_address(address)
         return any(found in ipaddress.ip_network(network) for network in self.attached)
+
+    def via(self, address: str) -> str | None:
+        """Return the gateway through which `address` is reached; None: without any, or not at all."""
+        if self.is_attached(address):
+            return None
+        found = ipaddress.ip_address(address)
+        networks = ((ipaddress.ip_network(network), gateway) for network, gateway in self.routes)
+        behind = ((network.prefixlen, gateway) for network, gateway in networks if found in network)
+        return max(behind, default=(0, self.gateway), key=lambda entry: entry[0])[1]
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +63,7 @@ def neighbourhood(route: str, resolv: str) -> Neighbourhood:
     """Read /proc/net/route (addresses as little-endian hex, see proc_net_route(5)) and resolv.conf."""
     gateways: list[tuple[int, str]] = []
     attached: list[str] = []
+    routes: list[tuple[str, str]] = []
     for line in route.splitlines()[1:]:
         cells = line.split()
         if len(cells) < 8 or not int(cells[3], 16) & _UP:
@@ -56,11 +72,14 @@ def neighbourhood(route: str, resolv: str) -> Neighbourhood:
         if int(cells[3], 16) & _GATEWAY:
             if mask == 0:
                 gateways.append((int(cells[6]), _address(cells[2])))
+            else:
+                routes.append((f"{destination}/{mask.bit_count()}", _address(cells[2])))
         elif mask:
             attached.append(f"{destination}/{mask.bit_count()}")
     return Neighbourhood(
         gateway=min(gateways)[1] if gateways else None,
         attached=tuple(dict.fromkeys(attached)),
+        routes=tuple(dict.fromkeys(routes)),
         resolvers=resolvers(resolv),
     )
 
@@ -94,20 +113,21 @@ def slug(name: str) -> str:
 
 def chain_file(near: Neighbourhood, said: Answers) -> str:
     """Return the chain file's text; ValueError when there is nothing to measure."""
-    if near.gateway is None and not near.resolvers:
+    gateways = _gateways(near)
+    if not gateways and not near.resolvers:
         raise ValueError("this host has no default gateway and no resolver; name one with --gateway ADDRESS")
     operator, host = slug(said.operator), f"{said.vantage}-host"
     segments = {host: f"{{owner: {operator}, side: {said.side}}}"}
     probes: dict[str, str] = {}
-    if near.gateway is not None:
-        segments["gateway"] = f"{{owner: unassigned, side: {said.side}}}"
-        probes["gw"] = _probe("icmp", said.vantage, near.gateway, [host, "gateway"])
-    for number, address in enumerate(near.resolvers[:2], start=1):
-        if address == near.gateway:
+    for address, name in gateways.items():
+        segments[name] = f"{{owner: unassigned, side: {said.side}}}"
+        probes[name.replace("gateway", "gw")] = _probe("icmp", said.vantage, address, [host, name])
+    for number, address in enumerate(near.resolvers[:MOST_RESOLVERS], start=1):
+        if address in gateways:
             continue
         name = f"resolver-{number}"
         segments[name] = f"{{owner: unassigned, side: {said.side}}}"
-        between = [] if near.gateway is None or near.is_attached(address) else ["gateway"]
+        between = [gateways[g] for g in (near.via(address),) if g in gateways]
         asks = 'dns, name: ".", record: NS'  # every resolver can answer it
         probes[name] = _probe(asks, said.vantage, address, [host, *between, name])
     return _CHAIN.format(
@@ -120,6 +140,12 @@ def chain_file(near: Neighbourhood, said: Answers) -> str:
         host=host,
         probes=_block(probes),
     )
+
+
+def _gateways(near: Neighbourhood) -> dict[str, str]:
+    """Name the default gateway and those of other networks, by address; the default one first."""
+    found = dict.fromkeys([g for g in (near.gateway, *(gateway for _, gateway in near.routes)) if g is not None])
+    return {g: "gateway" if n == 1 else f"gateway-{n}" for n, g in enumerate(tuple(found)[:MOST_GATEWAYS], start=1)}
 
 
 def agent_file(said: Answers) -> str:

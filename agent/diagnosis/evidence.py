@@ -82,21 +82,29 @@ class History:
         self._cleared: dict[tuple[object, ...], Clearing] = {}
         self._most = max(REMEMBERED // (1 + len(self.model.probes)), FEWEST_REMEMBERED)
 
-    def add(self, observation: Observation) -> None:
-        """Enter one observation of a known probe or self-check; older than the kept rounds: ignored."""
+    def add(self, observation: Observation) -> Cell:
+        """Enter one observation of a known probe or self-check, and return what it says by itself.
+
+        One older than the kept rounds is ignored; a self-check says nothing of any probe.
+        """
+        said = SILENT_CELL if observation.probe == SELF else self._cell(observation)
+        self._enter(observation, said)
+        return said
+
+    def _enter(self, observation: Observation, said: Cell) -> None:
         entry = self._round(observation)
         if entry is None:
             return
         if observation.probe == SELF:
-            said = observation.outcome
-            entry.check(None if said is Outcome.UNKNOWN else said is not Outcome.FAILED)
+            outcome = observation.outcome
+            entry.check(None if outcome is Outcome.UNKNOWN else outcome is not Outcome.FAILED)
             return
-        probe = self.model.probes[observation.key]
+        key = observation.key
+        probe = self.model.probes[key]
         if probe.pace is Pace.OWN:
-            end = observation.time + probe.timeout
-            self.slow.add(probe.key, entry.number, observation.time, end, self._cell(observation))
+            self.slow.add(key, entry.number, observation.time, observation.time + probe.timeout, said)
         else:
-            entry.add(probe.key, self._cell(observation), observation.time)
+            entry.add(key, said, observation.time)
 
     def _cell(self, o: Observation) -> Cell:
         """Return what an observation says; equal ones share one value."""

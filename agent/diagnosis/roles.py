@@ -331,6 +331,10 @@ class Model:
             found = self._imagined[probe, outcome] = self.effect(seen)
         return found
 
+    def accusations(self, probe: str) -> Mapping[Verdict, tuple[int, ...]]:
+        """Return by kind of fail what `probe` accuses."""
+        return self._accused[probe]
+
     def accusable(self, probe: str) -> frozenset[int]:
         """Return every role that some kind of fail of `probe` accuses."""
         return frozenset(n for roles in self._accused[probe].values() for n in roles)

@@ -67,8 +67,7 @@ class Engine:
             return
         if observation.vantage not in self.model.home:
             return
-        self.history.add(observation)
-        self.memory.add(observation)
+        self.memory.add(observation, self.history.add(observation))
         self._dirty = True
 
     def evaluate(self, now: float) -> tuple[Transition, ...]:
@@ -101,7 +100,7 @@ class Engine:
 
     def _settled(self, windows: tuple[Window, ...]) -> tuple[Window, ...]:
         """Leave out failing probes whose evidence is still growing; see `settle`."""
-        if not self.settle:
+        if not self.settle or not any(window.failing for window in windows):
             return windows
         growing = [found for vantage in self.model.home for found in self._growing(vantage)]
         kept = []

@@ -6,6 +6,7 @@ from math import inf
 import msgspec
 
 from agent.availability.fold import Availability, Cadence, State, advance, fold, state_at
+from agent.diagnosis.cells import Cell, Says
 from agent.diagnosis.evidence import STALE_SECONDS
 from agent.diagnosis.roles import Model
 from agent.observation import SELF, Observation
@@ -43,7 +44,7 @@ class Memory:
         self.tracks = {k: t for k, t in tracks.items() if k in model.probes or k in selves}
         self.proven: dict[str, float] = {}
         # By probe and what its result cleared: when it last did.
-        self.cleared: dict[str, dict[tuple[int, ...], float]] = {}
+        self.cleared: dict[str, dict[frozenset[int], float]] = {}
         # Self-checks that failed since anybody asked, even if they pass again by now.
         self.blinded: dict[str, float] = {}
         # The newest round of each vantage whose self-check failed: nothing begins in it.
@@ -54,8 +55,8 @@ class Memory:
         self.availability = {k: availability.get(k, Availability()) for k in self.cadence}
         self._proves = {key: tuple({model.segment_of[n] for n in model.passing(key).cleared}) for key in model.probes}
 
-    def add(self, observation: Observation) -> None:
-        """Take in one observation; one older than the newest of its probe changes nothing."""
+    def add(self, observation: Observation, said: Cell) -> None:
+        """Take in one observation and what it says; one older than the newest of its probe changes nothing."""
         key, time = observation.key, observation.time
         if key in self.cadence:
             self.availability[key], _ = fold(self.availability[key], observation, self.cadence[key])
@@ -65,15 +66,14 @@ class Memory:
         elif time < track.time:
             return
         track.time, track.outcome = time, observation.outcome
-        effect = self.model.effect(observation)
-        if effect.cleared:
-            self.cleared.setdefault(key, {})[effect.cleared] = time
+        if said.cleared:
+            self.cleared.setdefault(key, {})[said.cleared] = time
         match observation.outcome:
             case Outcome.OK | Outcome.DEGRADED:
                 track.bad_since, track.passed = None, time
                 track.good_since = time if track.good_since is None else track.good_since
                 self.proven.update(dict.fromkeys(self._proves.get(key, ()), time))
-            case Outcome.FAILED if observation.probe == SELF or (observation.verified and effect.accused):
+            case Outcome.FAILED if observation.probe == SELF or said.says is Says.FAIL:
                 if observation.probe == SELF:
                     self._blind(observation)
                 if track.bad_since is None and not self._is_blind(observation):
@@ -102,17 +102,17 @@ class Memory:
         self.blinded = {key: time for key, time in old.blinded.items() if key in same}
         self.blind_round = {v: number for v, number in old.blind_round.items() if v in self.model.home}
         for key in old.cleared.keys() & same:
-            self.cleared[key] = {tuple(sorted(roles(n))): time for n, time in old.cleared[key].items()}
+            self.cleared[key] = {roles(n): time for n, time in old.cleared[key].items()}
 
     def worked(self, roles: Collection[int], vantage: str) -> float:
         """Return the last moment (on the clock of `vantage`) at which all `roles` were seen to work, or -inf."""
         skew = self.model.chain.confirm.skew
-        newest = dict.fromkeys(roles, -inf)
+        newest, here = dict.fromkeys(roles, -inf), f"{vantage}>"
         for key, results in self.cleared.items():
-            late = 0.0 if key.startswith(f"{vantage}>") else skew
             for cleared, time in results.items():
-                for role in newest.keys() & cleared:
-                    newest[role] = max(newest[role], time - late)
+                if not cleared.isdisjoint(newest):
+                    seen = time if key.startswith(here) else time - skew
+                    newest.update((role, max(newest[role], seen)) for role in cleared & newest.keys())
         return min(newest.values(), default=-inf)
 
     def availability_state(self, key: str, now: float) -> State:

@@ -35,6 +35,36 @@ def test_good(chain: Path) -> None:
     assert "undetermined):\n  carrier forwards IPv4" in result.stdout
 
 
+def test_single_faults(chain: Path) -> None:
+    """A summary says how many single faults name their owner, which segments do not, and what would decide more."""
+    lines = check(str(chain)).stdout.splitlines()
+    place = next(n for n, line in enumerate(lines) if line.startswith("a single fault names its owner: "))
+    assert lines[place].endswith("roles")
+    assert "  vpn: named as a segment, of msp and incumbent" in lines[place:]
+    assert any(line.startswith("  +") and line.endswith("must agree") for line in lines[place:])
+    document = json.loads(check(str(chain), "--format", "json").stdout)["single_faults"]
+    assert {fault["proof"] for fault in document["roles"]} == {"provable", "located", "open"}
+    assert document["additions"][0]["decides"] >= document["additions"][-1]["decides"] > 0
+
+
+ADDED = [
+    ("a second vantage", ["[cloud-host, cloud-gw]", "[cloud-host, cloud-gw, carrier, onprem-gw]"], "new host beside"),
+    ("a way out", ["[cloud-host, cloud-gw, carrier]"], "to a service elsewhere through cloud-gw, across nothing else"),
+    ("a probe on the way", ["[cloud-host, cloud-gw, carrier, onprem-gw]"], "to an address of"),
+]
+
+
+@pytest.mark.parametrize(("what", "paths", "said"), ADDED, ids=[a[0] for a in ADDED])
+def test_what_to_add(what: str, paths: list[str], said: str, tmp_path: Path) -> None:
+    """What would decide more is said as a person would do it."""
+    head, _, _ = DESIGN.decode().partition("probes:\n")
+    head = head.replace("  onprem: {segment: onprem-host, operator: incumbent}\n", "")
+    probes = [f"  p{n}: {{type: icmp, from: cloud, target: 10.0.0.{n}, path: {p}}}\n" for n, p in enumerate(paths)]
+    file = tmp_path / "chain.yml"
+    file.write_text(head + "probes:\n" + "".join(probes))
+    assert said in check(str(file)).stdout, what
+
+
 def test_bad(chain: Path) -> None:
     """Every problem is a line file:line: key: text on stderr; the exit code is 78."""
     chain.write_bytes(DESIGN.replace(b"director: msp", b"director: mps").replace(b"rounds: 5", b"rounds: 0"))

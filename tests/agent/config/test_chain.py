@@ -770,6 +770,17 @@ def test_warnings(old: str, new: str, expected: list[tuple[int, str, str]]) -> N
     assert [(p.line, p.key, p.text) for p in found.warnings] == expected
 
 
+def test_a_network_with_several_exits() -> None:
+    """A network crossed between three neighbours is warned of: a tunnel within another way is no neighbour."""
+    data = (
+        DESIGN
+        + b"  other: {type: icmp, from: onprem, target: 192.0.2.9, path: [onprem-host, onprem-gw, carrier, dns]}\n"
+    )
+    (warning,) = examine_chain(data, "chain.yml", TYPES).warnings
+    assert warning.key == "segments.carrier"
+    assert "is crossed between cloud-gw, onprem-gw, dns, and a pass between two of them" in warning.text
+
+
 def test_no_warning_for_slow_types() -> None:
     """A slow type keeps its own timeout without a warning: it never joins the rounds."""
     data = DESIGN + b"  slow: {type: sync, from: cloud, target: 10.10.0.1, path: [cloud-host, cloud-gw]}\n"

@@ -35,10 +35,14 @@ def test_neighbourhood() -> None:
     """The default route with the least metric that is up counts; stubs and IPv6 are no resolvers."""
     near = neighbourhood(ROUTE, RESOLV)
     assert near == Neighbourhood(
-        gateway="192.168.2.1", attached=("192.168.1.0/24",), resolvers=("192.168.1.5", "10.9.9.9")
+        gateway="192.168.2.1",
+        attached=("192.168.1.0/24",),
+        routes=(("10.0.0.0/8", "192.168.1.1"),),
+        resolvers=("192.168.1.5", "10.9.9.9"),
     )
     assert near.is_attached("192.168.1.5")
     assert not near.is_attached("10.9.9.9")
+    assert [near.via(a) for a in ("192.168.1.5", "10.9.9.9", "8.8.8.8")] == [None, "192.168.1.1", "192.168.2.1"]
 
 
 def test_nothing_known() -> None:
@@ -56,13 +60,15 @@ def test_chain() -> None:
     assert {s.id: s.owners for s in chain.segments.values()} == {
         "cloud-host": ("gemeente-x-y",),
         "gateway": (UNASSIGNED,),
+        "gateway-2": (UNASSIGNED,),
         "resolver-1": (UNASSIGNED,),
         "resolver-2": (UNASSIGNED,),
     }
     assert {p.id: p.path for p in chain.probes.values()} == {
         "gw": ("cloud-host", "gateway"),
+        "gw-2": ("cloud-host", "gateway-2"),
         "resolver-1": ("cloud-host", "resolver-1"),
-        "resolver-2": ("cloud-host", "gateway", "resolver-2"),
+        "resolver-2": ("cloud-host", "gateway-2", "resolver-2"),
     }
 
 
