@@ -269,9 +269,9 @@ class QuestionRunner:
         """End what has its answer or is late; return the earliest deadline under way."""
         return self._batch.harvest()
 
-    def flush(self) -> None:
-        """End what could not be sent."""
-        self._batch.flush()
+    def flush(self) -> float | None:
+        """End what could not be sent; return the earliest deadline under way."""
+        return self._batch.flush()
 
     def launch(self, settings: Settings, deadline: float, done: Callable[[Result], None]) -> bool:
         """Send the question now, when it goes by UDP to an address that is known; otherwise False."""

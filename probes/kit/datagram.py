@@ -72,9 +72,9 @@ class _Flight(Generic[T]):
         self._sent = clock.wall()
         sock.send(datagram.payload)
 
-    def settle(self) -> Trouble | None:
-        """Take the stamp of sending, and what errors have come, from the socket's error queue."""
-        for _ in range(_READS):
+    def settle(self, most: int = _READS) -> Trouble | None:
+        """Take the stamp of sending, which comes first, and what errors have come, from the socket's error queue."""
+        for _ in range(most):
             try:
                 quote, ancillary, _flags, to = self.sock.recvmsg(_ANCILLARY, _ANCILLARY, socket.MSG_ERRQUEUE)
             except OSError:
@@ -100,7 +100,7 @@ class _Flight(Generic[T]):
             if isinstance(outcome, Trouble):
                 return outcome
             if outcome is not None:
-                self.settle()
+                self.settle(most=1)
                 return self._heard(outcome, len(data), _stamp(ancillary))
         return None
 
@@ -174,28 +174,34 @@ class Batch(Generic[T]):
         self._flying[fileno] = flight, done
         heapq.heappush(self._deadlines, (deadline, next(self._serial), fileno, flight))
 
-    def flush(self) -> None:
-        """Tell those whose datagram could not be sent."""
+    def flush(self) -> float | None:
+        """Tell those whose datagram could not be sent; return the earliest deadline under way."""
         ended, self._ended = self._ended, []
         for done, trouble in ended:
             done(trouble)
+        return self._next()
 
     def harvest(self) -> float | None:
         """End what has its answer or is past its deadline; return the earliest deadline under way."""
         if self._epoll is None or not self._flying:
             return None
         for fileno, _events in self._epoll.poll(0, len(self._flying)):
-            outcome = self._flying[fileno][0].take()
+            flying = self._flying.get(fileno)  # None: a child of ours, just forked, still holds a socket that we closed
+            outcome = flying[0].take() if flying else None
             if outcome is not None:
                 self._end(fileno, outcome)
         now = self._clock.boot()
+        while (deadline := self._next()) is not None and deadline <= now:
+            self._end(self._deadlines[0][2], TIMEOUT)
+        return deadline
+
+    def _next(self) -> float | None:
+        """Return the earliest deadline under way, and forget those of exchanges that have ended."""
         while self._deadlines:
             deadline, _serial, fileno, flight = self._deadlines[0]
             current = self._flying.get(fileno)
             if current is not None and current[0] is flight:
-                if deadline > now:
-                    return deadline
-                self._end(fileno, TIMEOUT)
+                return deadline
             heapq.heappop(self._deadlines)
         return None
 

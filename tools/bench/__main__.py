@@ -14,6 +14,7 @@ GROUPS = {
     "diagnosis": "tools.bench.diagnosis",
     "scrape": "tools.bench.scrape",
     "tcp": "tools.bench.tcp",
+    "dns": "tools.bench.dns",
     "http": "tools.bench.http",
     "idle": "tools.bench.idle",
     "detection": "tools.bench.detection",

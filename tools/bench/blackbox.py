@@ -8,10 +8,12 @@ from pathlib import Path
 import psutil
 
 BLACKBOX = "prometheus-blackbox-exporter"
-BLACKBOX_CONFIG = """modules:
-  icmp: {prober: icmp, timeout: 1s}
-  tcp: {prober: tcp, timeout: 1s}
-  http: {prober: http, timeout: 1s, http: {tls_config: {insecure_skip_verify: true}}}
+NAME = "erp.corp.lab"  # what the dns module asks for
+BLACKBOX_CONFIG = f"""modules:
+  icmp: {{prober: icmp, timeout: 1s}}
+  tcp: {{prober: tcp, timeout: 1s}}
+  http: {{prober: http, timeout: 1s, http: {{tls_config: {{insecure_skip_verify: true}}}}}}
+  dns: {{prober: dns, timeout: 1s, dns: {{query_name: {NAME}, query_type: A}}}}
 """
 # Asks for every URL given once a second, one after the other, for so many seconds.
 DRIVER = """
