@@ -13,12 +13,11 @@ from typing import Final, Literal
 import msgspec
 
 from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, endpoint
-from probes.kit.handshake import Ended, Handshakes, begin, hang_up, look
+from probes.kit.handshake import Ended, Handshakes, hang_up, shake
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, locate, resolve_result
 from probes.kit.result import Result, Stage, ok
-from probes.kit.sockets import ready
-from probes.kit.spec import Clock, Flow, Kit, Metric, Spec
-from probes.kit.trouble import LATE, LOCAL_FAULTS, Trouble, path_faults, result_of
+from probes.kit.spec import Flow, Kit, Metric, Spec
+from probes.kit.trouble import LOCAL_FAULTS, path_faults, result_of
 
 # Whom a batch tells how an attempt ended.
 Done = Callable[[Result], None]
@@ -120,24 +119,10 @@ class ConnectRunner:
             address = await locate(self._kit, end, deadline, phases)
         except ResolveError as error:
             return resolve_result(error, clock.boot() - start)
-        return result(await connect_once(address, end.port or 0, end.family, deadline, clock), phases)
-
-
-async def connect_once(address: str, port: int, family: int, deadline: float, clock: Clock) -> Ended:
-    """Connect and close, waiting for it; the durations are the kernel's, as in a batch."""
-    start = clock.boot()
-    sock = begin(address, port, family) if start < deadline else LATE
-    if isinstance(sock, Trouble):
-        return Ended(trouble=sock, seconds=clock.boot() - start)
-    ended, allowed = None, deadline - start
-    try:
-        while ended is None:
-            writable = await ready(sock.fileno(), seconds=deadline - clock.boot(), write=True)
-            elapsed = clock.boot() - start
-            ended = look(sock, family, elapsed if writable else max(elapsed, allowed), allowed)
-    finally:
-        hang_up(sock, ended)
-    return ended
+        sock, ended = await shake(address, end.port or 0, end.family, deadline=deadline, clock=clock)
+        if sock is not None:
+            hang_up(sock, ended)
+        return result(ended, phases)
 
 
 def result(ended: Ended, before: dict[str, float]) -> Result:

@@ -23,7 +23,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from probes.kit.address import address_family
-from probes.kit.sockets import ask_for_errors, came_back
+from probes.kit.sockets import ask_for_errors, came_back, ready
 from probes.kit.spec import Clock
 from probes.kit.trouble import LATE, TIMEOUT, Trouble, local_trouble, path_trouble
 
@@ -89,7 +89,6 @@ def begin(address: str, port: int, family: int) -> socket.socket | Trouble:
         return local_trouble(error)
     try:
         ask_for_errors(sock, family)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         sock.connect((address, port))
     except BlockingIOError:
         return sock
@@ -122,10 +121,35 @@ def look(sock: socket.socket, family: int, elapsed: float, allowed: float) -> En
 
 def hang_up(sock: socket.socket, ended: Ended | None = None) -> None:
     """Close: say that we send no more, to a peer that listens (or may), and forget the connection."""
-    if ended is None or (ended.trouble is None and not ended.handshake.peer_closed):
-        with contextlib.suppress(OSError):  # not connected, or reset already
-            sock.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(OSError):  # not connected, or reset already
+        if ended is None or ended.trouble is None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            if ended is None or not ended.handshake.peer_closed:
+                sock.shutdown(socket.SHUT_WR)
     sock.close()
+
+
+async def shake(
+    address: str, port: int, family: int, *, deadline: float, clock: Clock
+) -> tuple[socket.socket | None, Ended]:
+    """Connect once by `deadline` (boot time); the caller closes the socket, which is None when there is trouble."""
+    start = clock.boot()
+    sock = begin(address, port, family) if start < deadline else LATE
+    if isinstance(sock, Trouble):
+        return None, Ended(trouble=sock, seconds=clock.boot() - start)
+    ended, allowed = None, deadline - start
+    try:
+        while ended is None:
+            writable = await ready(sock.fileno(), seconds=deadline - clock.boot(), write=True)
+            elapsed = clock.boot() - start
+            ended = look(sock, family, elapsed if writable else max(elapsed, allowed), allowed)
+    except BaseException:
+        hang_up(sock)
+        raise
+    if ended.trouble is None:
+        return sock, ended
+    hang_up(sock, ended)
+    return None, ended
 
 
 class _Begun(msgspec.Struct, Generic[T]):
