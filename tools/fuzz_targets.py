@@ -289,7 +289,7 @@ def settings() -> tuple[Run, Seeds]:
     """Read small languages of the chain file: conditions, matchers, web addresses."""
     from probes.kit.condition import parse_condition  # noqa: PLC0415
     from probes.kit.matcher import parse_matcher  # noqa: PLC0415
-    from probes.kit.url import web_address  # noqa: PLC0415
+    from probes.kit.url import read_url  # noqa: PLC0415
 
     def run(data: bytes) -> None:
         text = data.decode("utf-8", "replace")
@@ -297,7 +297,7 @@ def settings() -> tuple[Run, Seeds]:
             with contextlib.suppress(ValueError):
                 read(text)
         with contextlib.suppress(ValueError):
-            web_address(text, "http://host/")
+            read_url(text)
 
     return run, [b"> 1.5e3 or 0..5 or == 2h", b"a!=b|c*", b"https://[2001:db8::1]:8443/a?b"]
 

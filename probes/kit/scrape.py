@@ -29,7 +29,7 @@ from probes.kit.spec import Clock, Fault, Kit
 from probes.kit.stream import Stream
 from probes.kit.tls import Contexts, FileError, Trust
 from probes.kit.trouble import LATE, TIMEOUT, Trouble, path_faults, result_of
-from probes.kit.url import host_field, web_address
+from probes.kit.url import Url, read_url
 
 # The largest expositions of practice (kube-state-metrics of a large cluster) have tens of MB.
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -92,9 +92,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """An exporter's page: where it is and how to ask for it."""
 
     end: Endpoint
-    secure: bool
-    server_name: str
-    path: str
+    url: Url
     access: Access
     trust: Trust
 
@@ -118,22 +116,20 @@ class Missed(msgspec.Struct, frozen=True):
 
 def page(url: str, family: int, access: Access, trust: Trust) -> Page:
     """Return the page at `url`; ValueError says what to write."""
-    parts = web_address(url, "http://host:9182/metrics")
+    read = read_url(url)
     if bool(access.user) != bool(access.password_file):
         raise ValueError("user: write `user` and `password_file`, or neither")
     if access.user and access.token_file:
         raise ValueError("token_file: write this or `user` and `password_file`, not both")
-    if (access.user or access.token_file) and not parts.secure:
+    if (access.user or access.token_file) and not read.secure:
         raise ValueError("target: a credential goes over https only; write `https://`, or leave the credential out")
     if ":" in access.user or not access.user.isascii():
         raise ValueError("user: write ASCII without a colon")  # RFC 7617 section 2
     if trust.key_file and not trust.certificate_file:
         raise ValueError("key_file: write the certificate's file as `certificate_file`")
     return Page(
-        end=host_endpoint(parts.host, family, parts.port),
-        secure=parts.secure,
-        server_name=parts.host,
-        path=parts.path,
+        end=host_endpoint(read.host, family, read.port),
+        url=read,
         access=access,
         trust=trust,
     )
@@ -141,8 +137,8 @@ def page(url: str, family: int, access: Access, trust: Trust) -> Page:
 
 def head(asked: Page, secret: Secret | None) -> bytes:
     """Return the bytes of the request; ValueError when the secret cannot stand in a header."""
-    host = host_field(asked.server_name, asked.end.port or 0, secure=asked.secure)
-    plain = request("GET", asked.path, host, {"Accept": _ACCEPT, "Accept-Encoding": "gzip"})
+    host = asked.url.host_field(asked.url.host)
+    plain = request("GET", asked.url.path, host, {"Accept": _ACCEPT, "Accept-Encoding": "gzip"})
     if secret is None:
         return plain
     start = plain.removesuffix(b"\r\n")  # behind the last field
@@ -183,7 +179,7 @@ class Scrape:
         self.phases["connect"] = made.seconds
         self._mark = self._clock.boot()
         with Stream(made.sock, end.family, deadline=self._deadline, clock=self._clock) as stream:
-            if self._asked.secure:
+            if self._asked.url.secure:
                 missed = await self._secure(stream, contexts)
                 if missed is not None:
                     return missed
@@ -213,7 +209,7 @@ class Scrape:
             return self._missed(Stage.SECURE, LATE)
         if isinstance(context, FileError):
             return _unread(context.fault, context.detail)
-        outcome = await stream.secure(context, self._asked.server_name)
+        outcome = await stream.secure(context, self._asked.url.host)
         return self._missed(Stage.SECURE, outcome) if isinstance(outcome, Trouble) else None
 
     async def _ask(self, stream: Stream, secret: Secret | None) -> Scraped | Missed:
