@@ -1,7 +1,7 @@
-"""Write the dashboard *Chain* for Grafana's file provisioning: `python grafana/build.py [FILE]`.
+"""Write the dashboards for Grafana's file provisioning: `python grafana/build.py [FOLDER]`.
 
 Built with grafana-foundation-sdk, whose output lacks panel ids, writes `id: 0` on rows and a
-`placement` that older servers refuse; `finished` repairs that. The committed file is what this writes.
+`placement` that older servers refuse; `finished` repairs that. The committed files are what this writes.
 """
 
 import json
@@ -10,7 +10,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from panels import PARTY, ROWS, Mapping, Panel
+import chain
+import measurement
+from parts import PARTY, Board, Mapping, Panel
 
 with warnings.catch_warnings():
     # The SDK would rather have the v2 schema, which file provisioning of Grafana 10 to 12 does not read.
@@ -22,8 +24,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-TARGET = Path(__file__).parent / "dashboards" / "chain.json"
-UID = "demarc-chain"
+FOLDER = Path(__file__).parent / "dashboards"
+BOARDS = {"chain.json": chain.BOARD, "measurement.json": measurement.BOARD}
 SOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 COLUMNS = 24
 Builder = Any  # the SDK's panel builders share methods, not a type
@@ -116,12 +118,12 @@ def variable(name: str, label: str, query: str) -> build.QueryVariable:
     )
 
 
-def head() -> build.Dashboard:
-    """Return the dashboard with its variables and links, without panels."""
-    return (
-        build.Dashboard("demarc / Chain")
-        .uid(UID)
-        .description("Is the chain up, where is it slow, what changed. Written by grafana/build.py.")
+def head(board: Board) -> build.Dashboard:
+    """Return a dashboard with its variables and links, without panels."""
+    made = (
+        build.Dashboard(board.title)
+        .uid(board.uid)
+        .description(f"{board.description} Written by grafana/build.py.")
         .tags(["demarc"])
         .readonly()
         .refresh("10s")
@@ -129,17 +131,16 @@ def head() -> build.Dashboard:
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
         .timezone("browser")
         .with_variable(build.DatasourceVariable("datasource").label("Data source").type("prometheus"))
-        .with_variable(variable("vantage", "Vantage", "label_values(demarc_agent_info, vantage)"))
-        .with_variable(variable("party", "Party", "label_values(demarc_segment_info, party)"))
-        .with_variable(variable("side", "Side", "label_values(demarc_segment_info, side)"))
-        .link(
-            build.DashboardLink("demarc")
-            .type(dashboard.DashboardLinkType.DASHBOARDS)
-            .tags(["demarc"])
-            .as_dropdown(True)
-            .include_vars(True)
-            .keep_time(True)
-        )
+    )
+    for name, label, query in board.variables:
+        made.with_variable(variable(name, label, query))
+    return made.link(
+        build.DashboardLink("demarc")
+        .type(dashboard.DashboardLinkType.DASHBOARDS)
+        .tags(["demarc"])
+        .as_dropdown(True)
+        .include_vars(True)
+        .keep_time(True)
     )
 
 
@@ -159,22 +160,22 @@ def incidents() -> build.AnnotationQuery:
     )
 
 
-def chain() -> build.Dashboard:
-    """Return the dashboard, panels laid out left to right in their rows."""
-    board = head().annotation(incidents())
+def laid_out(board: Board) -> build.Dashboard:
+    """Return a dashboard, panels laid out left to right in their rows."""
+    filled = head(board).annotation(incidents())
     down = 0
-    for title, panels in ROWS:
-        board.with_row(build.Row(title).grid_pos(dashboard.GridPos(h=1, w=COLUMNS, x=0, y=down)))
+    for title, panels in board.rows:
+        filled.with_row(build.Row(title).grid_pos(dashboard.GridPos(h=1, w=COLUMNS, x=0, y=down)))
         down += 1
         across = tallest = 0
         for panel in panels:
             if across + panel.width > COLUMNS:
                 across, down, tallest = 0, down + tallest, 0
             place = dashboard.GridPos(h=panel.height, w=panel.width, x=across, y=down)
-            board.with_panel(made(panel).grid_pos(place))
+            filled.with_panel(made(panel).grid_pos(place))
             across, tallest = across + panel.width, max(tallest, panel.height)
         down += tallest
-    return board
+    return filled
 
 
 def finished(board: dict[str, Any]) -> dict[str, Any]:
@@ -186,11 +187,13 @@ def finished(board: dict[str, Any]) -> dict[str, Any]:
     return board
 
 
-def written() -> str:
-    """Return the file's text."""
-    board = json.loads(JSONEncoder().encode(chain().build()))
-    return json.dumps(finished(board), indent=2, sort_keys=True) + "\n"
+def written(board: Board) -> str:
+    """Return a file's text."""
+    made = json.loads(JSONEncoder().encode(laid_out(board).build()))
+    return json.dumps(finished(made), indent=2, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":
-    (Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET).write_text(written(), encoding="utf-8")
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    for name, board in BOARDS.items():
+        (folder / name).write_text(written(board), encoding="utf-8")

@@ -1,78 +1,21 @@
-"""What the dashboard *Chain* shows, as data: rows of panels, each with its expressions, unit and words.
+"""The dashboard *Chain*: is the chain up, where is it slow, what changed."""
 
-Every expression must give data from a healthy agent that has the probe types in question, or say by
-`none` what it means that there is none. One-second results are counted, never sampled.
-"""
-
-from typing import NamedTuple
-
-# Joins: a series of one agent gets its vantage, a segment its party and side.
-VANTAGE = '* on (instance) group_left (vantage) demarc_agent_info{vantage=~"$vantage"}'
-OWNED = '* on (instance, segment) group_left (party, side) demarc_segment_info{party=~"$party", side=~"$side"}'
-# An undetermined incident has no party; it is everybody's business until it has one.
-PARTY = 'party=~"$party|"'
-
-Mapping = tuple[tuple[int, str, str], ...]
-
-GREY, GREEN, BLUE, YELLOW, ORANGE, RED = "#8e8e8e", "#3a9d5d", "#5794f2", "#f2cc0c", "#ff9830", "#e02f44"
-SEGMENTS: Mapping = (
-    (0, "unknown", GREY),
-    (1, "ok", GREEN),
-    (2, "degraded", YELLOW),
-    (3, "masked", BLUE),
-    (4, "suspected", ORANGE),
-    (5, "failed", RED),
+from parts import (
+    COMMON,
+    NONE_IS_GOOD,
+    OWNED,
+    PARTY,
+    SEGMENTS,
+    SERVICES,
+    VANTAGE,
+    YES_NO,
+    Board,
+    Panel,
+    Query,
+    quantile,
+    share,
+    worst,
 )
-SERVICES: Mapping = (
-    (0, "unobserved", GREY),
-    (1, "up", GREEN),
-    (2, "excused", BLUE),
-    (3, "degraded", YELLOW),
-    (4, "down", RED),
-)
-NONE_IS_GOOD: Mapping = ((0, "none", GREEN),)
-YES_NO: Mapping = ((0, "no", RED), (1, "yes", GREEN))
-
-
-class Query(NamedTuple):
-    """One expression and how its series are called."""
-
-    expression: str
-    legend: str = ""
-
-
-class Panel(NamedTuple):
-    """One panel. `kind`: stat, states, lines, table; `width` of 24 columns; `none` is shown without data."""
-
-    title: str
-    kind: str
-    description: str
-    queries: tuple[Query, ...]
-    unit: str = "short"
-    width: int = 12
-    height: int = 8
-    mapping: Mapping = ()
-    none: str = ""
-    top: float | None = None
-
-
-def worst(metric: str, states: Mapping, by: str, join: str = "") -> str:
-    """Return the expression that gives each thing the number of its worst state, over all agents.
-
-    `join` is applied to each agent's own series, since two agents may have different chains for a while.
-    """
-    parts = [f'{metric}{{state="{name}"}} * {number}' for number, name, _ in states]
-    return f"max by ({by}) (({' or '.join(parts)}) {join})"
-
-
-def share(outcome: str, of: str) -> str:
-    """Return the share of results with an outcome, by vantage and probe."""
-    counted = "demarc_probe_results_total{{{0}}}[$__rate_interval]"
-    return (
-        f"sum by (vantage, probe) (rate({counted.format(outcome)}) {VANTAGE}) / "
-        f"sum by (vantage, probe) (rate({counted.format(of)}) {VANTAGE})"
-    )
-
 
 NOW = (
     Panel(
@@ -184,8 +127,7 @@ SPEED = (
         "Of all attempts, failed ones included; above 2.5 s it reads 2.5 s.",
         (
             Query(
-                "histogram_quantile(0.95, sum by (le, vantage, probe) "
-                f"(rate(demarc_probe_duration_seconds_bucket[$__rate_interval]) {VANTAGE}))",
+                quantile(0.95, "demarc_probe_duration_seconds_bucket", "vantage, probe", VANTAGE),
                 "{{vantage}} {{probe}}",
             ),
         ),
@@ -248,13 +190,7 @@ AGENTS = (
         "Scheduler lag, 99th percentile",
         "lines",
         "How late probes start. Above 250 ms the host is too busy to be believed.",
-        (
-            Query(
-                "histogram_quantile(0.99, sum by (le, vantage) "
-                f"(rate(demarc_scheduler_lag_seconds_bucket[$__rate_interval]) {VANTAGE}))",
-                "{{vantage}}",
-            ),
-        ),
+        (Query(quantile(0.99, "demarc_scheduler_lag_seconds_bucket", "vantage", VANTAGE), "{{vantage}}"),),
         unit="s",
         width=8,
     ),
@@ -275,10 +211,11 @@ AGENTS = (
         width=8,
     ),
 )
-ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
+ROWS = (
     ("Now", NOW),
     ("The chain", CHAIN),
     ("Where it is slow", SPEED),
     ("VPN and identity", LINE),
     ("The agents themselves", AGENTS),
 )
+BOARD = Board("demarc-chain", "demarc / Chain", "Is the chain up, where is it slow, what changed.", ROWS, COMMON)
