@@ -16,7 +16,8 @@ import msgspec
 
 from probes.kit import hops
 from probes.kit.address import FAMILY_HELP, Endpoint, host_endpoint
-from probes.kit.hop_socket import LEAST_BYTES, Answer, HopSocket, not_opened
+from probes.kit.hop_packets import LEAST_BYTES, SYN_LEAST
+from probes.kit.hop_socket import Answer, HopSocket, not_opened
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
 from probes.kit.result import Outcome, Result, Stage
 from probes.kit.sockets import ready
@@ -32,6 +33,8 @@ _MARGIN_HOPS: Final = 2
 # control plane, some tens of milliseconds late when they are busy.
 _GRACE_SECONDS: Final = 0.1
 _GRACE_TRIPS: Final = 3
+_PORTS: Final = {"udp": 33434, "tcp": 443}  # traceroute(8)'s first port; a web server's
+_FUNCTIONS: Final = {"icmp": "echo", "udp": "port unreachable"}
 _REMEMBERED: Final = 1024  # targets; more path probes than one agent runs
 
 
@@ -39,8 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where to, by which packets, and which hops belong to whom."""
 
     target: str
-    protocol: Literal["icmp", "udp"] = "icmp"
-    port: int = 33434
+    protocol: Literal["icmp", "udp", "tcp"] = "icmp"
+    port: int = 0
     rounds: int = 3
     max_hops: int = 30
     hops: dict[str, tuple[str, ...]] = {}
@@ -54,9 +57,10 @@ SPEC: Final = Spec(
     settings=Settings,
     key_help={
         "target": "Address or name.",
-        "protocol": "`icmp` (echo) or `udp`. UDP needs no right on this host, but routers that quote 8 bytes only stay "
-        "unseen.",
-        "port": "Destination port of `udp`: one on which nobody listens, since the target's refusal is its answer.",
+        "protocol": "`icmp` (echo), `udp` or `tcp` (SYN). UDP needs no right on this host, but routers that quote "
+        "8 bytes only stay unseen.",
+        "port": "Destination port: of `tcp` the service's (default 443), of `udp` one on which nobody listens, since "
+        "the target's refusal is its answer (default 33434).",
         "rounds": f"Packets for each hop, spread over half of `timeout` (1 to {_MOST_ROUNDS}).",
         "max_hops": f"How far to look (1 to {_MOST_HOPS}).",
         "hops": "Segments and the address prefixes of their hops; the longest prefix counts.",
@@ -85,25 +89,30 @@ SPEC: Final = Spec(
     default_interval=60.0,
     minimum_interval=5.0,
     segment_keys=("hops",),
-    leaves_traces="Routers on the way send an ICMP error for each packet that dies there.",
+    leaves_traces="Routers on the way send an ICMP error for each packet that dies there. With `tcp`, connections that "
+    "are reset before they stand: a service does not notice, a firewall may.",
 )
 
 
 def flow(settings: Settings) -> Flow:
     """Return the flow to the target; ValueError says what is wrong with the settings."""
     end = _endpoint(settings)
-    size = LEAST_BYTES[end.family]
+    size = _packet_bytes(settings, end.family)
     return Flow(
         host=end.host,
         protocol=settings.protocol,
         port=end.port,
         family=end.family,
-        function="echo" if settings.protocol == "icmp" else "port unreachable",
+        function=_FUNCTIONS.get(settings.protocol, f"tcp/{end.port}"),
         connect_bytes=size,
         carry_bytes=size,
         named=end.named,
         packets=2 * settings.rounds * settings.max_hops,
     )
+
+
+def _packet_bytes(settings: Settings, family: int) -> int:
+    return (SYN_LEAST if settings.protocol == "tcp" else LEAST_BYTES)[family]
 
 
 @asynccontextmanager
@@ -113,7 +122,7 @@ async def open(kit: Kit) -> AsyncIterator["PathRunner"]:  # noqa: A001 - the pro
 
 
 def _endpoint(settings: Settings) -> Endpoint:
-    bounds = (("port", 1, 65535), ("rounds", 1, _MOST_ROUNDS), ("max_hops", 1, _MOST_HOPS))
+    bounds = (("port", 0, 65535), ("rounds", 1, _MOST_ROUNDS), ("max_hops", 1, _MOST_HOPS))
     for key, least, most in bounds:
         if not least <= getattr(settings, key) <= most:
             raise ValueError(f"{key}: {getattr(settings, key)} is out of bounds; write {least} to {most}")
@@ -121,7 +130,10 @@ def _endpoint(settings: Settings) -> Endpoint:
         hops.networks(settings.hops)
     except ValueError as error:
         raise ValueError(f"hops: {error}") from None
-    return host_endpoint(settings.target, settings.family, settings.port if settings.protocol == "udp" else None)
+    if settings.protocol == "icmp" and settings.port:
+        raise ValueError("port: pings have none; leave it out, or set `protocol`")
+    port = settings.port or _PORTS.get(settings.protocol)
+    return host_endpoint(settings.target, settings.family, port)
 
 
 class View:
@@ -166,7 +178,7 @@ class View:
         seen = (
             hops.Seen(ttl=ttl_of(one), address=one.address, seconds=one.seconds, end=one in ends, labels=one.labels)
             for one in self.answers
-            if one.trouble is None or one.trouble.by is not None
+            if one.trouble is None or one.trouble.fault != "neighbour-silent"
         )
         return hops.hops(self.sent, seen)
 
@@ -254,8 +266,9 @@ class PathRunner:
         clock = self._kit.clock
         start = clock.boot()
         pause = (deadline - start) / 2 / settings.rounds
+        margin = 0 if settings.protocol == "tcp" else _MARGIN_HOPS  # a service shall not get one SYN after the other
         for number in range(settings.rounds):
-            reach = view.end or (distance + _MARGIN_HOPS if distance and not number else settings.max_hops)
+            reach = view.end or (distance + margin if distance and not number else settings.max_hops)
             for ttl in range(1, min(reach, settings.max_hops) + 1):
                 refused = sock.send(number * _ROUND_NUMBERS + ttl, ttl=ttl)
                 view.trouble = view.trouble or refused
@@ -308,7 +321,7 @@ def _result(settings: Settings, view: View, known: _Known, phases: dict[str, flo
         fault="path-changed" if degraded else None,
         seconds=sum(phases.values()),
         phases=phases,
-        packet_bytes=LEAST_BYTES[_endpoint(settings).family],
+        packet_bytes=_packet_bytes(settings, _endpoint(settings).family),
         detail=detail,
         values=values,
         rows=rows,

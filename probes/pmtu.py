@@ -19,7 +19,8 @@ import msgspec
 from probes.kit.address import FAMILY_HELP, Endpoint, endpoint, host_endpoint
 from probes.kit.client_hello import client_hello
 from probes.kit.echo_sizes import MOST_PACKETS, EchoSizes
-from probes.kit.hop_socket import LEAST_BYTES, HopSocket, not_opened
+from probes.kit.hop_packets import LEAST_BYTES
+from probes.kit.hop_socket import HopSocket, not_opened
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
 from probes.kit.result import Outcome, Result, Stage
 from probes.kit.size_search import BREADTH, SizeSearch
@@ -256,7 +257,7 @@ def described(search: SizeSearch, agreed: int, back: int, cap: str) -> str:
     elif search.capped:
         parts.append(cap)
     if back < search.working:
-        parts.append(f"what came back was smaller ({back or 'a few'} bytes)")
+        parts.append(f"what came back had at most {back}")
     return ", ".join(parts)
 
 

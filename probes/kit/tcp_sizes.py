@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from probes.kit.size_search import TRIES, SizeSearch
-from probes.kit.sockets import came_back, connect_tcp, ready
+from probes.kit.sockets import FULL_PACKET, came_back, connect_tcp, ready
 from probes.kit.spec import Clock
 from probes.kit.trouble import Trouble
 
@@ -25,6 +25,7 @@ HEADERS: Final = {4: 40, 6: 60}  # IP and TCP, without options
 # linux/tcp.h struct tcp_info: tcpi_options at 5, snd_mss 16, rcv_mss 20.
 _INFO: Final = struct.Struct("=5xB10xII")
 _STAMPS: Final = 12  # bytes of the time stamp option in every segment (RFC 7323), when tcpi_options has bit 0
+_SYN_BYTES: Final = 60  # with the options that Linux sends, in IPv4
 _MSS_GUESS: Final = 536  # TCP_MSS_DEFAULT: what rcv_mss says before a larger segment came
 _MORE: Final = 200  # bytes of the request behind its full segment
 # Silence is waited for at least so long: within it a kernel sends a lost segment again (200 ms, TCP_RTO_MIN) once.
@@ -52,7 +53,17 @@ class TcpSizes:
         self.trouble: Trouble | None = None
         self.trip: float | None = None  # of the first handshake
         self.connected = False
-        self.back = 0
+        self._back = _SYN_BYTES
+
+    @property
+    def back(self) -> int:
+        """Return the largest packet known to have come back: a handshake's, if no answer was large.
+
+        Where TCP itself limits the size and the answers were full, they were as full as any: FULL_PACKET, as for
+        every other TCP probe. Where we limited it, they prove their own size.
+        """
+        full = self.search.capped and self._back >= self.search.working > 0
+        return max(self._back, FULL_PACKET) if full else self._back
 
     async def run(self, deadline: float) -> None:
         """Connect step after step until all is known or the time is up."""
@@ -94,7 +105,7 @@ class TcpSizes:
         except OSError as error:
             return came_back(sock, self._family, error)
         passed, back = self._sizes(sock)
-        self.back = max(self.back, min(back, passed))
+        self._back = max(self._back, min(back, passed))
         self.search.answered(passed)
         if passed < size:
             self.search.cap(passed)

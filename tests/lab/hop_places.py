@@ -41,6 +41,7 @@ table inet f {
     type filter hook forward priority 0
     ip daddr 10.9.1.1 reject with icmp type host-unreachable
     ip daddr 10.9.8.4 reject with icmp type admin-prohibited
+    tcp dport 443 drop
     ip daddr 10.9.8.1 meta length > 1300 drop
     ip6 daddr fd00:9::81 meta length > 1300 drop
     ip6 daddr fd00:9::83 meta length > 1279 drop
@@ -112,6 +113,10 @@ STEPS: tuple[tuple[str, Looks], ...] = (
         "",
         {
             "path again": (way("10.9.0.9"), 0.6),
+            "path by tcp": (way("10.9.0.9", protocol="tcp", port=80), 0.6),
+            "path by tcp in IPv6": (way("fd00:9::9", protocol="tcp", port=80), 0.6),
+            "path by tcp, refused": (way("10.9.0.9", protocol="tcp", port=81), 0.6),
+            "path by tcp, filtered": (way("10.9.0.9", protocol="tcp"), 0.4),
             "lie: an error that quotes little": (way("10.9.7.1"), 0.4),
             "lie: another identifier": (way("10.9.7.2"), 0.4),
             "lie: another sequence": (way("10.9.7.3"), 0.4),
@@ -150,6 +155,7 @@ STEPS: tuple[tuple[str, Looks], ...] = (
 UNPRIVILEGED: Looks = {
     "path": (way("10.9.0.9"), 0.5),
     "path by udp": (way("10.9.0.9", protocol="udp"), 0.5),
+    "path by tcp": (way("10.9.0.9", protocol="tcp", port=80), 0.5),
     "size": (size("10.9.0.9"), 0.5),
     "size, http": (size("10.9.0.9", protocol="http"), 0.5),
 }

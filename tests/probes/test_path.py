@@ -35,11 +35,24 @@ FLOWS: dict[str, tuple[Settings, Flow]] = {
             packets=10,
         ),
     ),
+    "by TCP": (
+        Settings(target="203.0.113.2", protocol="tcp"),
+        Flow(
+            host="203.0.113.2",
+            protocol="tcp",
+            port=443,
+            function="tcp/443",
+            connect_bytes=44,
+            carry_bytes=44,
+            packets=180,
+        ),
+    ),
 }
 WRONG: dict[str, tuple[Settings, str]] = {
     "no rounds": (Settings(target="10.0.0.1", rounds=0), "rounds: 0 .*write 1 to 10"),
     "too far": (Settings(target="10.0.0.1", max_hops=65), "max_hops: 65 .*write 1 to 64"),
-    "port": (Settings(target="10.0.0.1", port=0), "port: 0 "),
+    "port": (Settings(target="10.0.0.1", protocol="udp", port=65536), "port: 65536 .*write 0 to 65535"),
+    "a port for pings": (Settings(target="10.0.0.1", port=80), "port: pings have none"),
     "prefix": (Settings(target="10.0.0.1", hops={"gw": ("10.0.0.300",)}), "hops: .*write such as"),
     "target": (Settings(target="10.0.0.1:80"), "neither"),
 }

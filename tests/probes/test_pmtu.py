@@ -193,7 +193,7 @@ JUDGED: dict[str, tuple[EchoSizes | TcpSizes, int, Outcome, Stage | None, str | 
         "mtu-low",
         None,
         38,
-        "a clamp or a router's word, what came back was smaller (a few bytes)",
+        "a clamp or a router's word, what came back had at most 60",
     ),
     "a hole for TCP": (
         connections(1200, 1201, 1400, cap=1400),
