@@ -46,11 +46,12 @@ class Datagram(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Heard(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """An answer, the bytes of its datagram, and the seconds from wire to wire."""
+    """An answer, the bytes of its datagram, the seconds from wire to wire, and when the question left (UTC epoch)."""
 
     answer: T
     size: int
     seconds: float
+    sent: float = 0.0
 
 
 class _Flight(Generic[T]):
@@ -109,7 +110,9 @@ class _Flight(Generic[T]):
         elapsed = self._clock.boot() - self._boot
         stamped = elapsed if arrived is None else arrived - self._sent
         seconds = stamped if 0 < stamped <= elapsed else elapsed
-        return TIMEOUT if self._boot + seconds > self._deadline else Heard(answer=answer, size=size, seconds=seconds)
+        if self._boot + seconds > self._deadline:
+            return TIMEOUT
+        return Heard(answer=answer, size=size, seconds=seconds, sent=self._sent)
 
 
 def _send(datagram: Datagram[T], deadline: float, clock: Clock) -> _Flight[T] | Trouble:
@@ -145,6 +148,7 @@ class Batch(Generic[T]):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._keeper = _keeper()
         self._epoll: select.epoll | None = None  # a descriptor that most agents never need
         self._flying: dict[int, tuple[_Flight[T], Callable[[Heard[T] | Trouble], None]]] = {}
         self._deadlines: list[tuple[float, int, int, _Flight[T]]] = []
@@ -158,6 +162,8 @@ class Batch(Generic[T]):
         self._flying.clear()
         self._deadlines.clear()
         self._ended.clear()
+        if self._keeper is not None:
+            self._keeper.close()
         if self._epoll is not None:
             self._epoll.close()
             self._epoll = None
@@ -209,6 +215,20 @@ class Batch(Generic[T]):
         flight, done = self._flying.pop(fileno)
         flight.sock.close()  # which takes it out of epoll
         done(outcome)
+
+
+def _keeper() -> socket.socket | None:
+    """Return a socket that keeps the kernel stamping arrivals, None where none can be had.
+
+    The kernel stamps them only while some socket asks for it, and begins a moment after the first one does
+    (net/core/dev.c, net_enable_timestamp: deferred work). A packet that came before has the stamp of its reading.
+    """
+    try:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _RX_SOFTWARE | _SOFTWARE)
+    except OSError:
+        return None
+    return sock
 
 
 def _stamp(ancillary: list[tuple[int, int, bytes]]) -> float | None:

@@ -159,6 +159,24 @@ def test_questions_on_the_wheel_find_their_own_answers() -> None:
     assert open_descriptors() == before
 
 
+def test_a_question_alone_is_not_timed_by_the_tick() -> None:
+    """The kernel stamps arrivals although no other socket asks it to, however late the wheel turns."""
+
+    async def scenario() -> list[Result]:
+        results: list[Result] = []
+        async with name_server(lambda q: [answer(q, ADDRESS)]) as port, dns.open(Kit()) as runner:
+            made = dns.Settings(target=f"127.0.0.1:{port}", name="a")
+            for _ in range(3):
+                await asyncio.sleep(0.05)
+                assert runner.launch(made, CLOCK.boot() + 2, results.append)
+                runner.flush()
+                await asyncio.sleep(0.2)
+                assert runner.harvest() is None
+        return results
+
+    assert all(0 < result.phases["answer"] < 0.15 for result in asyncio.run(scenario()))
+
+
 def test_silence_on_the_wheel_ends_at_the_deadline() -> None:
     """Neither silence, a closed port nor an exhausted deadline is forgotten."""
     with socket.socket(type=socket.SOCK_DGRAM) as unused:
