@@ -22,7 +22,7 @@ import msgspec
 from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, address_family, endpoint
 from probes.kit.ike_message import COOKIE, NON_ESP_MARKER, NOTIFY_NAMES, Answer, Unusable, read_answer
 from probes.kit.packets import PacketError, Template, Transform, open_workshop
-from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
+from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, locate, resolve_result
 from probes.kit.result import Result, Stage, ok, unknown
 from probes.kit.sockets import ask_for_errors, came_back, ready
 from probes.kit.spec import Clock, Fault, Flow, Kit, Metric, Pace, Spec
@@ -168,13 +168,10 @@ class IkeRunner:
         start = clock.boot()
         end = self._endpoint(settings)
         phases: dict[str, float] = {}
-        address = end.host
-        if end.named:
-            try:
-                address = await self._kit.resolver.resolve(end.host, end.family, deadline)
-            except ResolveError as error:
-                return resolve_result(error, clock.boot() - start)
-            phases["resolve"] = clock.boot() - start
+        try:
+            address = await locate(self._kit, end, deadline, phases)
+        except ResolveError as error:
+            return resolve_result(error, clock.boot() - start)
         peer = (address, end.port or _PORT)
         if not await self._turn(peer, deadline):
             return unknown("too-soon", f"less than {SPACING_SECONDS:g} s since the last packet to this target")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.dns import Memory, Settings, flow, judge, plan, remember
-from probes.kit.dns_exchange import Answered
+from probes.kit.dns_exchange import Answered, question, read_answer
 from probes.kit.dns_message import Message, Record
 from probes.kit.result import Outcome, Result
 from probes.kit.spec import Duration
@@ -157,3 +157,37 @@ def test_what_is_good_came_often_enough(answers: list[frozenset[str]], settle: i
         assert changed == (memory.good != answer)
         if before is not None and before.good != memory.good:
             assert answers[at + 1 - settle : at + 1] == [answer] * settle
+
+
+ASKED = question("192.0.2.1", 53, 4, name="erp", record="A")
+OURS = b"\x07\x01"
+# the reply behind its identifier -> what it is
+REPLIES: dict[str, tuple[bytes, str | None]] = {
+    "an answer": (b"\x81\x80" + ASKED.wire[2:], "message"),
+    "the question itself": (ASKED.wire, None),
+    "an answer to another name": (b"\x81\x80" + ASKED.wire[2:].replace(b"erp", b"x-y"), None),
+    "an answer in other letters": (b"\x81\x80" + ASKED.wire[2:].replace(b"erp", b"ERP"), "message"),
+    "an answer to another type": (b"\x81\x80" + ASKED.wire[2:-3] + b"\x1c\0\x01", None),
+    "a refusal without a question": (b"\x81\x85" + bytes(8), "message"),
+    "an answer without a question": (b"\x81\x80" + bytes(8), "malformed"),
+    "cut": (b"\x81\x80" + ASKED.wire[2:-1], "malformed"),
+    "nothing": (b"", "malformed"),
+}
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_only_an_answer_to_our_question_counts(name: str) -> None:
+    """With our identifier; with another one nothing does, whatever else is right."""
+    data, expected = REPLIES[name]
+    found = read_answer(OURS + data, ASKED, OURS)
+
+    assert ("message" if isinstance(found, Message) else found.fault if found else None) == expected
+    assert read_answer(b"\x07\x02" + data, ASKED, OURS) is None
+
+
+@given(st.binary(max_size=64))
+def test_any_reply_is_an_answer_a_trouble_or_nothing(data: bytes) -> None:
+    """No bytes raise."""
+    for reply in (data, OURS + data, OURS + b"\x81\x80" + ASKED.wire[2:] + data):
+        found = read_answer(reply, ASKED, OURS)
+        assert found is None or isinstance(found, Message) or found.fault == "malformed"
