@@ -84,6 +84,7 @@ SPEC: Final = Spec(
         Metric("path_silent_hops", "Hops on the way that do not answer."),
         Metric("path_loss_ratio", "Share of the packets to the target without an answer in the last attempt, 0 to 1."),
         Metric("path_changes", "Changes of the way since the agent started."),
+        Metric("path_kernel_stamps", "1 if the kernel stamped every packet and answer, 0 if stamps of ours stand in."),
     ),
     pace=Pace.OWN,
     default_interval=60.0,
@@ -312,7 +313,12 @@ def _result(settings: Settings, view: View, known: _Known, phases: dict[str, flo
         failed = result_of(view.failure(settings.max_hops), Stage.CONNECT, seconds, phases)
         return msgspec.structs.replace(failed, detail=f"{failed.detail}; {detail}", values=values, rows=rows)
     target = table[-1]
-    values |= {"path_hops": float(target.ttl), "path_loss_ratio": target.lost}
+    stamped = all(answer.stamped for answer in view.answers)
+    values |= {
+        "path_hops": float(target.ttl),
+        "path_loss_ratio": target.lost,
+        "path_kernel_stamps": float(stamped),
+    }
     if target.median is not None:
         phases["answer"] = target.median
     degraded = bool(changed) and settings.on_change == "degraded"

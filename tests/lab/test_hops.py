@@ -123,6 +123,7 @@ def test_hops_of_a_path(results: dict[str, Any]) -> None:
         "path_silent_hops": 0,
         "path_loss_ratio": 0,
         "path_changes": 0,
+        "path_kernel_stamps": 1,
     }
     assert results["path again"]["values"]["path_changes"] == 0
 
