@@ -7,11 +7,12 @@ from probes.kit.result import Outcome, Result, Stage
 SELF = "self"
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A JSON line of the observation record; unknown keys are ignored on reading.
 
     `time`: UTC epoch seconds when the attempt started. `round` rises within one vantage and is
     comparable only there. `probe` is a probe's name, or `self` for the vantage's self-check.
+    A hundred thousand are kept, none in a cycle: the garbage collector need not go through them.
     """
 
     time: float

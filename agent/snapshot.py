@@ -7,7 +7,7 @@ from agent.model import Chain
 from probes.kit.result import Outcome, Stage
 
 
-class ProbeNow(msgspec.Struct, frozen=True, kw_only=True):
+class ProbeNow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A probe's last result. `time`: UTC epoch seconds of the attempt, None before the first one.
 
     `since` is when the present outcome began. `verified` is false until the probe has passed once

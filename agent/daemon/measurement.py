@@ -27,6 +27,8 @@ from probes.kit.spec import Pace, Runner
 
 # The loop runs at least this often, so that a gap of STALL_SECONDS shows.
 BEAT_SECONDS = 0.1
+# The loop's last turn this long ago is the one that harvests: nothing can have stood still since.
+JUST_NOW_SECONDS = 0.005
 # A self-check this old is looked at again before a failure is believed.
 FRESH_SECONDS = 0.05
 
@@ -255,8 +257,10 @@ class Measurement:
 
     def _deliver(self, attempt: Attempt, result: Result) -> None:
         now = self._clock.boot()
-        stale = self._readings is None or now - self._readings.boot > FRESH_SECONDS
-        self._check_self(now, again=result.outcome is Outcome.FAILED and stale)
+        if result.outcome is Outcome.FAILED:
+            self._check_self(now, again=self._readings is None or now - self._readings.boot > FRESH_SECONDS)
+        elif now - self.heartbeat.last > JUST_NOW_SECONDS:
+            self._check_self(now)
         if result.outcome is not Outcome.UNKNOWN and self._could_not_look(attempt, now):
             result = unknown("self", self._self_detail or "the agent stood still while the attempt ran")
         elif result.outcome is Outcome.FAILED and self._dark.get(attempt.probe.flow.host, 0.0) >= attempt.started:
@@ -289,6 +293,9 @@ class Measurement:
     def _could_not_look(self, attempt: Attempt, now: float) -> bool:
         if self.heartbeat.stood_still(attempt.started, now):
             return True
+        # Numbers rise: while the last blind round is older than the attempt, all are.
+        if not self._blind or self._blind[-1] < attempt.round:
+            return False
         return any(attempt.round <= number <= self._self_round for number in self._blind)
 
     def _trigger(self, name: str, now: float) -> None:

@@ -6,6 +6,7 @@ probing goes on; a stop ends within `STOP_SECONDS` and leaves an `agent-stop` in
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import threading
@@ -45,6 +46,9 @@ from probes.kit.resolver import SystemResolver
 
 # House rule: a shutdown has 5 s.
 STOP_SECONDS = 5.0
+# Tracked objects that may come to be before the youngest are looked through: Python's own 700 are two ticks of a big
+# chain.
+COLLECT_AFTER = 10_000
 # Runners open within milliseconds; one that waits for something else must not hold up the others.
 OPEN_SECONDS = 0.3
 # While routes keep changing, the probes that watch them run at most so often beside their schedule.
@@ -197,7 +201,7 @@ class Agent:
             snapshot=self._diagnosing.snapshot,
             ready=lambda: self._picture.has_observation,
             reload=self.reload,
-            recent=self._diagnosing.recent.since,
+            recent=self._diagnosing.recently,
             voice=self._sinks.voice,
         )
         served = await stack.enter_async_context(serving(surface, self._options, self._folder / CONTROL, self._clock))
@@ -208,6 +212,7 @@ class Agent:
         self._measurement.configure(self._chain, self._host.vantage)
         self._reader.reach(plain_targets(self._chain, self._host.vantage))
         await self._runners.configure(self._types(), OPEN_SECONDS)
+        settle_memory()
         self._watchdog.start()
         self._measurement.start()
         self._host_watch.start()
@@ -356,6 +361,16 @@ def ways() -> Ways | None:
         return Ways()
     except OSError:
         return None
+
+
+def settle_memory() -> None:
+    """Take what is loaded by now out of the garbage collector's sight: it lives as long as the process.
+
+    With 5,000 probes a full collection took 140 ms of the loop [measured]; of what comes later little is tracked.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
 
 
 def void(_: object) -> None:

@@ -111,6 +111,9 @@ class Heartbeat:
 
     def stood_still(self, begin: float, end: float) -> bool:
         """Say whether the loop stood still at any time between `begin` and `end`."""
+        # In order of time: when the last one ended before `begin`, all did.
+        if not self._stalls or self._stalls[-1][1] <= begin:
+            return False
         return any(start < end and begin < stop for start, stop in self._stalls)
 
     def take_longest(self) -> float:

@@ -15,9 +15,6 @@ from collections.abc import Callable, Mapping
 from agent.clock import Clock
 from agent.daemon.selfcheck import STALL_SECONDS
 
-# Twice within the bound, so that a block is seen while it lasts.
-LOOK_SECONDS = STALL_SECONDS / 2
-
 
 class Watchdog:
     """Calls `blocked(seconds, stack)` from its own thread, once per block.
@@ -32,26 +29,30 @@ class Watchdog:
         self._last_beat = last_beat
         self._blocked = blocked
         self._watched = watched
-        self._stop = threading.Event()
+        # Held while it runs: a bare lock is the cheapest thing to wait for, and every wait is a wake-up.
+        self._running = threading.Lock()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
         """Begin to watch."""
+        self._running.acquire()
         self._thread.start()
 
     def stop(self) -> None:
         """Stop within one look."""
-        self._stop.set()
+        self._running.release()
         self._thread.join(timeout=1.0)
 
     def _watch(self) -> None:
-        reported = -1.0
-        while not self._stop.wait(LOOK_SECONDS):
+        reported, wait = -1.0, STALL_SECONDS
+        while not self._running.acquire(timeout=wait):
             beat = self._last_beat()
             age = self._clock.boot() - beat
             if age > STALL_SECONDS and beat != reported:
                 reported = beat
                 self._blocked(age, stack_of(self._watched))
+            # The loop is blocked when its last beat is this old: not a moment before is worth a look.
+            wait = STALL_SECONDS - age + 0.01 if age < STALL_SECONDS else STALL_SECONDS / 2
 
 
 def stack_of(thread: int) -> str:

@@ -51,12 +51,14 @@ def _proven(model: Model, memory: Memory, name: str, now: float) -> str:
     fresh = memory.proven.get(name)
     if fresh is None:
         return "unknown"
-    lives = (
-        memory.holds(key) + probe.timeout
+    age = now - fresh - 1.0
+    # Asked every round of every segment: it ends at the first probe whose result still holds.
+    holding = (
+        age <= memory.holds(key) + probe.timeout and not memory.stale(key, now)
         for key, probe in model.probes.items()
-        if name in probe.path and not memory.stale(key, now)
+        if name in probe.path
     )
-    return "ok" if now - fresh <= max(lives, default=0.0) + 1.0 else "unknown"
+    return "ok" if age <= 0 or any(holding) else "unknown"
 
 
 # What a service's probe counts as, from best to worst; bad seconds that are not yet `down` are shown.

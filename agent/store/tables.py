@@ -97,15 +97,19 @@ class Tables:
 
     def _insert(self, observations: list[Observation]) -> list[Observation]:
         """Insert raw results; return those that were not there yet."""
-        rows = [(round(o.time * _MICRO), self._source(o), o.round, _rest(o)) for o in observations]
+        for observation in observations:
+            self._source(observation)
         before = self._db.total_changes
         self._db.execute("SAVEPOINT raw")
-        self._db.executemany(_INSERT, rows)
-        if self._db.total_changes - before == len(rows):
+        self._db.executemany(_INSERT, map(self._row, observations))
+        if self._db.total_changes - before == len(observations):
             return observations
         # Some came in twice (from a peer): one by one it shows which.
         self._db.execute("ROLLBACK TO raw")
-        return [o for o, row in zip(observations, rows, strict=True) if self._db.execute(_INSERT, row).rowcount]
+        return [one for one in observations if self._db.execute(_INSERT, self._row(one)).rowcount]
+
+    def _row(self, observation: Observation) -> tuple[int, int, int, bytes]:
+        return round(observation.time * _MICRO), self._source(observation), observation.round, _rest(observation)
 
     def write_spans(self) -> None:
         """Write the spans that were settled since the last time, with the folds that they came from."""

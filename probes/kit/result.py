@@ -27,7 +27,7 @@ class Stage(StrEnum):
     ANSWER = "answer"
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One attempt: one address family, no hidden retry or fallback.
 
     `seconds` is the whole attempt, `phases` its parts in seconds (only those reached).

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-from agent.daemon.diagnosing import Diagnosing
+import pytest
+
+from agent.daemon.diagnosing import WAITING, Diagnosing
 from agent.daemon.picture import CLOSED_SHOWN, Picture
 from agent.incident.engine import Engine
 from agent.incident.value import Event, Transition
@@ -17,6 +19,7 @@ CHAIN = make_chain(
     make_probe("wan", "host gw wan"),
     make_probe("erp", "host gw wan app", service="erp"),
 )
+PASSED = ok(0.01)
 REFUSED = failed(Stage.ANSWER, "http-status", answered=True, seconds=0.01)
 
 
@@ -150,6 +153,60 @@ def test_engine_that_raises_stops_no_sink() -> None:
     assert len(scene.kept) == 12
     assert len(scene.diagnosing.recent.since(0)) == 12
     assert scene.log.events() == ["part-failed"]
+
+
+def published(scene: Scene, number: int, result: Result = PASSED) -> Observation:
+    """Publish one result of `gw`."""
+    seen = observe(result, time=scene.clock.wall() + number, round_number=number, vantage="cloud", probe="gw")
+    scene.diagnosing.publish(seen, result)
+    return seen
+
+
+def test_what_passes_waits_for_the_round() -> None:
+    """The very first result is there at once; then passes come together at the round, each once and in order."""
+    scene = Scene()
+
+    async def quiet() -> None:
+        given = [published(scene, number) for number in range(5)]
+        assert scene.kept == given[:1]
+        scene.diagnosing.round(1)
+        assert scene.kept == given
+        given += [published(scene, number) for number in range(5, 5 + WAITING)]
+        assert scene.kept == given
+
+    play(scene.clock, quiet)
+
+
+def test_failure_takes_along_what_waited() -> None:
+    """Nothing overtakes, and a failure does not wait."""
+    scene = Scene()
+
+    async def fault() -> None:
+        given = [published(scene, 0), published(scene, 1), published(scene, 2, REFUSED)]
+        assert scene.kept == given
+
+    play(scene.clock, fault)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda scene: scene.diagnosing.snapshot(), id="page"),
+        pytest.param(lambda scene: scene.diagnosing.recently(0), id="peer"),
+        pytest.param(lambda scene: scene.diagnosing.evaluate(), id="evaluation"),
+        pytest.param(lambda scene: scene.diagnosing.stop(), id="stop"),
+    ],
+)
+def test_who_asks_hears_everything(ask: Callable[[Scene], object]) -> None:
+    """A page, a peer, an evaluation or a stop finds nothing waiting."""
+    scene = Scene()
+
+    async def quiet() -> None:
+        given = [published(scene, number) for number in range(4)]
+        ask(scene)
+        assert scene.kept == given
+
+    play(scene.clock, quiet)
 
 
 def test_suspects_are_ours_only() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.daemon.schedule import FEW, Schedule, fraction, grid, phase
+from agent.daemon.schedule import FEW, MANY, Schedule, fraction, grid, phase
 
 TOLERANCE = 1e-6
 
@@ -36,7 +36,7 @@ def test_empty_schedule_has_nothing_to_run() -> None:
     assert schedule.due(1e9) == ()
 
 
-@given(st.text(min_size=1), st.floats(min_value=0.1, max_value=3600), st.sampled_from([1, FEW, FEW + 1]))
+@given(st.text(min_size=1), st.floats(min_value=0.1, max_value=3600), st.sampled_from([1, FEW, FEW + 1, MANY + 1]))
 def test_phase_lies_on_the_grid_within_the_interval(name: str, interval: float, probes: int) -> None:
     """A phase is stable, on the grid and inside the interval."""
     step = grid(probes)
