@@ -117,6 +117,11 @@ PHASES: Mapping[str, Mapping[str, float]] = {
     "strongswan": {"answer": 0.0021},
     "entra_sync": {"answer": 0.212},
 }
+VALUES: Mapping[str, Mapping[str, float]] = {
+    "icmp": {"icmp_jitter_seconds": 0.00021, "icmp_loss_ratio": 0.0},
+    "strongswan": {"vpn_children_established": 2.0, "vpn_rekey_seconds": 2_460.0, "vpn_received_bytes": 18_273_645.0},
+    "entra_sync": {"entra_last_sync_timestamp_seconds": NOW - 840, "entra_sync_age_seconds": 840.0},
+}
 
 
 def passing(item: Probe) -> ProbeNow:
@@ -126,6 +131,7 @@ def passing(item: Probe) -> ProbeNow:
         outcome=Outcome.OK,
         seconds=sum(phases.values()),
         phases=phases,
+        values=dict(VALUES.get(item.type, {})),
         time=NOW - min(item.interval, 0.6),
         since=NOW - 86_400,
         verified=True,

@@ -66,6 +66,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     verified: str
     unverified: str
     unverified_help: str
+    more_of_it: str
     no_result: str
     late: str
     more_probes: str
@@ -143,6 +144,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         verified="verified",
         unverified="unverified",
         unverified_help="has not passed yet with its present settings; accuses nobody",
+        more_of_it="values and details",
         no_result="no result yet",
         late="late",
         more_probes="{count} more measurements: see /api/v1/probes",
@@ -218,6 +220,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         verified="geverifieerd",
         unverified="niet geverifieerd",
         unverified_help="is met deze instellingen nog niet geslaagd; wijst niemand aan",
+        more_of_it="waarden en bijzonderheden",
         no_result="nog geen uitkomst",
         late="te laat",
         more_probes="nog {count} metingen: zie /api/v1/probes",

@@ -3,6 +3,7 @@
 from agent.model import Probe
 from agent.snapshot import PeerNow, ProbeNow
 from agent.web.page.markup import NOTHING, Markup, el, joined
+from agent.web.page.values import values
 from agent.web.page.view import LOOKS, View, clock, icon, section
 from agent.words.names import duration
 from agent.words.terms import fault_words
@@ -47,7 +48,13 @@ def _row(view: View, probe: Probe, now: ProbeNow) -> Markup:
     kind = view.term("type", probe.type)
     return el(
         "tr",
-        el("th", el("strong", probe.id), el("span", f"{kind} · {probe.target}", class_="quiet target"), scope="row"),
+        el(
+            "th",
+            el("strong", probe.id),
+            el("span", f"{kind} · {probe.target}", class_="quiet target"),
+            values(view, probe, now),
+            scope="row",
+        ),
         el("td", _result(view, now), data_label=labels.result),
         el("td", _took(view, now), data_label=labels.duration, class_="number"),
         el("td", _last(view, probe, now), data_label=labels.last, class_="number"),
