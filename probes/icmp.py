@@ -16,7 +16,7 @@ import msgspec
 
 from probes.kit import echo
 from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, host_endpoint
-from probes.kit.echo_burst import History, Plan, begin
+from probes.kit.echo_burst import Aim, Burst, History, Limits, Plan
 from probes.kit.echo_port import EchoPort, aim_at
 from probes.kit.echo_pump import EchoPump, settle
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
@@ -137,24 +137,30 @@ def _endpoint(settings: Settings) -> Endpoint:
 
 def _plan(settings: Settings, family: int) -> Plan:
     wire_bytes = settings.size + echo.ICMP_HEADER + echo.IP_HEADER[family]
+    limits = Limits(loss=settings.max_loss, rtt=settings.max_rtt, jitter=settings.max_jitter)
     return Plan(
         count=settings.count,
         gap=settings.gap,
         size=settings.size,
         traffic_class=settings.dscp << 2,  # RFC 2474: the upper six bits
         packet_bytes=wire_bytes if settings.dont_fragment else min(wire_bytes, _CARRIED_ANYWHERE[family]),
-        max_loss=settings.max_loss,
-        max_rtt=settings.max_rtt,
-        max_jitter=settings.max_jitter,
+        limits=None if limits == Limits() else limits,
     )
 
 
-class _Prepared(msgspec.Struct, frozen=True):
-    """What of a probe stays the same from attempt to attempt, and what it remembers."""
+class _Prepared(msgspec.Struct):
+    """What of a probe stays the same from attempt to attempt, and what it remembers.
 
+    `port` and `aim` serve its steady attempts; None until they are known, and for a name always.
+    """
+
+    settings: Settings
     end: Endpoint
+    kind: "_Kind"
     plan: Plan
     history: History
+    port: EchoPort | None = None
+    aim: Aim | None = None
 
 
 _Kind = tuple[int, bool]  # address family; whether packets may be fragmented
@@ -166,6 +172,7 @@ class EchoRunner:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self._prepared = lru_cache(KEPT)(_prepare)
+        self._at_hand: dict[int, _Prepared] = {}
         self._aim = lru_cache(KEPT)(aim_at)
         self._steady: dict[_Kind, EchoPort] = {}
         self._pumps: dict[_Kind, EchoPump] = {}
@@ -189,26 +196,26 @@ class EchoRunner:
 
     def launch(self, settings: Settings, deadline: float, done: Callable[[Result], None]) -> bool:
         """Queue an attempt; False for a name that must be asked for, and without the kernel's stamps."""
+        ready = self._ready(settings)
         start = self._kit.clock.boot()
-        ready = self._prepared(settings)
-        end, address = ready.end, ready.end.host
-        if end.named:
-            known = self._kit.resolver.known(end.host, end.family)
-            if known is None:
+        phases: dict[str, float] = {}
+        port, aim = ready.port, ready.aim
+        if port is None or aim is None:
+            address = self._kit.resolver.known(ready.end.host, ready.end.family)
+            if address is None:
                 return False
-            address = known
-        try:
-            port = self._port((end.family, not settings.dont_fragment))
-            aim = self._aim(address, end.family)
-        except OSError as error:
-            self._refused.append((done, _refusal(error)))
-            return True
-        if not port.stamping:
-            return False
-        burst = begin(ready.plan, aim, ready.history, start=start, deadline=deadline, done=done)
-        if end.named:
-            burst.phases = {"resolve": self._kit.clock.boot() - start}
-        port.add(burst)
+            try:
+                port, aim = self._port(ready.kind), self._aim(address, ready.end.family)
+            except OSError as error:
+                self._refused.append((done, _refusal(error)))
+                return True
+            if not port.stamping:
+                return False
+            if ready.end.named:
+                phases["resolve"] = self._kit.clock.boot() - start
+            else:
+                ready.port, ready.aim = port, aim
+        port.add(Burst(ready.plan, aim, ready.history, done, start, deadline, ready.plan.count, phases))
         return True
 
     def flush(self) -> float | None:
@@ -219,7 +226,7 @@ class EchoRunner:
         """Make one attempt and wait for it; `fresh` uses a socket and identifier of its own."""
         clock = self._kit.clock
         start = clock.boot()
-        ready = self._prepared(settings)
+        ready = self._ready(settings)
         end = ready.end
         phases: dict[str, float] = {}
         address = end.host
@@ -230,16 +237,13 @@ class EchoRunner:
                 return resolve_result(error, clock.boot() - start)
             phases["resolve"] = clock.boot() - start
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        kind = (end.family, not settings.dont_fragment)
         try:
             aim = self._aim(address, end.family)
-            pump = EchoPump(self._new_port(kind), clock) if fresh else self._pump(kind)
+            pump = EchoPump(self._new_port(ready.kind), clock) if fresh else self._pump(ready.kind)
         except OSError as error:
             return _refusal(error)
-        burst = begin(
-            ready.plan, aim, ready.history, start=clock.boot(), deadline=deadline, done=partial(settle, future)
-        )
-        burst.phases = phases
+        done = partial(settle, future)
+        burst = Burst(ready.plan, aim, ready.history, done, clock.boot(), deadline, ready.plan.count, phases)
         try:
             pump.start(burst)
             return await future
@@ -247,6 +251,17 @@ class EchoRunner:
             pump.stop(burst)
             if fresh:
                 pump.close()
+
+    def _ready(self, settings: Settings) -> _Prepared:
+        """Return what is prepared for `settings`, found by the object first: a hash of all its keys costs more."""
+        ready = self._at_hand.get(id(settings))
+        if ready is None or ready.settings is not settings:
+            ready = self._prepared(settings)
+            if ready.settings is settings:
+                if len(self._at_hand) >= KEPT:
+                    self._at_hand.clear()
+                self._at_hand[id(settings)] = ready
+        return ready
 
     def _new_port(self, kind: _Kind) -> EchoPort:
         return EchoPort(kind[0], self._kit.clock, fragment=kind[1])
@@ -268,7 +283,8 @@ class EchoRunner:
 
 def _prepare(settings: Settings) -> _Prepared:
     end = _endpoint(settings)
-    return _Prepared(end, _plan(settings, end.family), History())
+    kind = (end.family, not settings.dont_fragment)
+    return _Prepared(settings, end, kind, _plan(settings, end.family), History())
 
 
 def _earliest(times: list[float | None]) -> float | None:

@@ -15,6 +15,9 @@ _TYPES: Final = {4: (8, 0), 6: (128, 129)}
 IP_HEADER: Final = {4: 20, 6: 40}
 ICMP_HEADER: Final = _HEADER.size
 TOKEN_BYTES: Final = 8
+TAIL: Final = 4  # from here on (identifier, sequence, payload) a reply repeats its request
+REPLY: Final = {family: bytes([reply, 0]) for family, (_, reply) in _TYPES.items()}
+"""How the ICMP message of an echo reply starts, by family."""
 # The part of a payload that differs from packet to packet: token, its complement, the sequence's complement.
 _MARK: Final = struct.Struct(f"!H{TOKEN_BYTES}s{TOKEN_BYTES}sH")
 _MARK_BYTES: Final = _MARK.size - 2
@@ -29,7 +32,7 @@ _EQUAL: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
 _RETURN: Final = 0x06  # BPF_RET | BPF_K
 
 
-class Reply(msgspec.Struct, frozen=True):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """An echo reply: identifier, sequence, payload."""
 
     ident: int
@@ -74,19 +77,14 @@ def checksum(data: bytes) -> int:
     return ~(total + (total >> 16)) & 0xFFFF
 
 
-def parse_reply(family: int, data: bytes, *, with_ip_header: bool) -> Reply | None:
-    """Read an echo reply as a socket gives it; raw IPv4 sockets give the IP header too."""
-    start = 0
-    if with_ip_header:
-        if not data or data[0] >> 4 != 4:
-            return None
-        start = (data[0] & 0xF) * 4
-    if len(data) < start + ICMP_HEADER:
+def parse_reply(family: int, data: bytes) -> Reply | None:
+    """Read an echo reply, from its ICMP header on."""
+    if len(data) < ICMP_HEADER:
         return None
-    kind, code, _checksum, ident, sequence = _HEADER.unpack_from(data, start)
+    kind, code, _checksum, ident, sequence = _HEADER.unpack_from(data)
     if kind != _TYPES[family][1] or code != 0:
         return None
-    return Reply(ident, sequence, data[start + ICMP_HEADER :])
+    return Reply(ident, sequence, data[ICMP_HEADER:])
 
 
 def parse_quote(family: int, quote: bytes) -> tuple[int, int] | None:

@@ -7,7 +7,6 @@ numbers show it; a duration that our own wake-up quantised is never held against
 import math
 import statistics
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Final
 
 import msgspec
@@ -19,17 +18,13 @@ _JITTER_GAIN: Final = 16  # RFC 3550 section 6.4.1
 _Z_95: Final = 1.959964  # the normal quantile of a two-sided 95 % interval
 
 
-class Precision(IntEnum):
-    """Whose stamps a round trip rests on, best first; a burst is as good as its worst reply."""
-
-    KERNEL = 0  # both the kernel's
-    USER = 1  # ours for the request (just before the system call), the kernel's for the reply
-    LOOSE = 2  # until we noticed: the kernel gave no stamp of the reply, or the wall clock stepped in between
-
-
+# Whose stamps a round trip rests on, best first; a burst is as good as its worst reply.
+KERNEL: Final = 0  # both the kernel's
+USER: Final = 1  # ours for the request (just before the system call), the kernel's for the reply
+LOOSE: Final = 2  # until we noticed: the kernel gave no stamp of the reply, or the wall clock stepped in between
 _PRECISION_WORDS: Final = {
-    Precision.USER: "user stamp of the request: the device gives none",
-    Precision.LOOSE: "no usable kernel stamps: measured until noticed",
+    USER: "user stamp of the request: the kernel gave none",
+    LOOSE: "no usable kernel stamps: measured until noticed",
 }
 
 
@@ -40,11 +35,18 @@ class Aim(msgspec.Struct, frozen=True):
     packed: bytes
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What an attempt sends, and what it may show and still be `ok` (None is not judged).
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt may show and still be `ok`: loss as a share, the others in seconds; None is not judged."""
 
-    `count` packets of `size` payload bytes, `gap` seconds apart, with `traffic_class` in the IP header;
-    `packet_bytes` is what has crossed if a reply came. `max_loss` is a share, the other limits seconds.
+    loss: float | None = None
+    rtt: float | None = None
+    jitter: float | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt sends: `count` packets of `size` payload bytes, `gap` seconds apart, and its limits if any.
+
+    `traffic_class` stands in the IP header; `packet_bytes` is what has crossed if a reply came.
     """
 
     count: int = 1
@@ -52,16 +54,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 56
     traffic_class: int = 0
     packet_bytes: int = 84
-    max_loss: float | None = None
-    max_rtt: float | None = None
-    max_jitter: float | None = None
+    limits: Limits | None = None
+
+    @property
+    def span(self) -> float:
+        """Return the seconds from the first packet to the last."""
+        return (self.count - 1) * self.gap
 
 
 class History(msgspec.Struct, kw_only=True):
     """What a probe saw over its attempts: RFC 3550 jitter (seconds) and counts since the runner opened.
 
     `late` replies came after their time, `duplicates` after the first to the same request, `reordered`
-    after the reply to a later request (RFC 4737).
+    after the reply to a later request (RFC 4737). `asked` numbers the requests.
     """
 
     jitter: float = 0.0
@@ -72,41 +77,27 @@ class History(msgspec.Struct, kw_only=True):
     late: int = 0
     reordered: int = 0
 
-    def arrived(self, number: int) -> None:
-        """Count the first reply, in time, to request `number`."""
-        if number < self.highest:
-            self.reordered += 1
-        else:
-            self.highest = number
 
-    def measured(self, round_trip: float) -> None:
-        """Take the next round trip (seconds) into the jitter: its share of the difference to the one before."""
-        if self.last is not None:
-            self.jitter += (abs(round_trip - self.last) - self.jitter) / _JITTER_GAIN
-        self.last = round_trip
-
-
-class Burst(msgspec.Struct, kw_only=True, eq=False):
+class Burst(msgspec.Struct, eq=False):
     """One attempt under way. `due` packets are still to be sent, `under_way` wait, `left` left this host.
 
-    `start`, `deadline` and `next_at` (when the next packet is due) are boot time; `wait` is for how many
-    seconds each packet may be answered, the same for all; `done` takes the result.
+    `start`, `deadline` and `next_at` (when the next packet is due) are boot time; `done` takes the result.
+    `phases` went before (seconds), `precision` is that of the worst reply.
     """
 
     plan: Plan
     aim: Aim
     history: History
+    done: Callable[[Result], None]
     start: float
     deadline: float
-    wait: float
     due: int
-    next_at: float
-    done: Callable[[Result], None]
-    phases: dict[str, float] = {}
+    phases: dict[str, float]
+    next_at: float = 0.0
     left: int = 0
     under_way: int = 0
     round_trips: list[float] = []
-    precision: Precision = Precision.KERNEL
+    precision: int = KERNEL
     trouble: Trouble | None = None
 
     @property
@@ -114,18 +105,23 @@ class Burst(msgspec.Struct, kw_only=True, eq=False):
         """Return whether nothing more can come."""
         return self.due == 0 and self.under_way == 0
 
-    def sent(self) -> None:
-        """Count a packet that left."""
-        self.left += 1
-        self.under_way += 1
+    def answered(self, number: int, round_trip: float, precision: int) -> None:
+        """Take the first reply, in time, to request `number`, and the round trip into the jitter.
 
-    def answered(self, round_trip: float, precision: Precision) -> None:
-        """Take a reply."""
+        RFC 3550 section 6.4.1: a sixteenth of the difference to the round trip before.
+        """
+        history = self.history
+        if number < history.highest:
+            history.reordered += 1
+        else:
+            history.highest = number
         self.under_way -= 1
         self.round_trips.append(round_trip)
         self.precision = max(self.precision, precision)
-        if precision is not Precision.LOOSE:
-            self.history.measured(round_trip)
+        if precision != LOOSE:
+            if history.last is not None:
+                history.jitter += (abs(round_trip - history.last) - history.jitter) / _JITTER_GAIN
+            history.last = round_trip
 
     def lost(self, trouble: Trouble) -> None:
         """Take what came instead of a reply."""
@@ -149,58 +145,41 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
     return low, high
 
 
-def begin(
-    plan: Plan, aim: Aim, history: History, *, start: float, deadline: float, done: Callable[[Result], None]
-) -> Burst:
-    """Return an attempt that starts at `start` (boot time) and has sent nothing yet."""
-    return Burst(
-        plan=plan,
-        aim=aim,
-        history=history,
-        start=start,
-        deadline=deadline,
-        wait=deadline - start - (plan.count - 1) * plan.gap,
-        due=plan.count,
-        next_at=start,
-        done=done,
-    )
-
-
 def verdict(burst: Burst, now: float) -> Result:
     """Return the result of an attempt that is over at `now` (boot time)."""
-    values = _values(burst)
     if not burst.round_trips:
         trouble = burst.trouble or LATE
         stage = Stage.ANSWER if trouble.answered else Stage.CONNECT
         failure = result_of(trouble, stage, now - burst.start, burst.phases)
-        return failure if trouble.local else msgspec.structs.replace(failure, values=values)
-    round_trip = burst.round_trips[0] if len(burst.round_trips) == 1 else statistics.median(burst.round_trips)
-    exceeded = _exceeded(burst, round_trip)
+        return failure if trouble.local else msgspec.structs.replace(failure, values=_values(burst))
+    series = len(burst.round_trips) > 1
+    round_trip = statistics.median(burst.round_trips) if series else burst.round_trips[0]
+    limits = burst.plan.limits
+    exceeded = [] if limits is None else _exceeded(burst, limits, round_trip)
     words = [text for _, text in exceeded]
-    if burst.precision is not Precision.KERNEL:
+    if burst.precision != KERNEL:
         words.append(_PRECISION_WORDS[burst.precision])
-    phases = {**burst.phases, "answer": round_trip}
     return Result(
         outcome=Outcome.DEGRADED if exceeded else Outcome.OK,
         fault=exceeded[0][0] if exceeded else None,
-        seconds=sum(phases.values()),
+        seconds=sum(burst.phases.values(), round_trip),
         packet_bytes=burst.plan.packet_bytes,
         detail="; ".join(words),
-        phases=phases,
-        values=values,
+        phases={**burst.phases, "answer": round_trip},
+        values=_values(burst),
     )
 
 
 def _values(burst: Burst) -> dict[str, float]:
     history = burst.history
-    values = {
+    values: dict[str, float] = {
         "icmp_jitter_seconds": history.jitter,
-        "icmp_duplicates": float(history.duplicates),
-        "icmp_reordered": float(history.reordered),
-        "icmp_late": float(history.late),
+        "icmp_duplicates": history.duplicates,
+        "icmp_reordered": history.reordered,
+        "icmp_late": history.late,
     }
     if burst.round_trips:
-        values["icmp_kernel_stamps"] = float(burst.precision is Precision.KERNEL)
+        values["icmp_kernel_stamps"] = 1.0 if burst.precision == KERNEL else 0.0
     if burst.plan.count > 1 and burst.left:
         lost = burst.left - len(burst.round_trips)
         low, high = wilson(lost, burst.left)
@@ -213,26 +192,21 @@ def _values(burst: Burst) -> dict[str, float]:
     return values
 
 
-def _exceeded(burst: Burst, round_trip: float) -> list[tuple[str, str]]:
+def _exceeded(burst: Burst, limits: Limits, round_trip: float) -> list[tuple[str, str]]:
     """Return fault and evidence of every limit that the burst exceeds."""
-    found = []
-    limits = burst.plan
+    found: list[tuple[str, str]] = []
     lost = burst.left - len(burst.round_trips)
-    if limits.max_loss is not None and lost:
+    if lost and limits.loss is not None:
         low, high = wilson(lost, burst.left)
-        if low > limits.max_loss:
-            found.append(
-                (
-                    "packet-loss",
-                    f"{lost} of {burst.left} lost (95 % interval {low:.1%} to {high:.1%}), limit {limits.max_loss:.1%}",
-                )
-            )
-    if burst.precision is Precision.LOOSE:
+        if low > limits.loss:
+            share = f"{lost} of {burst.left} lost (95 % interval {low:.1%} to {high:.1%})"
+            found.append(("packet-loss", f"{share}, limit {limits.loss:.1%}"))
+    if burst.precision == LOOSE:
         return found
-    if limits.max_rtt is not None and round_trip > limits.max_rtt:
-        found.append(("slow-answer", f"round trip {round_trip * 1e3:.3f} ms, limit {limits.max_rtt * 1e3:g} ms"))
-    if limits.max_jitter is not None and burst.history.jitter > limits.max_jitter:
-        text = f"jitter {burst.history.jitter * 1e3:.3f} ms, limit {limits.max_jitter * 1e3:g} ms"
+    if limits.rtt is not None and round_trip > limits.rtt:
+        found.append(("slow-answer", f"round trip {round_trip * 1e3:.3f} ms, limit {limits.rtt * 1e3:g} ms"))
+    if limits.jitter is not None and burst.history.jitter > limits.jitter:
+        text = f"jitter {burst.history.jitter * 1e3:.3f} ms, limit {limits.jitter * 1e3:g} ms"
         found.append(("unsteady", text))
     return found
 

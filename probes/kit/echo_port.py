@@ -16,12 +16,12 @@ from typing import Final, cast
 from probes.kit import echo
 from probes.kit.address import address_family
 from probes.kit.echo_burst import Aim, Burst, verdict
-from probes.kit.echo_table import Echo, EchoTable, Moment
-from probes.kit.inbox import Inbox, Message
+from probes.kit.echo_table import EchoTable, Moment
+from probes.kit.inbox import Inbox
 from probes.kit.sockets import ask_for_errors, name_sender, parse_error
 from probes.kit.spec import Clock
-from probes.kit.stamps import WallClock, ask_for_stamps, control_messages, received, sent
-from probes.kit.trouble import LATE, QueuedError, Trouble, local_trouble
+from probes.kit.stamps import RECEIVED, SENT, WallClock, ask_for_stamps, control_messages, received, sent
+from probes.kit.trouble import LATE, Trouble, local_trouble
 
 # asm-generic/socket.h, linux/in.h, linux/in6.h, linux/sock_diag.h; Python 3.11's socket module lacks them.
 _SO_ATTACH_FILTER: Final = 26
@@ -30,7 +30,7 @@ _SO_MEMINFO: Final = 55
 _MEMINFO: Final = struct.Struct("=II")  # bytes that wait to be read, and how many may
 _IP_MTU_DISCOVER: Final = 10
 _IPV6_MTU_DISCOVER: Final = 23
-_IP_RECVERR, _IPV6_RECVERR = (socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25)
+_RECVERR: Final = ((socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25))
 _PMTUDISC_DONT: Final = 0  # fragment as the route needs
 _PMTUDISC_PROBE: Final = 3  # always "don't fragment", and no remembered path MTU
 _IPPROTO: Final = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
@@ -44,9 +44,12 @@ _INBOX_BYTES: Final = 1 << 18
 _TAKES: Final = 64  # system calls a harvest: 4,096 messages, so that a flood cannot hold the loop
 _RECEIVE_BUFFER: Final = 1 << 20
 _IP_HEADER_MOST: Final = 60
+_REPLY_BYTES: Final = 128  # an inbox has room for these, with headers, until a probe sends larger ones
 _QUOTE_BYTES: Final = 64
-_CONTROL_BYTES: Final = 192  # a stamp (64), an extended error with an IPv6 address (60), and room
-_DRAIN_EVERY: Final = 64  # packets after which answers are taken in while sending: they fill the socket's buffer
+# Bytes of tokens, so 64 packets, after which answers are taken in while sending: they fill the socket's buffer.
+_DRAIN_EVERY: Final = 64 * echo.TOKEN_BYTES
+_NUMBERS: Final = 1 << 32  # what the kernel counts packets in
+_LISTEN_EVERY: Final = 1.0  # seconds; a socket that nobody reads from may be filled by others
 _NEVER: Final = -1.0
 
 _OVERRUN: Final = Trouble(fault="no-buffers", detail="more replies came than the socket could hold", local=True)
@@ -63,8 +66,8 @@ class EchoPort:
         self._wall = WallClock(clock)
         self._table = EchoTable(secrets.randbits(16))
         self._queue: list[Burst] = []
-        self._key = 0
-        self._blind_until = _NEVER
+        self._base = self._number = 0
+        self._blind_until = self._taken = _NEVER
         self._sock, self._raw = _open_socket(family)
         try:
             self._ident = self._prepare(fragment=fragment)
@@ -73,8 +76,8 @@ class EchoPort:
             self._sock.close()
             raise
         self._form = lru_cache(256)(self._new_form)
-        self._replies = Inbox(_INBOX, 256, _CONTROL_BYTES)
-        self._errors = Inbox(_INBOX, _QUOTE_BYTES, _CONTROL_BYTES)
+        self._replies = Inbox(family, _INBOX, _REPLY_BYTES, RECEIVED)
+        self._errors = Inbox(family, _INBOX, _QUOTE_BYTES, SENT)
 
     def fileno(self) -> int:
         """Return the socket's descriptor: readable when there is something to harvest."""
@@ -98,21 +101,20 @@ class EchoPort:
         if not self._queue:
             return None
         now = self._wall.look()
-        if not self._table.waiting:
+        if now - self._taken > _LISTEN_EVERY:
             self._take()  # what came while nobody listened must not fill the buffer
-        tokens = os.urandom(echo.TOKEN_BYTES * len(self._queue))
-        later: list[Burst] = []
-        for count, burst in enumerate(self._queue):
-            if burst.next_at > now:
-                later.append(burst)
-                continue
-            self._send_one(burst, tokens[count * echo.TOKEN_BYTES : (count + 1) * echo.TOKEN_BYTES])
+        queue, self._queue = self._queue, []
+        tokens = os.urandom(echo.TOKEN_BYTES * len(queue))
+        at = 0
+        for burst in queue:
+            if burst.next_at <= now:
+                self._send_next(burst, tokens[at : at + echo.TOKEN_BYTES])
+                at += echo.TOKEN_BYTES
+                if at % _DRAIN_EVERY == 0:
+                    self._take()
             if burst.due:
-                later.append(burst)
-            if count % _DRAIN_EVERY == _DRAIN_EVERY - 1:
-                self._take()
-        self._queue = later
-        return min((burst.next_at for burst in later), default=None)
+                self._queue.append(burst)
+        return min((burst.next_at for burst in self._queue), default=None)
 
     def harvest(self) -> float | None:
         """Take in what has come, end what waited its time, and hand out the result of every attempt that is over.
@@ -131,53 +133,55 @@ class EchoPort:
         times = [burst.next_at for burst in self._queue]
         return min(times if timeout is None else [timeout, *times], default=None)
 
-    def _send_one(self, burst: Burst, token: bytes) -> None:
-        history = burst.history
-        sequence = self._table.free_sequence()
+    def _send_next(self, burst: Burst, token: bytes) -> None:
+        """Send the next packet of `burst`, or say why not."""
         boot = self._clock.boot()
-        wait = min(burst.wait, burst.deadline - boot)
-        if wait > 0:
-            burst.due -= 1
-            burst.next_at = max(burst.next_at + burst.plan.gap, boot + burst.plan.gap / 2)
-        else:
+        plan = burst.plan
+        wait = burst.deadline - boot
+        if plan.count > 1:
+            wait = min(wait, burst.deadline - burst.start - plan.span)  # the same for every packet
+            burst.next_at = max(burst.start + (plan.count - burst.due + 1) * plan.gap, boot + plan.gap / 2)
+        sequence = self._table.free_sequence()
+        if wait <= 0 or sequence is None:
             burst.due = 0
-        packet = self._form(burst.plan.size).packet(sequence or 0, token)
-        trouble = LATE if wait <= 0 else _NO_SEQUENCE if sequence is None else self._send(packet, burst)
-        if trouble is not None or sequence is None:
-            burst.hindered(trouble or _NO_SEQUENCE)
-            self._table.settle(burst)
+            self._hinder(burst, LATE if wait <= 0 else _NO_SEQUENCE)
             return
-        request = Echo(
-            burst=burst,
-            number=history.asked,
-            sequence=sequence,
-            address=burst.aim.packed,
-            payload=packet[echo.ICMP_HEADER :],
-            boot=boot,
-            wait=wait,
-            steps=self._wall.steps,
-        )
-        history.asked += 1
-        self._table.enter(request)
-        self._table.numbered(request, self._key)
-        self._key = (self._key + 1) & 0xFFFFFFFF
+        burst.due -= 1
+        packet = self._form(plan.size).packet(sequence, token)
+        try:
+            self._hand_over(packet, burst)
+        except OSError as error:
+            trouble = self._send_again(packet, burst, error)
+            if trouble is not None:
+                self._hinder(burst, trouble)
+                return
+        key = self._base + self._number
+        self._number = (self._number + 1) % _NUMBERS
+        self._table.enter(burst, sequence, key, packet[echo.TAIL :], boot, wait, self._wall.steps)
 
-    def _send(self, packet: bytes, burst: Burst) -> Trouble | None:
-        """Send once. A call that only reports an earlier packet's error has sent nothing: it is made again."""
+    def _hinder(self, burst: Burst, trouble: Trouble) -> None:
+        burst.hindered(trouble)
+        self._table.settle(burst)
+
+    def _hand_over(self, packet: bytes, burst: Burst) -> None:
+        if burst.plan.traffic_class:
+            level, kind = _TRAFFIC_CLASS[self._family]
+            marks = [(level, kind, struct.pack("@i", burst.plan.traffic_class))]
+            self._sock.sendmsg((packet,), marks, 0, burst.aim.socket_address)
+        else:
+            self._sock.sendto(packet, burst.aim.socket_address)
+
+    def _send_again(self, packet: bytes, burst: Burst, failure: OSError) -> Trouble | None:
+        """Return why a packet cannot be sent. A call that only reported an earlier packet's error is made again."""
         for _ in range(_SEND_TRIES):
+            reported = self._take_errors()
+            self._renumber()
+            if not reported:
+                break
             try:
-                if burst.plan.traffic_class:
-                    level, kind = _TRAFFIC_CLASS[self._family]
-                    marks = [(level, kind, struct.pack("@i", burst.plan.traffic_class))]
-                    self._sock.sendmsg((packet,), marks, 0, burst.aim.socket_address)
-                else:
-                    self._sock.sendto(packet, burst.aim.socket_address)
+                self._hand_over(packet, burst)
             except OSError as error:
                 failure = error
-                found = self._take_errors()
-                self._renumber()
-                if not found:
-                    break
             else:
                 return None
         return local_trouble(failure)
@@ -185,72 +189,88 @@ class EchoPort:
     def _renumber(self) -> None:
         """Count packets from 0 again: whether a call that failed was counted differs between kernels."""
         if self.stamping:
-            self._table.forget_numbers()
-            self._key = 0
+            self._base += _NUMBERS
+            self._number = 0
             ask_for_stamps(self._sock)
 
     def _take(self) -> None:
         """Take in replies and the error queue, in an order that has every request stamped before its reply."""
         memory = self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
         used, room = _MEMINFO.unpack(memory)
+        self._taken = self._wall.look()
         if used >= room:  # then the kernel drops what comes (sock_queue_rcv_skb)
-            self._blind_until = self._clock.boot()
+            self._blind_until = self._taken
+        replies = self._replies
         for _ in range(_TAKES):
             try:
-                replies = self._replies.take(self._sock)
+                found = replies.take(self._sock)
             except OSError:  # an error of an earlier packet; the queue says whose
                 self._take_errors()
                 continue
             self._take_errors()
-            if replies:
-                moment = Moment(self._wall.look(), self._wall.ahead, self._wall.steps)
-                for message in replies:
-                    self._take_reply(message, moment)
-            if len(replies) < self._replies.count:
+            if found:
+                self._take_replies(found)
+            if found < replies.count:
                 return
         self._blind_until = self._clock.boot()  # answers may wait behind those that we took
 
-    def _take_reply(self, message: Message, moment: Moment) -> None:
-        reply = echo.parse_reply(self._family, message.data, with_ip_header=self._raw and self._family == 4)
-        if reply is not None and reply.ident == self._ident:
-            stamp = received(message.control) if self.stamping else None
-            self._table.replied(reply.sequence, message.address, reply.payload, stamp, moment)
+    def _take_replies(self, found: int) -> None:
+        inbox, replied, begins = self._replies, self._table.replied, echo.REPLY[self._family]
+        moment = Moment(self._wall.look(), self._wall.ahead, self._wall.steps)
+        headed = self._raw and self._family == 4  # such a socket gives the IP header too
+        columns = (inbox.lengths(found), inbox.addresses(found), inbox.data(found), inbox.controls(found))
+        for (length, size), (address,), (data,), fields in zip(*columns, strict=True):
+            start = (data[0] & 0xF) * 4 if headed else 0
+            if size < start + echo.ICMP_HEADER or not data.startswith(begins, start):
+                continue
+            stamp = received(length, fields) if self.stamping else None
+            if not replied(data[start + echo.TAIL : size], address, stamp, moment):
+                reply = echo.parse_reply(self._family, data[start:size])
+                if reply is not None and reply.ident == self._ident:
+                    self._table.changed(reply.sequence, address, reply.payload)
 
     def _take_errors(self) -> bool:
         """Hand every entry of the error queue to the request that it is about; return whether an ICMP error came."""
-        senders: dict[tuple[str | None, int, int, int], Trouble] = {}
-        found = False
+        inbox = self._errors
+        reported = False
         for _ in range(_TAKES):
             try:
-                entries = self._errors.take(self._sock, socket.MSG_ERRQUEUE)
+                found = inbox.take(self._sock, socket.MSG_ERRQUEUE)
             except OSError:
                 continue
-            for entry in entries:
-                stamp = sent(entry.control)
-                if stamp is not None:
-                    self._table.stamped(stamp.key, stamp.stamp)
-                else:
-                    found = True
-                    self._take_error(entry, senders)
-            if len(entries) < self._errors.count:
+            if found:
+                lengths = [control for control, _ in inbox.lengths(found)]
+                stamps, others = sent(zip(lengths, inbox.controls(found), strict=True))
+                base = self._base
+                self._table.stamps.update({base + number: stamp for number, stamp in stamps.items()})
+                if others:
+                    reported = True
+                    self._take_reports(found, others, lengths)
+            if found < inbox.count:
                 break
-        return found
+        return reported
 
-    def _take_error(self, entry: Message, senders: dict[tuple[str | None, int, int, int], Trouble]) -> None:
-        quote = echo.parse_quote(self._family, entry.data)
-        if quote is None or quote[0] != self._ident:
-            return
-        error = _read_error(entry)
-        key = (error.offender, error.type, error.code, error.info)
-        if key not in senders:  # one look at our own addresses for a flood of the same error
-            senders[key] = name_sender(error, self._family)
-        self._table.troubled(quote[1], entry.address, senders[key])
+    def _take_reports(self, found: int, which: list[int], lengths: list[int]) -> None:
+        """Hand the ICMP errors among the entries taken to the requests that they quote."""
+        inbox = self._errors
+        sizes, addresses = list(inbox.lengths(found)), list(inbox.addresses(found))
+        quotes = list(inbox.data(found))
+        troubles: dict[bytes, Trouble] = {}
+        for index in which:
+            quote = echo.parse_quote(self._family, quotes[index][0][: sizes[index][1]])
+            if quote is None or quote[0] != self._ident:
+                continue
+            messages = control_messages(inbox.control(index, lengths[index]))
+            said = next((data for level, kind, data in messages if (level, kind) in _RECVERR), b"")
+            if said not in troubles:  # one look at our own addresses for a flood of the same error
+                troubles[said] = name_sender(parse_error(said), self._family)
+            self._table.troubled(quote[1], addresses[index][0], troubles[said])
 
     def _new_form(self, size: int) -> echo.Form:
         """Prepare requests of `size` bytes, and room for their replies."""
         room = _IP_HEADER_MOST + echo.ICMP_HEADER + size
         if room > self._replies.size:
-            self._replies = Inbox(max(8, min(_INBOX, _INBOX_BYTES // room)), room, _CONTROL_BYTES)
+            self._replies = Inbox(self._family, max(8, min(_INBOX, _INBOX_BYTES // room)), room, RECEIVED)
         return echo.Form(self._family, self._ident, size, secrets.token_bytes(size))
 
     def _prepare(self, *, fragment: bool) -> int:
@@ -287,13 +307,6 @@ def aim_at(address: str, family: int) -> Aim:
     found = socket.getaddrinfo(address, 0, family=address_family(family), flags=socket.AI_NUMERICHOST)
     where = cast("tuple[str, int]", found[0][4])  # or four for IPv6; sendto(2) takes either
     return Aim(where, socket.inet_pton(address_family(family), where[0].split("%", 1)[0]))
-
-
-def _read_error(entry: Message) -> QueuedError:
-    for level, kind, data in control_messages(entry.control):
-        if (level, kind) in (_IP_RECVERR, _IPV6_RECVERR):
-            return parse_error(data, entry.data)
-    return QueuedError(errno=0, quote=entry.data)
 
 
 def _open_socket(family: int) -> tuple[socket.socket, bool]:

@@ -2,8 +2,7 @@
 
 What must stay true: a reply counts only with the sequence, payload and address of a request of ours, an ICMP error
 only for the request that it quotes; each request ends once, as answered, in trouble or timed out; requests are
-remembered a while longer, so that duplicates and late replies are known for what they are; memory is bounded by
-65,536 sequence numbers.
+remembered a while longer, so that duplicates and late replies are known for what they are; memory is bounded.
 """
 
 import heapq
@@ -14,35 +13,39 @@ from typing import Final
 import msgspec
 
 from probes.kit.echo import TOKEN_BYTES
-from probes.kit.echo_burst import Burst, Precision
+from probes.kit.echo_burst import KERNEL, LOOSE, USER, Burst, History
 from probes.kit.trouble import TIMEOUT, Trouble
 
 _SEQUENCES: Final = 0x10000
-REMEMBERED_SECONDS: Final = 5.0  # how long after its time a reply is still known as late
+REMEMBERED_SECONDS: Final = 5.0  # how long after its time a reply is still known as late, and of how many requests
+_REMEMBERED: Final = 8192
+_TAIL_HEAD: Final = 4  # identifier and sequence, before the payload
 _GRAIN: Final = 100  # deadlines are kept in hundredths of a second, each with all its requests
 _SLACK_NS: Final = 1_000_000  # the reply's stamp and our look at boot time are not of the same moment
 _CLOCK_DOUBT_NS: Final = 50_000  # how exactly one clock is known by the other, doubled (stamps.WallClock)
 
 
-class Echo(msgspec.Struct, kw_only=True, eq=False):
-    """One request. `address` is packed; `boot` when it was sent, `wait` for how many seconds it may be answered.
+class Echo(msgspec.Struct, eq=False):
+    """One request. `tail` are its bytes from the identifier on, which the reply repeats; `address` is packed.
 
-    `steps` is how often the wall clock had stepped when it was sent; `sent_ns` the kernel's stamp, once known.
+    `boot` is when it was sent, `wait` for how many seconds it may be answered.
+
+    `steps` is how often the wall clock had stepped when it was sent, `key` under what the kernel's stamp is found.
+    `burst` is the attempt that waits for it, None once it ended.
     """
 
-    burst: Burst
+    burst: Burst | None
+    history: History
     number: int
     sequence: int
+    key: int
     address: bytes
-    payload: bytes
+    tail: bytes
     boot: float
     wait: float
     steps: int
-    key: int = -1
-    sent_ns: int | None = None
-    waiting: bool = True
+    grain: "_Grain | None"
     replied: bool = False
-    grain: "_Grain | None" = None
 
 
 class _Grain(msgspec.Struct, eq=False):
@@ -53,7 +56,7 @@ class _Grain(msgspec.Struct, eq=False):
     echoes: list[Echo] = []
 
 
-class Moment(msgspec.Struct, frozen=True):
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """When answers were taken in: boot time, wall minus boot (seconds), and the wall clock's steps so far."""
 
     boot: float
@@ -62,17 +65,22 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class EchoTable:
-    """The requests of one socket. What is over stands in `finished` until it is taken away."""
+    """The requests of one socket. What is over stands in `finished` until it is taken away.
+
+    `stamps` is where the kernel's stamps of sent packets (UTC epoch ns) are put, by the requests' keys.
+    """
 
     def __init__(self, first_sequence: int) -> None:
         self._next = first_sequence
+        self._by_tail: dict[bytes, Echo] = {}
         self._by_sequence: dict[int, Echo] = {}
-        self._by_key: dict[int, Echo] = {}
         self._grains: dict[int, _Grain] = {}
         self._order: list[int] = []
         self._past: deque[_Grain] = deque()
+        self._remembered = 0
         self.waiting = 0
         self.finished: list[Burst] = []
+        self.stamps: dict[int, int] = {}
 
     def free_sequence(self) -> int | None:
         """Return the next sequence number that no waiting request has; None when all are taken."""
@@ -81,73 +89,67 @@ class EchoTable:
         while True:
             self._next = (self._next + 1) % _SEQUENCES
             held = self._by_sequence.get(self._next)
-            if held is None or not held.waiting:
+            if held is None or held.burst is None:
                 return self._next
 
-    def enter(self, echo: Echo) -> None:
-        """Wait for the answer to `echo`, which leaves now."""
-        self._by_sequence[echo.sequence] = echo
-        at = math.ceil((echo.boot + echo.wait) * _GRAIN)
+    def enter(  # noqa: PLR0917 - one call a packet: names cost time
+        self, burst: Burst, sequence: int, key: int, tail: bytes, boot: float, wait: float, steps: int
+    ) -> None:
+        """Wait for the answer to a request of `burst` that left at `boot`, stamped by the kernel under `key`."""
+        at = math.ceil((boot + wait) * _GRAIN)
         grain = self._grains.get(at)
         if grain is None:
             grain = self._grains[at] = _Grain(at / _GRAIN)
             heapq.heappush(self._order, at)
+        history = burst.history
+        echo = Echo(burst, history, history.asked, sequence, key, burst.aim.packed, tail, boot, wait, steps, grain)
+        self._by_sequence[sequence] = self._by_tail[tail] = echo
         grain.echoes.append(echo)
         grain.waiting += 1
-        echo.grain = grain
         self.waiting += 1
-        echo.burst.sent()
+        history.asked += 1
+        burst.left += 1
+        burst.under_way += 1
 
     def settle(self, burst: Burst) -> None:
         """Put `burst` among the finished ones if nothing more can come of it."""
         if burst.over:
             self.finished.append(burst)
 
-    def numbered(self, echo: Echo, key: int) -> None:
-        """Hear that the kernel will stamp `echo` under `key`."""
-        echo.key = key
-        self._by_key[key] = echo
+    def replied(self, tail: bytes, address: bytes, stamp: int | None, moment: Moment) -> bool:
+        """Take an echo reply that the kernel stamped (UTC epoch ns) when it came in; False if we never asked that."""
+        echo = self._by_tail.get(tail)
+        if echo is None or address != echo.address:
+            return False
+        if echo.replied:
+            echo.history.duplicates += 1
+            return True
+        echo.replied = True
+        round_trip, precision = measure(echo, self.stamps.pop(echo.key, None), stamp, moment)
+        if echo.burst is None or round_trip > echo.wait:
+            echo.history.late += 1
+            self._lose(echo, TIMEOUT)
+            return True
+        burst = self._ended(echo, echo.burst)
+        burst.answered(echo.number, round_trip, precision)
+        if burst.due == 0 and burst.under_way == 0:
+            self.finished.append(burst)
+        return True
 
-    def forget_numbers(self) -> None:
-        """Hear that the kernel counts from 0 again; stamps that are still to come are not ours any more."""
-        self._by_key.clear()
-
-    def stamped(self, key: int, stamp: int) -> None:
-        """Take the kernel's stamp (UTC epoch ns) of the request under `key`."""
-        echo = self._by_key.pop(key, None)
-        if echo is not None:
-            echo.sent_ns = stamp
-
-    def replied(self, sequence: int, address: bytes, payload: bytes, stamp: int | None, moment: Moment) -> None:
-        """Take an echo reply that the kernel stamped (UTC epoch ns) when it came in."""
+    def changed(self, sequence: int, address: bytes, payload: bytes) -> None:
+        """Take a reply that is none of those we wait for, but may be one of ours that was altered on the way."""
         echo = self._by_sequence.get(sequence)
         if echo is None or address != echo.address:
             return
-        if payload != echo.payload:
-            token = echo.payload[:TOKEN_BYTES]
-            if echo.waiting and token and payload[: len(token)] == token:
-                self._lose(echo, _changed(echo.payload, payload))
-            return
-        history = echo.burst.history
-        if echo.replied:
-            history.duplicates += 1
-            return
-        echo.replied = True
-        round_trip, precision = measure(echo, stamp, moment)
-        if not echo.waiting or round_trip > echo.wait:
-            history.late += 1
-            if echo.waiting:
-                self._lose(echo, TIMEOUT)
-            return
-        history.arrived(echo.number)
-        self._ended(echo)
-        echo.burst.answered(round_trip, precision)
-        self.settle(echo.burst)
+        asked = echo.tail[_TAIL_HEAD:]
+        token = asked[:TOKEN_BYTES]
+        if token and payload != asked and payload[: len(token)] == token:
+            self._lose(echo, _changed(asked, payload))
 
     def troubled(self, sequence: int, address: bytes, trouble: Trouble) -> None:
         """Take an ICMP error that quotes the request with `sequence` to `address`."""
         echo = self._by_sequence.get(sequence)
-        if echo is not None and echo.waiting and address == echo.address:
+        if echo is not None and address == echo.address:
             self._lose(echo, trouble)
 
     def expire(self, now: float, blind_until: float, blind: Trouble) -> None:
@@ -156,14 +158,16 @@ class EchoTable:
             grain = self._grains[self._order[0]]
             if grain.until <= now:
                 for echo in grain.echoes:
-                    if echo.waiting:
-                        self._lose(echo, blind if echo.boot <= blind_until else TIMEOUT)
+                    self._lose(echo, blind if echo.boot <= blind_until else TIMEOUT)
             if grain.waiting:
                 break
             del self._grains[heapq.heappop(self._order)]
             self._past.append(grain)
-        while self._past and self._past[0].until + REMEMBERED_SECONDS <= now:
-            for echo in self._past.popleft().echoes:
+            self._remembered += len(grain.echoes)
+        while self._past and (self._remembered > _REMEMBERED or self._past[0].until + REMEMBERED_SECONDS <= now):
+            grain = self._past.popleft()
+            self._remembered -= len(grain.echoes)
+            for echo in grain.echoes:
                 self._forget(echo)
 
     def earliest(self) -> float | None:
@@ -173,40 +177,43 @@ class EchoTable:
     def abandon(self, burst: Burst) -> None:
         """Forget the requests of `burst`, whose result nobody wants any more."""
         for echo in [echo for echo in self._by_sequence.values() if echo.burst is burst]:
-            if echo.waiting:
-                self._ended(echo)
+            self._ended(echo, burst)
             self._forget(echo)
 
     def _forget(self, echo: Echo) -> None:
         if self._by_sequence.get(echo.sequence) is echo:
             del self._by_sequence[echo.sequence]
-        if self._by_key.get(echo.key) is echo:
-            del self._by_key[echo.key]
+        self.stamps.pop(echo.key, None)
+        if self._by_tail.get(echo.tail) is echo:
+            del self._by_tail[echo.tail]
 
     def _lose(self, echo: Echo, trouble: Trouble) -> None:
-        self._ended(echo)
-        echo.burst.lost(trouble)
-        self.settle(echo.burst)
+        """End `echo` by `trouble`, if it still waits."""
+        if echo.burst is not None:
+            burst = self._ended(echo, echo.burst)
+            burst.lost(trouble)
+            self.settle(burst)
 
-    def _ended(self, echo: Echo) -> None:
-        echo.waiting = False
+    def _ended(self, echo: Echo, burst: Burst) -> Burst:
         self.waiting -= 1
+        echo.burst = None
         if echo.grain is not None:
             echo.grain.waiting -= 1
+            echo.grain = None  # no cycle is left for the collector
+        return burst
 
 
-def measure(echo: Echo, stamp: int | None, moment: Moment) -> tuple[float, Precision]:
-    """Return the round trip in seconds by the best stamps there are, and which they were."""
+def measure(echo: Echo, sent: int | None, stamp: int | None, moment: Moment) -> tuple[float, int]:
+    """Return the round trip in seconds by the best stamps (UTC epoch ns) there are, and which they were."""
     noticed = moment.boot - echo.boot
     if stamp is not None and moment.steps == echo.steps:
         most = noticed * 1e9 + _SLACK_NS
         asked = (echo.boot + moment.ahead) * 1e9
-        sent = echo.sent_ns
         if sent is not None and 0 < stamp - sent <= most and sent >= asked - _CLOCK_DOUBT_NS:
-            return (stamp - sent) / 1e9, Precision.KERNEL
+            return (stamp - sent) / 1e9, KERNEL
         if 0 < stamp - asked <= most:
-            return (stamp - asked) / 1e9, Precision.USER
-    return noticed, Precision.LOOSE
+            return (stamp - asked) / 1e9, USER
+    return noticed, LOOSE
 
 
 def _changed(sent: bytes, received: bytes) -> Trouble:

@@ -5,12 +5,11 @@ driver hands a packet over (sent) and where it takes one in (received). What mus
 bytes and return a value or None; two stamps are compared only when the wall clock did not step between them.
 """
 
+import errno
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
-
-import msgspec
 
 from probes.kit.spec import Clock
 
@@ -19,24 +18,22 @@ _SO_TIMESTAMPING: Final = 37
 _TX_SOFTWARE, _RX_SOFTWARE, _SOFTWARE, _OPT_ID, _OPT_TSONLY = 1 << 1, 1 << 3, 1 << 4, 1 << 7, 1 << 11
 _WITHOUT_KEYS: Final = _TX_SOFTWARE | _RX_SOFTWARE | _SOFTWARE | _OPT_TSONLY
 _ORIGIN_TIMESTAMPING: Final = 4
-_SENT: Final = 0  # SCM_TSTAMP_SND
-_ENOMSG: Final = 42
-# struct cmsghdr, and the first of three struct timespec behind it (the software stamp)
+_SCM_TSTAMP_SND: Final = 0
 _CMSG: Final = struct.Struct("@Nii")
 _ALIGNMENT: Final = struct.calcsize("@N")
-_SCM_STAMP: Final = struct.Struct("@Niill")
-_SCM_STAMP_BYTES: Final = _CMSG.size + 3 * struct.calcsize("@ll")
-# struct sock_extended_err: errno, origin, type, code, pad, info, data
-_EXTENDED: Final = struct.Struct("=IBBBxII")
-_STAMP_AT: Final = _SCM_STAMP_BYTES + _CMSG.size
+# struct cmsghdr without its length, level and type read as one number; three struct timespec, the software stamp first.
+_STAMP: Final = f"{_ALIGNMENT}xqll{4 * struct.calcsize('@l')}x"
+_STAMP_BYTES: Final = struct.calcsize(f"@{_STAMP}")
+_IS_STAMP: Final = struct.unpack("=q", struct.pack("=ii", socket.SOL_SOCKET, _SO_TIMESTAMPING))[0]
+RECEIVED: Final = struct.Struct(f"@{_STAMP}32x")
+"""The control messages of a received packet: what the first is, its seconds and nanoseconds; and room for more."""
+# Behind it struct cmsghdr and struct sock_extended_err: errno, origin, type, code, pad as one number; info, data.
+_ERROR: Final = f"{_CMSG.size}xqII"
+_SENT_BYTES: Final = struct.calcsize(f"@{_STAMP}{_ERROR}")
+_IS_SENT: Final = struct.unpack("=q", struct.pack("=IB3x", errno.ENOMSG, _ORIGIN_TIMESTAMPING))[0]
+SENT: Final = struct.Struct(f"@{_STAMP}{_ERROR}96x")
+"""The control messages of an error-queue entry: as RECEIVED, then what the error is, its info and data."""
 _SECOND: Final = 1_000_000_000
-
-
-class Sent(msgspec.Struct, frozen=True):
-    """A packet left: its number on the socket (from 0, 32 bits, of every packet handed over) and UTC epoch ns."""
-
-    key: int
-    stamp: int
 
 
 def ask_for_stamps(sock: socket.socket) -> None:
@@ -48,28 +45,26 @@ def ask_for_stamps(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _WITHOUT_KEYS | _OPT_ID)
 
 
-def received(control: bytes) -> int | None:
-    """Return when a packet came in (UTC epoch ns) by its control messages; None without a stamp."""
-    if len(control) < _SCM_STAMP_BYTES:
-        return None
-    _length, level, kind, seconds, nanoseconds = _SCM_STAMP.unpack_from(control)
-    if level != socket.SOL_SOCKET or kind != _SO_TIMESTAMPING:
-        return None
-    return (int(seconds) * _SECOND + int(nanoseconds)) or None
+def received(length: int, fields: tuple[int, int, int]) -> int | None:
+    """Return when a packet came in (UTC epoch ns) by `length` bytes of control messages, read as RECEIVED."""
+    kind, seconds, nanoseconds = fields
+    return seconds * _SECOND + nanoseconds if kind == _IS_STAMP and length >= _STAMP_BYTES else None
 
 
-def sent(control: bytes) -> Sent | None:
-    """Return the stamp of a sent packet by the control messages of an error-queue entry; None if it is another entry.
+def sent(entries: Iterable[tuple[int, tuple[int, ...]]]) -> tuple[dict[int, int], list[int]]:
+    """Return when packets left (UTC epoch ns, by their number on the socket from 0), and which entries are others.
 
-    The kernel writes the stamp first, then the `sock_extended_err` that carries the packet's number.
+    `entries` of the error queue: bytes of control messages, and these read as SENT. The kernel writes the stamp
+    first, then the `sock_extended_err` that carries the packet's number.
     """
-    stamp = received(control)
-    if stamp is None or len(control) < _STAMP_AT + _EXTENDED.size:
-        return None
-    errno, origin, _type, _code, info, key = _EXTENDED.unpack_from(control, _STAMP_AT)
-    if errno != _ENOMSG or origin != _ORIGIN_TIMESTAMPING or info != _SENT:
-        return None
-    return Sent(key, stamp)
+    stamps: dict[int, int] = {}
+    others: list[int] = []
+    for index, (length, (kind, seconds, nanoseconds, error, info, number)) in enumerate(entries):
+        if kind == _IS_STAMP and error == _IS_SENT and info == _SCM_TSTAMP_SND and length >= _SENT_BYTES:
+            stamps[number] = seconds * _SECOND + nanoseconds
+        else:
+            others.append(index)
+    return stamps, others
 
 
 def control_messages(control: bytes) -> Iterator[tuple[int, int, bytes]]:

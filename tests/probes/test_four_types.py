@@ -78,6 +78,38 @@ FLOWS: dict[str, tuple[ModuleType, Any, Flow]] = {
             carry_bytes=1500,
         ),
     ),
+    "http through a proxy": (
+        http,
+        http.Settings(target="https://erp.corp.lab/", proxy="http://10.10.0.8:3128"),
+        Flow(
+            host="10.10.0.8",
+            protocol="tcp",
+            port=3128,
+            function="GET https://erp.corp.lab/ through http://10.10.0.8:3128",
+            carry_bytes=1500,
+        ),
+    ),
+    "http that may be sent on": (
+        http,
+        http.Settings(target="http://erp.corp.lab/", follow=2, hops=("https://10.10.0.9",)),
+        Flow(
+            host="erp.corp.lab",
+            protocol="tcp",
+            port=80,
+            function="GET http://erp.corp.lab/",
+            carry_bytes=1500,
+            named=True,
+            also=(
+                Flow(
+                    host="10.10.0.9",
+                    protocol="tcp",
+                    port=443,
+                    function="GET https://10.10.0.9, where http://erp.corp.lab/ sends on to",
+                    carry_bytes=1500,
+                ),
+            ),
+        ),
+    ),
     "dns": (
         dns,
         dns.Settings(target="10.10.0.53", name="erp.corp.lab", record="SRV", protocol="tcp"),
@@ -109,6 +141,19 @@ WRONG: dict[str, tuple[ModuleType, Any, str]] = {
     "http host header": (http, http.Settings(target="https://erp/", headers={"Host": "x"}), "server_name"),
     "http server name": (http, http.Settings(target="https://erp/", server_name="a b"), "server_name"),
     "http connect_to": (http, http.Settings(target="https://erp/", connect_to="erp"), "connect_to"),
+    "http connect_to and proxy": (
+        http,
+        http.Settings(target="http://erp/", connect_to="10.0.0.1", proxy="http://proxy:3128"),
+        "connect_to",
+    ),
+    "http proxy": (http, http.Settings(target="http://erp/", proxy="https://proxy:3128"), "proxy"),
+    "http key without certificate": (http, http.Settings(target="https://erp/", key_file="x"), "certificate_file"),
+    "http keytab": (http, http.Settings(target="https://erp/", keytab="x"), "kerberos"),
+    "http follow": (http, http.Settings(target="https://erp/", follow=11), "follow"),
+    "http hops": (http, http.Settings(target="https://erp/", hops=("https://sso/",)), "follow"),
+    "http hop": (http, http.Settings(target="https://erp/", follow=1, hops=("sso",)), "write a URL"),
+    "http response header": (http, http.Settings(target="https://erp/", response_headers={"a b": ""}), "header"),
+    "http pointer": (http, http.Settings(target="https://erp/", body_json={"status": "UP"}), "pointer"),
     "http max_bytes": (http, http.Settings(target="https://erp/", max_bytes=0), "max_bytes"),
 }
 
@@ -138,14 +183,6 @@ def test_any_url_is_a_flow_or_a_value_error(text: str) -> None:
             http.flow(http.Settings(target=target))
 
 
-@pytest.mark.parametrize(
-    ("text", "ranges"), [("200", ((200, 200),)), ("200-399", ((200, 399),)), ("200, 401-403", ((200, 200), (401, 403)))]
-)
-def test_reads_status_ranges(text: str, ranges: tuple[tuple[int, int], ...]) -> None:
-    """Codes and ranges, inclusive."""
-    assert ranges == http.parse_status(text)
-
-
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.SPEC.type))
 def test_the_reference_is_whole(module: ModuleType) -> None:
     """Every key has its help, every row its texts, and no row stands twice."""
@@ -165,7 +202,7 @@ def faults_named(path: Path) -> Iterator[str]:
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         given_faults = [keyword.value for keyword in node.keywords if keyword.arg == "fault"]
-        if name in ("unknown", "_verdict"):
+        if name in ("unknown", "_trouble"):
             given_faults += node.args[:1]
         elif name == "failed":
             given_faults += node.args[1:2]
@@ -179,7 +216,7 @@ KIT = Path(icmp.__file__).parent / "kit"
 USES = {
     icmp: ("trouble.py", "sockets.py", "echo_burst.py", "echo_port.py", "echo_table.py"),
     tcp: ("trouble.py", "sockets.py"),
-    http: ("trouble.py", "sockets.py", "exchange.py", "tls.py", "response.py"),
+    http: ("trouble.py", "sockets.py", "exchange.py", "tls.py", "response.py", "web_answer.py", "legs.py"),
     tls: ("trouble.py", "sockets.py", "exchange.py", "tls.py", "starttls.py"),
     dns: ("trouble.py", "sockets.py", "dns_exchange.py"),
 }
