@@ -11,7 +11,6 @@ import errno
 import heapq
 import select
 import socket
-import struct
 from collections.abc import Callable
 from itertools import count
 from typing import Any, Final, Generic, TypeVar
@@ -19,15 +18,14 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from probes.kit.address import address_family
+from probes.kit.icmp_error import TIMESTAMPING, read_stamp
 from probes.kit.sockets import IP_RECVERR, IPV6_RECVERR, ask_for_errors, name_sender, parse_error, ready
 from probes.kit.spec import Clock
 from probes.kit.trouble import LATE, TIMEOUT, Trouble, local_trouble, path_trouble
 
-# asm-generic/socket.h, linux/net_tstamp.h; Python 3.11's socket module lacks them.
-_SO_TIMESTAMPING: Final = 37
+# linux/net_tstamp.h; Python 3.11's socket module lacks them.
 _TX_SOFTWARE, _RX_SOFTWARE, _SOFTWARE, _TSONLY = 1 << 1, 1 << 3, 1 << 4, 1 << 11
 _STAMPS: Final = _TX_SOFTWARE | _RX_SOFTWARE | _SOFTWARE | _TSONLY
-_TIMESPEC: Final = struct.Struct("@ll")
 _LARGEST: Final = 65535
 _ANCILLARY: Final = 512
 _READS: Final = 16  # datagrams and queued errors taken from one socket a turn, so that a flood cannot hold the loop
@@ -67,7 +65,7 @@ class _Flight(Generic[T]):
         self._clock = clock
         self._error: Trouble | None = None
         ask_for_errors(sock, datagram.family)
-        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _STAMPS)
+        sock.setsockopt(socket.SOL_SOCKET, TIMESTAMPING, _STAMPS)
         sock.connect((datagram.address, datagram.port))
         self._boot = clock.boot()
         self._sent = clock.wall()
@@ -225,18 +223,17 @@ def _keeper() -> socket.socket | None:
     """
     try:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _RX_SOFTWARE | _SOFTWARE)
+        sock.setsockopt(socket.SOL_SOCKET, TIMESTAMPING, _RX_SOFTWARE | _SOFTWARE)
     except OSError:
         return None
     return sock
 
 
 def _stamp(ancillary: list[tuple[int, int, bytes]]) -> float | None:
-    """Return the kernel's software stamp (UTC epoch seconds), the first of `struct scm_timestamping`."""
+    """Return the kernel's software stamp (UTC epoch seconds) among control messages."""
     for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPING and len(data) >= _TIMESPEC.size:
-            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
-            return float(seconds) + nanoseconds / 1e9 if seconds else None
+        if level == socket.SOL_SOCKET and kind == TIMESTAMPING:
+            return read_stamp(data)
     return None
 
 
