@@ -129,6 +129,20 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "closed": ("the connection was closed before the answer", "de verbinding werd vóór het antwoord gesloten"),
     "truncated": ("the answer broke off", "het antwoord brak af"),
+    "kiss-rate": (
+        "the time server says that it is asked too often",
+        "de tijdserver zegt dat er te vaak wordt gevraagd",
+    ),
+    "kiss-deny": ("the time server does not serve us", "de tijdserver bedient ons niet"),
+    "kiss-other": ("the time server refused to answer", "de tijdserver weigerde te antwoorden"),
+    "unsynchronised": (
+        "the time server does not trust its own clock",
+        "de tijdserver vertrouwt zijn eigen klok niet",
+    ),
+    "offset": (
+        "the clocks are further apart than agreed",
+        "de klokken lopen verder uiteen dan afgesproken",
+    ),
     "refused-by-service": (
         "the service answered that it does not serve us",
         "de dienst antwoordde dat hij ons niet bedient",
@@ -136,6 +150,28 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "answer-mismatch": ("the answer lacks the agreed text", "in het antwoord ontbreekt de afgesproken tekst"),
     "malformed": ("the answer is not readable", "het antwoord is onleesbaar"),
     "status": ("the answer was an error message", "het antwoord was een foutmelding"),
+    "header-mismatch": (
+        "the service answers with another header than agreed",
+        "de dienst antwoordt met een andere kop dan afgesproken",
+    ),
+    "body-unreadable": ("what the service answers is not readable", "wat de dienst antwoordt is onleesbaar"),
+    "redirect-elsewhere": (
+        "the service refers to a server that was not agreed",
+        "de dienst verwijst naar een server die niet is afgesproken",
+    ),
+    "redirect-loop": ("the service refers on and on", "de dienst verwijst steeds verder"),
+    "hop-failed": (
+        "the server that the service refers to does not work as agreed",
+        "de server waarnaar de dienst verwijst werkt niet zoals afgesproken",
+    ),
+    "proxy-refused": (
+        "the proxy server makes no connection to the service",
+        "de proxyserver maakt geen verbinding met de dienst",
+    ),
+    "sign-on-failed": (
+        "the measuring point got no ticket to sign on with",
+        "het meetpunt kreeg geen toegangsbewijs om mee aan te melden",
+    ),
     "body-mismatch": ("the answer lacks the agreed text", "in het antwoord ontbreekt de afgesproken tekst"),
     # the tunnel
     "ike-missing": ("the tunnel is not up", "de tunnel staat er niet"),

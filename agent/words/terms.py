@@ -69,6 +69,8 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "http": ("web request", "webverzoek"),
         "tls": ("secured connection", "beveiligde verbinding"),
         "dns": ("name lookup", "naamopzoeking"),
+        "ntp": ("time comparison", "tijdvergelijking"),
+        "udp": ("message and answer", "bericht en antwoord"),
         "greeting": ("greeting of a service", "begroeting door een dienst"),
         "strongswan": ("tunnel state", "tunnelstatus"),
         "route": ("route", "route"),
@@ -86,6 +88,8 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "phase": {
         "resolve": ("find the name", "naam zoeken"),
         "connect": ("connect", "verbinden"),
+        "sign_on": ("sign in", "aanmelden"),
+        "proxy": ("through the proxy", "via de proxy"),
         "starttls": ("agree to secure", "beveiliging afspreken"),
         "secure": ("secure", "beveiligen"),
         "first_byte": ("first byte", "eerste byte"),

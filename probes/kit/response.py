@@ -246,6 +246,24 @@ class Asking:
         return found if isinstance(found, Trouble) else None
 
 
+class Tunnel:
+    """The words to a proxy that ask for a connection through it (RFC 9110 section 9.3.6)."""
+
+    def __init__(self, authority: str) -> None:
+        self.first = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: demarc\r\n\r\n".encode("ascii")
+        self._response = Response(1, head_only=True)
+
+    def feed(self, data: bytes) -> Done | Trouble | None:
+        """Take bytes of the proxy; done when it says that the connection stands."""
+        found = self._response.feed(data)
+        if isinstance(found, Head):
+            if 200 <= found.status < 300:
+                return Done()
+            detail = f"the proxy answered {found.status} {found.reason}".strip()
+            return Trouble(fault="proxy-refused", detail=detail, answered=True)
+        return found if isinstance(found, Trouble) else None
+
+
 def _fields(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """Yield name (lower case) and value of each field; a line that begins with a blank goes on with the last one."""
     folded: list[bytes | bytearray] = []  # a long fold grows in place
