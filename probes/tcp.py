@@ -104,10 +104,11 @@ class ConnectRunner:
         self._handshakes.start(address, end.port or 0, end.family, deadline, done)
         return True
 
-    def flush(self) -> None:
-        """Tell those whose SYN did not leave, or was refused at once; the others are on their way already."""
+    def flush(self) -> float | None:
+        """Tell those whose SYN did not leave, or was refused at once; return the earliest deadline under way."""
         for done, ended in self._handshakes.refused():
             done(result(ended, {}))
+        return self._handshakes.earliest()
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:  # noqa: ARG002
         """Connect once and close; every attempt is `fresh`."""

@@ -17,7 +17,7 @@ from probes import dns, http, icmp, tcp
 from probes.kit.clock import SystemClock
 from probes.kit.resolver import SystemResolver
 from probes.kit.result import Result
-from probes.kit.spec import BatchRunner, Runner
+from probes.kit.spec import BatchRunner, Duration, Runner
 
 # name -> (module, settings, timeout in seconds)
 CASES: dict[str, tuple[ModuleType, Any, float]] = {
@@ -54,6 +54,17 @@ CASES: dict[str, tuple[ModuleType, Any, float]] = {
     "liar error, other identifier": (icmp, icmp.Settings(target="10.0.1.19"), 0.3),
     "liar error, other sequence": (icmp, icmp.Settings(target="10.0.1.20"), 0.3),
     "liar stubs": (icmp, icmp.Settings(target="10.0.1.21"), 1),
+    "liar every other": (icmp, icmp.Settings(target="10.0.1.22", count=10, max_loss=0.2), 1),
+    "liar swaps": (icmp, icmp.Settings(target="10.0.1.23", count=6), 1),
+    "liar late": (icmp, icmp.Settings(target="10.0.1.24", count=2, gap=Duration(0.2)), 0.3),
+    "liar thrice, burst": (icmp, icmp.Settings(target="10.0.1.16", count=5), 1),
+    "icmp marked": (icmp, icmp.Settings(target="10.0.1.25", dscp=46), 1),
+    "icmp unmarked": (icmp, icmp.Settings(target="10.0.1.25"), 0.3),
+    "icmp6 marked": (icmp, icmp.Settings(target="fd00:1::1", dscp=46), 1),
+    "icmp in pieces": (icmp, icmp.Settings(target="10.0.1.1", size=3000, dont_fragment=False), 1),
+    "icmp6 in pieces": (icmp, icmp.Settings(target="fd00:1::1", size=3000, dont_fragment=False), 1),
+    "icmp slow": (icmp, icmp.Settings(target="10.0.1.1", max_rtt=Duration(1e-9)), 1),
+    "icmp unsteady": (icmp, icmp.Settings(target="10.0.1.1", count=5, max_jitter=Duration(1e-9)), 1),
     "tcp unreachable": (tcp, tcp.Settings(target="10.9.1.1:80"), 1),
     "tcp prohibited": (tcp, tcp.Settings(target="10.9.2.1:80"), 1),
     "tcp refused": (tcp, tcp.Settings(target="10.0.1.1:80"), 1),
@@ -74,12 +85,12 @@ CASES: dict[str, tuple[ModuleType, Any, float]] = {
 }
 
 # Types whose cases run a second time, as a batch turned by a wheel.
-BATCHED = (tcp,)
+BATCHED = (icmp, tcp)
 
 # Routes of type unreachable answer a peer only five times in a row (net.ipv4.route.error_burst): rules do it here.
 ROUTER = """
 ip link set lo up; ip addr add 10.0.1.1/24 dev r0; ip addr add fd00:1::1/64 dev r0 nodad; ip link set r0 up
-for n in $(seq 10 21); do ip addr add 10.0.1.$n/24 dev r0; done
+for n in $(seq 10 25); do ip addr add 10.0.1.$n/24 dev r0; done
 sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
 ip link add d0 mtu 1000 type veth peer name d1 mtu 1000; ip link set d1 up; ip link set d0 up
 ip addr add 10.9.0.1/16 dev d0; ip route add blackhole 10.9.4.0/24; ip -6 route add unreachable fd00:9::/64
@@ -150,6 +161,7 @@ async def _attempts() -> dict[str, Any]:
             while not results:
                 await asyncio.sleep(0.02)
                 runner.harvest()
+                runner.flush()
             found[f"batch {name}"] = json.loads(msgspec.json.encode(results[0]))
 
         both = [attempt(name) for name in CASES]

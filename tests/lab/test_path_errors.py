@@ -48,6 +48,17 @@ EXPECTED: dict[str, tuple[str, str | None, str | None]] = {
     "liar error, other identifier": ("failed", "timeout", None),
     "liar error, other sequence": ("failed", "timeout", None),
     "liar stubs": ("ok", None, None),
+    "liar every other": ("degraded", "packet-loss", None),
+    "liar swaps": ("ok", None, None),
+    "liar late": ("failed", "timeout", None),
+    "liar thrice, burst": ("ok", None, None),
+    "icmp marked": ("ok", None, None),
+    "icmp unmarked": ("failed", "timeout", None),
+    "icmp6 marked": ("ok", None, None),
+    "icmp in pieces": ("ok", None, None),
+    "icmp6 in pieces": ("ok", None, None),
+    "icmp slow": ("degraded", "slow-answer", None),
+    "icmp unsteady": ("degraded", "unsteady", None),
     "tcp unreachable": ("failed", "host-unreachable", ROUTER),
     "tcp prohibited": ("failed", "prohibited", ROUTER),
     "tcp refused": ("failed", "refused", None),
@@ -66,8 +77,9 @@ EXPECTED: dict[str, tuple[str, str | None, str | None]] = {
     "dns no route": ("unknown", "no-route", None),
     "dns neighbour": ("failed", "neighbour-silent", None),
 }
+BATCHED = ("tcp", "icmp", "liar")
 # A batch says the same as an attempt of its own.
-EXPECTED |= {f"batch {case}": expected for case, expected in EXPECTED.items() if case.startswith("tcp")}
+EXPECTED |= {f"batch {case}": expected for case, expected in EXPECTED.items() if case.startswith(BATCHED)}
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +128,22 @@ def test_a_lost_syn_is_told_and_no_round_trip_made_of_it(results: dict[str, dict
 def test_reports_the_size_that_crossed(results: dict[str, dict[str, Any]], kind: str) -> None:
     """An echo proves its own packet size."""
     assert results[kind]["icmp ok full"]["packet_bytes"] == 1500
+
+
+@pytest.mark.parametrize("kind", ["raw", "datagram"])
+@pytest.mark.parametrize("way", ["", "batch "])
+def test_counts_what_a_burst_met(results: dict[str, dict[str, Any]], kind: str, way: str) -> None:
+    """Loss with its interval, replies in another order, too late or more than once; all stamped by the kernel."""
+    found = {case: results[kind][f"{way}liar {case}"]["values"] for case in ("every other", "swaps", "late")}
+
+    assert found["every other"]["icmp_loss_ratio"] == 0.5
+    assert 0.2 < found["every other"]["icmp_loss_ratio_low"] < 0.25
+    assert 0.75 < found["every other"]["icmp_loss_ratio_high"] < 0.8
+    assert found["swaps"]["icmp_loss_ratio"] == 0
+    assert found["swaps"]["icmp_reordered"] >= 3
+    assert found["swaps"]["icmp_kernel_stamps"] == 1
+    assert found["late"]["icmp_late"] >= 1
+    assert results[kind][f"{way}liar thrice, burst"]["values"]["icmp_duplicates"] >= 4
 
 
 _BLIND = """
