@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := PYTHONDONTWRITEBYTECODE=1 $(BIN)/python
 
-.PHONY: help venv system check lint types contracts unit rules test peers lab demo bench soak fuzz lock clean
+.PHONY: help venv system check lint types contracts unit rules test peers lab demo bench campaign soak fuzz lock clean
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -53,8 +53,12 @@ demo: system venv ## Break a real VPN in front of your eyes and say whose segmen
 bench: system venv ## Measure detection time, cost and memory; medians of several runs
 	@$(RUN) -m tools.bench
 
+campaign: venv ## Random disturbances: whom the product names, and whom simpler rules would have named
+	@$(RUN) -m tools.campaign
+
 soak: system venv ## Full counts: kills, campaign, fuzz, endurance
 	HYPOTHESIS_PROFILE=soak $(RUN) -m pytest -q -m "" tests
+	$(RUN) -m tools.campaign --trials 1000 --seed 2
 	@$(MAKE) --no-print-directory fuzz
 
 fuzz: venv ## Coverage-guided bytes into every parser, FUZZ_SECONDS each (60)
