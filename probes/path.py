@@ -18,7 +18,7 @@ from probes.kit import hops
 from probes.kit.address import FAMILY_HELP, Endpoint, host_endpoint
 from probes.kit.hop_packets import LEAST_BYTES, SYN_LEAST
 from probes.kit.hop_socket import Answer, HopSocket, not_opened
-from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
+from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, locate, resolve_result
 from probes.kit.result import Outcome, Result, Stage
 from probes.kit.sockets import ready
 from probes.kit.spec import Fault, Flow, Kit, Metric, Pace, Spec
@@ -229,13 +229,10 @@ class PathRunner:
         start = clock.boot()
         end = _endpoint(settings)
         phases: dict[str, float] = {}
-        address = end.host
-        if end.named:
-            try:
-                address = await self._kit.resolver.resolve(end.host, end.family, deadline)
-            except ResolveError as error:
-                return resolve_result(error, clock.boot() - start)
-            phases["resolve"] = clock.boot() - start
+        try:
+            address = await locate(self._kit, end, deadline, phases)
+        except ResolveError as error:
+            return resolve_result(error, clock.boot() - start)
         known = _Known() if fresh else self._remembered(settings, address, end)
         view = View()
         if clock.boot() >= deadline:

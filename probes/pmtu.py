@@ -21,7 +21,7 @@ from probes.kit.client_hello import client_hello
 from probes.kit.echo_sizes import MOST_PACKETS, EchoSizes
 from probes.kit.hop_packets import LEAST_BYTES
 from probes.kit.hop_socket import HopSocket, not_opened
-from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
+from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, locate, resolve_result
 from probes.kit.result import Outcome, Result, Stage
 from probes.kit.size_search import BREADTH, SizeSearch
 from probes.kit.spec import Fault, Flow, Kit, Metric, Spec
@@ -38,6 +38,7 @@ _PORTS: Final = {"tls": 443, "http": 80}
 _LEAST_AGREED: Final = {4: 0, 6: 1280}
 _SYN_BYTES: Final = {4: 60, 6: 80}
 _CONNECTION_PACKETS: Final = 16  # handshake, two segments, a certificate, the end; counted on loopback
+_REMEMBERED: Final = 1024  # targets; more pmtu probes than one agent runs
 _OWN_LINK: Final = "this host's link carries no more"
 _OWN_TCP: Final = "TCP sends no more: this host's link, the peer's MSS, a clamp or a router's word"
 _NO_RIGHT: Final = "`protocol: tls` or `http` needs no right"
@@ -109,14 +110,18 @@ def flow(settings: Settings) -> Flow:
     end = _endpoint(settings)
     echo = settings.protocol == "icmp"
     least = _least(settings, end.family)
+    agreed = _agreed(settings, end.family)
+    # A function of its own: that the target answers small pings does not say that it answers large ones, so a hole
+    # may be its own doing as long as nothing that large was answered there.
+    function = _FUNCTIONS[settings.protocol] + (f" of {agreed} bytes" if agreed else "")
     return Flow(
         host=end.host,
         protocol="icmp" if echo else "tcp",
         port=end.port,
         family=end.family,
-        function=_FUNCTIONS[settings.protocol],
+        function=function,
         connect_bytes=least if echo else _SYN_BYTES[end.family],
-        carry_bytes=max(_agreed(settings, end.family), least),
+        carry_bytes=max(agreed, least),
         named=end.named,
         packets=2 * MOST_PACKETS if echo else _CONNECTION_PACKETS * MOST_CONNECTIONS,
     )
@@ -161,39 +166,47 @@ class PmtuRunner:
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
+        self._working: dict[tuple[str, str], int] = {}
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:
-        """Search the largest packet that passes; `fresh` (a confirmation) looks no further than the agreed size."""
+        """Search the largest packet that passes; `fresh` (a confirmation) looks no further than it must."""
         clock = self._kit.clock
         start = clock.boot()
         end = _endpoint(settings)
         phases: dict[str, float] = {}
-        address = end.host
-        if end.named:
-            try:
-                address = await self._kit.resolver.resolve(end.host, end.family, deadline)
-            except ResolveError as error:
-                return resolve_result(error, clock.boot() - start)
-            phases["resolve"] = clock.boot() - start
+        try:
+            address = await locate(self._kit, end, deadline, phases)
+        except ResolveError as error:
+            return resolve_result(error, clock.boot() - start)
         if clock.boot() >= deadline:
             return result_of(LATE, Stage.CONNECT)
         agreed = _agreed(settings, end.family)
-        largest = agreed if fresh and agreed else settings.largest
+        key = (address, settings.protocol)
+        largest = (agreed or self._working.get(key, settings.largest)) if fresh else settings.largest
         search = SizeSearch(_least(settings, end.family), largest, agreed, BREADTH if end.port is None else TCP_BREADTH)
-        if end.port is None:
-            try:
-                sock = HopSocket("icmp", end.family, address, 0, clock=clock)
-            except OSError as error:
-                return result_of(not_opened(error, _NO_RIGHT), Stage.CONNECT)
-            with closing(sock):
-                look: EchoSizes | TcpSizes = EchoSizes(sock, search, clock)
-                await look.run(deadline)
-        else:
-            look = TcpSizes((address, end.port, end.family), _request(settings, end), search, clock)
-            await look.run(deadline)
+        try:
+            look = await self._look(settings, address, end, search, deadline)
+        except OSError as error:
+            return result_of(not_opened(error, _NO_RIGHT), Stage.CONNECT)
         if look.trip is not None:
             phases["answer"] = look.trip
+        if search.exact and not fresh and len(self._working) < _REMEMBERED:
+            self._working[key] = search.working
         return judged(look, agreed, phases, clock.boot() - start)
+
+    async def _look(
+        self, settings: Settings, address: str, end: Endpoint, search: SizeSearch, deadline: float
+    ) -> EchoSizes | TcpSizes:
+        """Run the search; OSError when this host gives no socket for it."""
+        clock = self._kit.clock
+        if end.port is not None:
+            connections = TcpSizes((address, end.port, end.family), _request(settings, end), search, clock)
+            await connections.run(deadline)
+            return connections
+        with closing(HopSocket("icmp", end.family, address, 0, clock=clock)) as sock:
+            echoes = EchoSizes(sock, search, clock)
+            await echoes.run(deadline)
+            return echoes
 
 
 def _request(settings: Settings, end: Endpoint) -> Callable[[int], bytes]:

@@ -15,7 +15,14 @@ from tests.peers.probing import CLOCK
 FLOWS: dict[str, tuple[Settings, Flow]] = {
     "echo": (
         Settings(target="10.20.0.1", expect=1438),
-        Flow(host="10.20.0.1", protocol="icmp", function="echo", connect_bytes=48, carry_bytes=1438, packets=120),
+        Flow(
+            host="10.20.0.1",
+            protocol="icmp",
+            function="echo of 1438 bytes",
+            connect_bytes=48,
+            carry_bytes=1438,
+            packets=120,
+        ),
     ),
     "nothing agreed": (
         Settings(target="10.20.0.1"),
@@ -27,7 +34,7 @@ FLOWS: dict[str, tuple[Settings, Flow]] = {
             host="2001:db8::1",
             protocol="icmp",
             family=6,
-            function="echo",
+            function="echo of 1280 bytes",
             connect_bytes=68,
             carry_bytes=1280,
             packets=120,
@@ -39,7 +46,7 @@ FLOWS: dict[str, tuple[Settings, Flow]] = {
             host="erp.example",
             protocol="tcp",
             port=443,
-            function="TLS hello",
+            function="TLS hello of 1400 bytes",
             connect_bytes=60,
             carry_bytes=1400,
             named=True,

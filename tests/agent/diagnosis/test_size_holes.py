@@ -26,7 +26,8 @@ probes:
   gw: {type: icmp, from: cloud, target: 10.10.0.1, path: [host, gw]}
   anchor: {type: icmp, from: cloud, target: 10.20.0.1, path: [host, gw, carrier, vpn, far-gw]}
   inside: {type: pmtu, from: cloud, target: 10.20.0.1, expect: 1438, path: [host, gw, carrier, vpn, far-gw]}
-  outside: {type: pmtu, from: cloud, target: 203.0.113.2, path: [host, gw, carrier, far-gw]}
+  underlay: {type: icmp, from: cloud, target: 203.0.113.2, path: [host, gw, carrier, far-gw]}
+  outside: {type: pmtu, from: cloud, target: 203.0.113.2, expect: 1500, path: [host, gw, carrier, far-gw]}
   erp: {type: http, from: cloud, target: "https://10.20.0.20/", path: [host, gw, carrier, vpn, far-gw, app]}
   way: {type: path, from: cloud, target: 10.20.0.20, path: [host, gw, carrier, vpn, far-gw, app]}
 """
@@ -48,7 +49,11 @@ SMALL = {"gw": passed(84), "anchor": passed(84)}
 FOUND: dict[str, tuple[dict[str, dict[str, object]], tuple[str, set[str], set[str]] | None]] = {
     "a hole in the tunnel, the carrier carries full packets": (
         {**SMALL, "inside": HOLE, "outside": passed(1500), "erp": LATE},
-        ("undetermined", {"msp", "incumbent"}, {"vpn"}),
+        ("undetermined", {"msp", "incumbent"}, {"vpn", "far-gw", "app"}),
+    ),
+    "a hole on the line, which the far gateway's own end could be": (
+        {**SMALL, "outside": HOLE, "underlay": passed(84)},
+        ("undetermined", {"msp", "carrier", "incumbent"}, {"gw", "carrier", "far-gw"}),
     ),
     "a hole, and nothing said of the carrier": (
         {**SMALL, "inside": HOLE, "erp": LATE},
