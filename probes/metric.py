@@ -267,9 +267,10 @@ class MetricRunner:
     def _probe(self, settings: Settings) -> _Known:
         known = self._known.get(id(settings))
         if known is None or known.settings is not settings:
+            before = next((one.before for one in self._known.values() if one.settings == settings), None)  # a reload
             if len(self._known) >= KEPT:
                 self._known.clear()
-            known = self._known[id(settings)] = _Known(settings=settings, plan=plan(settings))
+            known = self._known[id(settings)] = _Known(settings=settings, plan=plan(settings), before=before)
         return known
 
     async def _judged(self, taken: Taken, scraped: Scraped, known: _Known, deadline: float) -> Result:
