@@ -102,7 +102,8 @@ table ip f {
     type filter hook input priority 0
     tcp dport 81 reject
     tcp dport 82 tcp flags syn tcp sport != @seen add @seen { tcp sport } drop
-    ip daddr 10.0.1.10-10.0.1.30 drop
+    ip daddr 10.0.1.10-10.0.1.24 drop
+    ip daddr 10.0.1.25 ip dscp != ef drop
   }
   chain forward {
     type filter hook forward priority 0
