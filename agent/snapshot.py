@@ -2,6 +2,7 @@
 
 import msgspec
 
+from agent.diagnosis.identifiability import SingleFault
 from agent.incident.value import Incident
 from agent.model import Chain
 from probes.kit.result import Outcome, Stage
@@ -57,6 +58,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     `probes` is keyed `vantage>probe` and holds this vantage's and the peers' probes. `segments`
     maps id to `ok`, `degraded`, `failed` (proven), `suspected` (a candidate), `masked` (hidden
     behind a fault) or `unknown`; `services` to `up`, `degraded`, `down`, `excused`, `unobserved`.
+    `single_faults` says of every probed segment whether its failure would be provable.
     `incidents` are the open ones (suspected included), `closed` the most recent ended ones.
     """
 
@@ -70,4 +72,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     probes: dict[str, ProbeNow] = {}
     peers: tuple[PeerNow, ...] = ()
     recording: Recording = Recording()
+    single_faults: tuple[SingleFault, ...] = ()
     started: float = 0.0

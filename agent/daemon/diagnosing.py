@@ -16,6 +16,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Protocol
 
+import msgspec
+
 from agent.clock import Clock
 from agent.daemon.attempts import Log
 from agent.daemon.picture import Picture
@@ -158,12 +160,13 @@ class Diagnosing:
         """Return the present picture."""
         self.hand_on()
         now = self._clock.wall()
-        return self.picture.snapshot(
+        picture = self.picture.snapshot(
             now,
             incidents=self.engine.incidents(),
             segments=self.engine.segment_states(now),
             services=self.engine.service_states(now),
         )
+        return msgspec.structs.replace(picture, single_faults=self.engine.single_faults)
 
     def stop(self) -> None:
         """Evaluate no more; what waits is kept."""

@@ -6,6 +6,7 @@ leave the agent; only a window of unanimous rounds confirms one.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from math import inf
 
 import msgspec
@@ -14,6 +15,7 @@ from agent.diagnosis.carry import Translator, carry, unchanged
 from agent.diagnosis.cells import Says
 from agent.diagnosis.evidence import History, Window
 from agent.diagnosis.finding import Finding
+from agent.diagnosis.identifiability import Analysis, SingleFault, segment_faults
 from agent.diagnosis.proof import Prover, Since
 from agent.diagnosis.roles import Model
 from agent.incident.ground import restored, saved
@@ -50,6 +52,11 @@ class Engine:
         self._dirty = False
         self._said: tuple[object, ...] = ()
         self._proved: tuple[Finding, ...] = ()
+
+    @cached_property
+    def single_faults(self) -> tuple[SingleFault, ...]:
+        """Return of every probed segment whether its failure would be provable; worked out when first asked for."""
+        return segment_faults(Analysis(self.model))
 
     def renewed(self, chain: Chain) -> "Engine":
         """Return an engine for a new chain file that goes on with what is still valid: incidents, tracks, rounds."""

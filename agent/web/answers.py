@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from agent.diagnosis.identifiability import SingleFault
 from agent.incident.value import Incident
 from agent.model import Chain
 from agent.snapshot import PeerNow, ProbeNow, Recording, Snapshot
@@ -83,6 +84,7 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     probes: tuple[ProbeAnswer, ...]
     peers: tuple[PeerNow, ...]
     recording: Recording
+    single_faults: tuple[SingleFault, ...] = ()
 
 
 def incident_answers(incidents: Iterable[Incident], snapshot: Snapshot, language: str) -> tuple[IncidentAnswer, ...]:
@@ -152,6 +154,7 @@ def status_answer(snapshot: Snapshot, language: str) -> StatusAnswer:
         probes=probe_answers(snapshot),
         peers=snapshot.peers,
         recording=snapshot.recording,
+        single_faults=snapshot.single_faults,
     )
 
 

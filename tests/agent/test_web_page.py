@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.diagnosis.identifiability import Proof, SingleFault
 from agent.snapshot import PeerNow, Recording, Snapshot
 from agent.web.page import routes
 from agent.web.page.document import PARTS, Assets, document, parts
@@ -269,6 +270,31 @@ def test_many_probes_are_cut_but_not_the_failing_ones() -> None:
     assert html.count("<tr>") == ROWS + 1
     assert html.index("p199") < html.index(">p0<")
     assert f"{200 - ROWS} more measurements" in html
+
+
+FAULTS = (
+    SingleFault(segment="cloud-gw", place="way", role="", proof=Proof.PROVABLE, owners=("msp",)),
+    SingleFault(segment="vpn", place="way", role="", proof=Proof.LOCATED, owners=("msp", "incumbent")),
+    SingleFault(
+        segment="carrier", place="way", role="", proof=Proof.OPEN, apart_from=("vpn",), owners=("msp", "carrier")
+    ),
+)
+
+
+def test_what_can_be_proven() -> None:
+    """The page says which segments' failure would name nobody, in both languages, at most eight of them."""
+
+    def said(*faults: SingleFault, language: str = "en") -> str:
+        return words(msgspec.structs.replace(samples.HEALTHY, single_faults=faults), "proofs", language)
+
+    assert said() == ""
+    assert "show whose it is." in said(FAULTS[0])
+    told = said(*FAULTS)
+    assert "vpn: shown as a segment, not as one party's" in told
+    assert "carrier: not to be told apart from vpn" in told
+    assert "cloud-gw" not in told
+    assert "carrier: niet te onderscheiden van vpn" in said(*FAULTS, language="nl")
+    assert "and 4 more" in said(*FAULTS[2:] * 12)
 
 
 def test_peers() -> None:

@@ -10,6 +10,7 @@ from agent.web.page.findings import banners, closed_incidents, headline, open_in
 from agent.web.page.markup import Markup, el, joined
 from agent.web.page.measurements import measurements, peers
 from agent.web.page.picture import chain_picture, services
+from agent.web.page.proofs import proofs
 from agent.web.page.view import View, clock, owners
 
 # part -> what renders it, in the page's order. Live updates send the parts that changed.
@@ -22,8 +23,9 @@ PARTS: Final[Mapping[str, Callable[[View], Markup]]] = {
     "probes": measurements,
     "peers": peers,
     "closed": closed_incidents,
+    "proofs": proofs,
 }
-_LABELLED: Final = frozenset(("chain", "services", "probes", "peers", "closed"))
+_LABELLED: Final = frozenset(("chain", "services", "probes", "peers", "closed", "proofs"))
 # Seconds between reloads of a reader without JavaScript.
 RELOAD_SECONDS: Final = 10
 
@@ -122,7 +124,7 @@ def _part(name: str, html: str) -> Markup:
         Markup(html),
         id=name,
         class_="part",
-        aria_labelledby=f"{name}-title" if name in _LABELLED else None,
+        aria_labelledby=f"{name}-title" if name in _LABELLED and html else None,
         aria_live="polite" if name in ("headline", "incidents") else None,
         role="alert" if name == "banners" else None,
     )

@@ -73,6 +73,12 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     from_vantage: str
     phase: str
     no_peers: str
+    proofs: str
+    proofs_all: str
+    proofs_but: str
+    proofs_open: str
+    proofs_located: str
+    proofs_more: str
     reachable: str
     unreachable: str
     same_chain: str
@@ -151,6 +157,12 @@ LABELS: Final[Mapping[str, Labels]] = {
         from_vantage="From {vantage}",
         phase="phases",
         no_peers="None is configured: this measuring point diagnoses alone.",
+        proofs="What the measurements can prove",
+        proofs_all="When any one segment fails altogether, the measurements show whose it is.",
+        proofs_but="When one segment fails altogether, the measurements show whose it is, except for:",
+        proofs_open="{segment}: not to be told apart from {others}",
+        proofs_located="{segment}: shown as a segment, not as one party's ({owners})",
+        proofs_more="and {count} more; “demarc check” lists them all and says what to add.",
         reachable="reachable",
         unreachable="not reachable",
         same_chain="same chain file",
@@ -227,6 +239,12 @@ LABELS: Final[Mapping[str, Labels]] = {
         from_vantage="Vanaf {vantage}",
         phase="fasen",
         no_peers="Er is er geen ingesteld: dit meetpunt oordeelt alleen.",
+        proofs="Wat de metingen kunnen aantonen",
+        proofs_all="Valt één schakel geheel uit, dan tonen de metingen van wie die is.",
+        proofs_but="Valt één schakel geheel uit, dan tonen de metingen van wie die is, behalve bij:",
+        proofs_open="{segment}: niet te onderscheiden van {others}",
+        proofs_located="{segment}: aan te wijzen als schakel, niet als die van één partij ({owners})",
+        proofs_more="en nog {count}; “demarc check” noemt ze alle en zegt wat erbij moet.",
         reachable="bereikbaar",
         unreachable="niet bereikbaar",
         same_chain="zelfde ketenbestand",
