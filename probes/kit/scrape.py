@@ -193,8 +193,11 @@ class Scrape:
         if not file:
             return None
         try:
-            secret = await asyncio.to_thread(read_secret, file)
+            async with asyncio.timeout(self._seconds()):
+                secret = await asyncio.to_thread(read_secret, file)
             head(self._asked, secret)
+        except TimeoutError:
+            return self._missed(Stage.RESOLVE, LATE)
         except OSError as error:
             return _unread("credential-unreadable", f"{file}: {error.strerror or error}")
         except ValueError as error:
@@ -203,7 +206,7 @@ class Scrape:
 
     async def _secure(self, stream: Stream, contexts: Contexts) -> Missed | None:
         try:
-            async with asyncio.timeout(max(self._deadline - self._clock.boot(), 0.0)):
+            async with asyncio.timeout(self._seconds()):
                 context = await contexts.load(self._asked.trust)
         except TimeoutError:
             return self._missed(Stage.SECURE, LATE)
@@ -235,6 +238,10 @@ class Scrape:
                 await asyncio.sleep(0)
                 if self._clock.boot() >= self._deadline:
                     return self._missed(Stage.ANSWER, TIMEOUT)
+
+    def _seconds(self) -> float:
+        """Return how much time is left for a slow disk."""
+        return max(self._deadline - self._clock.boot(), 0.0)
 
     def _reached(self, phase: str) -> None:
         now = self._clock.boot()
