@@ -12,12 +12,16 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 GROUPS = {
     "command": "tools.bench.command",
     "diagnosis": "tools.bench.diagnosis",
+    "schedule": "tools.bench.schedule",
+    "memory": "tools.bench.memory",
     "scrape": "tools.bench.scrape",
     "tcp": "tools.bench.tcp",
     "dns": "tools.bench.dns",
     "http": "tools.bench.http",
+    "hops": "tools.bench.hops",
     "idle": "tools.bench.idle",
     "detection": "tools.bench.detection",
+    "outage": "tools.bench.outage",
 }
 
 
