@@ -20,7 +20,7 @@ from probes.kit.echo_table import EchoTable, Moment
 from probes.kit.inbox import Inbox
 from probes.kit.sockets import ask_for_errors, name_sender, parse_error
 from probes.kit.spec import Clock
-from probes.kit.stamps import RECEIVED, SENT, WallClock, ask_for_stamps, control_messages, received, sent
+from probes.kit.stamps import ASK_FOR_STAMPS, RECEIVED, SENT, WallClock, control_messages, received, sent
 from probes.kit.trouble import LATE, Trouble, local_trouble
 
 # asm-generic/socket.h, linux/in.h, linux/in6.h, linux/sock_diag.h; Python 3.11's socket module lacks them.
@@ -191,7 +191,7 @@ class EchoPort:
         if self.stamping:
             self._base += _NUMBERS
             self._number = 0
-            ask_for_stamps(self._sock)
+            self._ask_for_stamps()
 
     def _take(self) -> None:
         """Take in replies and the error queue, in an order that has every request stamped before its reply."""
@@ -296,7 +296,8 @@ class EchoPort:
 
     def _ask_for_stamps(self) -> bool:
         try:
-            ask_for_stamps(self._sock)
+            for option in ASK_FOR_STAMPS:
+                self._sock.setsockopt(*option)
         except OSError:  # a kernel without them: the caller then waits for each reply, and stamps by itself
             return False
         return True

@@ -44,11 +44,11 @@ class Echo(msgspec.Struct, eq=False):
     boot: float
     wait: float
     steps: int
-    grain: "_Grain | None"
+    grain: "Grain"
     replied: bool = False
 
 
-class _Grain(msgspec.Struct, eq=False):
+class Grain(msgspec.Struct, eq=False):
     """The requests whose time is up in the same hundredth of a second, and how many of them still wait."""
 
     until: float
@@ -74,9 +74,9 @@ class EchoTable:
         self._next = first_sequence
         self._by_tail: dict[bytes, Echo] = {}
         self._by_sequence: dict[int, Echo] = {}
-        self._grains: dict[int, _Grain] = {}
+        self._grains: dict[int, Grain] = {}
         self._order: list[int] = []
-        self._past: deque[_Grain] = deque()
+        self._past: deque[Grain] = deque()
         self._remembered = 0
         self.waiting = 0
         self.finished: list[Burst] = []
@@ -99,7 +99,7 @@ class EchoTable:
         at = math.ceil((boot + wait) * _GRAIN)
         grain = self._grains.get(at)
         if grain is None:
-            grain = self._grains[at] = _Grain(at / _GRAIN)
+            grain = self._grains[at] = Grain(at / _GRAIN)
             heapq.heappush(self._order, at)
         history = burst.history
         echo = Echo(burst, history, history.asked, sequence, key, burst.aim.packed, tail, boot, wait, steps, grain)
@@ -169,6 +169,7 @@ class EchoTable:
             self._remembered -= len(grain.echoes)
             for echo in grain.echoes:
                 self._forget(echo)
+            grain.echoes.clear()  # no cycle is left for the collector
 
     def earliest(self) -> float | None:
         """Return when the first waiting request times out, as of the last `expire`; None when none waits."""
@@ -197,9 +198,7 @@ class EchoTable:
     def _ended(self, echo: Echo, burst: Burst) -> Burst:
         self.waiting -= 1
         echo.burst = None
-        if echo.grain is not None:
-            echo.grain.waiting -= 1
-            echo.grain = None  # no cycle is left for the collector
+        echo.grain.waiting -= 1
         return burst
 
 

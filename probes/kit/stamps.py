@@ -1,4 +1,4 @@
-"""The kernel's time stamps of packets: asking for them, reading them, and seeing that they still mean something.
+"""The kernel's time stamps of packets: how to ask for them, read them, and see that they still mean something. Pure.
 
 Linux Documentation/networking/timestamping.rst. Stamps are software stamps on CLOCK_REALTIME, taken where the
 driver hands a packet over (sent) and where it takes one in (received). What must stay true: readers take any
@@ -16,7 +16,9 @@ from probes.kit.spec import Clock
 # asm-generic/socket.h, linux/net_tstamp.h, linux/errqueue.h; Python 3.11's socket module lacks them.
 _SO_TIMESTAMPING: Final = 37
 _TX_SOFTWARE, _RX_SOFTWARE, _SOFTWARE, _OPT_ID, _OPT_TSONLY = 1 << 1, 1 << 3, 1 << 4, 1 << 7, 1 << 11
-_WITHOUT_KEYS: Final = _TX_SOFTWARE | _RX_SOFTWARE | _SOFTWARE | _OPT_TSONLY
+_STAMPS: Final = _TX_SOFTWARE | _RX_SOFTWARE | _SOFTWARE | _OPT_TSONLY
+ASK_FOR_STAMPS: Final = tuple((socket.SOL_SOCKET, _SO_TIMESTAMPING, flags) for flags in (_STAMPS, _STAMPS | _OPT_ID))
+"""Socket options, to be set in this order: every packet is stamped from then on, sent ones numbered from 0 again."""
 _ORIGIN_TIMESTAMPING: Final = 4
 _SCM_TSTAMP_SND: Final = 0
 _CMSG: Final = struct.Struct("@Nii")
@@ -34,15 +36,6 @@ _IS_SENT: Final = struct.unpack("=q", struct.pack("=IB3x", errno.ENOMSG, _ORIGIN
 SENT: Final = struct.Struct(f"@{_STAMP}{_ERROR}96x")
 """The control messages of an error-queue entry: as RECEIVED, then what the error is, its info and data."""
 _SECOND: Final = 1_000_000_000
-
-
-def ask_for_stamps(sock: socket.socket) -> None:
-    """Have the kernel stamp every packet of `sock` from now on, sent ones numbered from 0; OSError if it cannot.
-
-    Asked again, the numbers start from 0 again.
-    """
-    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _WITHOUT_KEYS)
-    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _WITHOUT_KEYS | _OPT_ID)
 
 
 def received(length: int, fields: tuple[int, int, int]) -> int | None:
