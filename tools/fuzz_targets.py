@@ -104,22 +104,32 @@ def scrape() -> tuple[Run, Seeds]:
 
 
 def response() -> tuple[Run, Seeds]:
-    """Read a web server's reply, in pieces of the size that its first byte says."""
-    from probes.kit.response import Body, Response  # noqa: PLC0415
+    """Read a web server's reply, in pieces of the size that its first byte says, and judge it."""
+    from probes.kit.response import Body, Head, Response  # noqa: PLC0415
     from probes.kit.trouble import Trouble  # noqa: PLC0415
+    from probes.kit.web_answer import Wanted  # noqa: PLC0415
+
+    pointers = {"/a/0": "1", "": "x"}
+    wanted = Wanted(status=((200, 399),), contains=b"a", lacks=b"secret", pointers=pointers, max_bytes=10_000)
 
     def run(data: bytes) -> None:
         step = (data[0] if data else 0) + 1
-        reader = Response(10_000)
+        reader, head = Response(10_000), None
         for at in (*range(1, len(data), step), len(data)):
             verdict = reader.feed(data[at : at + step])
             while verdict is not None:
-                if isinstance(verdict, Body | Trouble):
+                if isinstance(verdict, Head):
+                    head = verdict
+                elif isinstance(verdict, Body | Trouble):
+                    if isinstance(verdict, Body) and head is not None:
+                        wanted.verdict(head, verdict)
                     return
                 verdict = reader.feed(None)
 
     sized = _OK + b"Content-Length: 3\r\nA: b\r\n c\r\n\r\nabc"
-    return run, [b"\x07" + sized, b"\xff" + _OK + b"Transfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nT: x\r\n\r\n"]
+    packed = _OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b'{"a":[1,"b"]}')
+    chunked = _OK + b"Transfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nT: x\r\n\r\n"
+    return run, [b"\x07" + sized, b"\xff" + packed, b"\xff" + chunked]
 
 
 def echo() -> tuple[Run, Seeds]:
@@ -128,8 +138,7 @@ def echo() -> tuple[Run, Seeds]:
 
     def run(data: bytes) -> None:
         for family in (4, 6):
-            for with_ip_header in (False, True):
-                parse_reply(family, data, with_ip_header=with_ip_header)
+            parse_reply(family, data)
             parse_quote(family, data)
 
     return run, [bytes(16), b"\x45" + bytes(27), b"\x08\0" + bytes(6), b"\x81\0" + bytes(10)]
@@ -170,6 +179,20 @@ def netlink() -> tuple[Run, Seeds]:
             route_answer(data, 1)
 
     return run, [struct.pack("=IHHII", 32, 16, 0, 1, 0) + bytes(16), struct.pack("=IHHII", 36, 24, 0, 1, 0) + bytes(20)]
+
+
+def ntp() -> tuple[Run, Seeds]:
+    """Read what a time server answers."""
+    from probes.kit.ntp_message import Reply, offset_and_delay, parse_reply  # noqa: PLC0415
+
+    cookie = b"12345678"
+
+    def run(data: bytes) -> None:
+        for reply in (parse_reply(data, cookie), parse_reply(data[:24] + cookie + data[32:], cookie)):
+            if isinstance(reply, Reply):
+                offset_and_delay(reply, 1795468800.0, 0.1)
+
+    return run, [b"\x24\x01" + bytes(22) + cookie + b"\xee" * 16, b"\x24\0" + bytes(10) + b"RATE" + bytes(32)]
 
 
 def vici() -> tuple[Run, Seeds]:
@@ -282,10 +305,12 @@ def microsoft() -> tuple[Run, Seeds]:
 
 
 def settings() -> tuple[Run, Seeds]:
-    """Read small languages of the chain file: conditions, matchers, web addresses."""
+    """Read small languages: conditions and matchers of a chain file, web addresses, also of a redirect."""
     from probes.kit.condition import parse_condition  # noqa: PLC0415
     from probes.kit.matcher import parse_matcher  # noqa: PLC0415
-    from probes.kit.url import read_url  # noqa: PLC0415
+    from probes.kit.url import read_url, redirected  # noqa: PLC0415
+
+    base = read_url("https://erp.corp.lab/a/b?c")
 
     def run(data: bytes) -> None:
         text = data.decode("utf-8", "replace")
@@ -294,6 +319,8 @@ def settings() -> tuple[Run, Seeds]:
                 read(text)
         with contextlib.suppress(ValueError):
             read_url(text)
+        with contextlib.suppress(ValueError):
+            redirected(base, data)
 
     return run, [b"> 1.5e3 or 0..5 or == 2h", b"a!=b|c*", b"https://[2001:db8::1]:8443/a?b"]
 
@@ -312,6 +339,7 @@ TARGETS: Final[Mapping[str, Callable[[], tuple[Run, Seeds]]]] = MappingProxyType
             kernel_entries,
             microsoft,
             netlink,
+            ntp,
             resolver_files,
             response,
             scrape,
