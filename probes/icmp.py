@@ -201,17 +201,18 @@ class EchoRunner:
         phases: dict[str, float] = {}
         port, aim = ready.port, ready.aim
         if port is None or aim is None:
-            address = self._kit.resolver.known(ready.end.host, ready.end.family)
+            end = ready.end
+            address = self._kit.resolver.known(end.host, end.family) if end.named else end.host
             if address is None:
                 return False
             try:
-                port, aim = self._port(ready.kind), self._aim(address, ready.end.family)
+                port, aim = self._port(ready.kind), self._aim(address, end.family)
             except OSError as error:
                 self._refused.append((done, _refusal(error)))
                 return True
             if not port.stamping:
                 return False
-            if ready.end.named:
+            if end.named:
                 phases["resolve"] = self._kit.clock.boot() - start
             else:
                 ready.port, ready.aim = port, aim

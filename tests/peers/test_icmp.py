@@ -2,11 +2,15 @@
 
 import asyncio
 import resource
+import socket
+import struct
+import time
 
 import pytest
 
 from probes import icmp
-from probes.kit.result import Outcome, Stage
+from probes.kit.echo import checksum
+from probes.kit.result import Outcome, Result, Stage
 from probes.kit.spec import Duration
 from tests.peers.probing import CLOCK, Kit, Names, ask, attempt, open_descriptors
 
@@ -114,3 +118,134 @@ def test_without_descriptors_it_cannot_look() -> None:
             assert seeing.outcome is Outcome.OK
 
     asyncio.run(scenario())
+
+
+def in_a_batch(runner: icmp.EchoRunner, *probes: icmp.Settings, within: float = 2.0) -> list[Result]:
+    """Launch attempts together and turn the wheel until the last has ended; return the results as they came."""
+    results: list[Result] = []
+    for settings in probes:
+        assert runner.launch(settings, CLOCK.boot() + within, results.append)
+    at: float | None = 0.0
+    while at is not None:
+        runner.flush()
+        time.sleep(0.001)
+        at = runner.harvest()
+    return results
+
+
+def test_a_batch_is_one_socket_for_each_family() -> None:
+    """Hundreds of targets, bursts among them, each answered and stamped by the kernel on both ends."""
+    before = open_descriptors()
+    runner = icmp.EchoRunner(Kit())
+    probes = [icmp.Settings(target=f"127.0.{n // 250}.{n % 250 + 1}", size=n) for n in range(300)]
+    probes += [icmp.Settings(target="::1", size=n) for n in range(20)]
+    probes += [icmp.Settings(target=target, count=3, gap=Duration(0.01)) for target in ("127.0.0.1", "::1")]
+
+    results = in_a_batch(runner, *probes)
+
+    assert len(results) == len(probes)
+    assert {result.outcome for result in results} == {Outcome.OK}
+    assert {result.values["icmp_kernel_stamps"] for result in results} == {1}
+    assert {result.values.get("icmp_loss_ratio", 0) for result in results} == {0}
+    assert open_descriptors() == before + 2
+    runner.close()
+    assert open_descriptors() == before
+
+
+def test_a_batch_turns_only_when_there_is_something_to_do() -> None:
+    """Nothing under way needs no turn; a burst asks for its next packet."""
+    runner = icmp.EchoRunner(Kit())
+    assert (runner.harvest(), runner.flush(), runner.harvest()) == (None, None, None)
+
+    now = CLOCK.boot()
+    results: list[Result] = []
+    runner.launch(icmp.Settings(target="127.0.0.1", count=2, gap=Duration(0.3)), now + 1, results.append)
+    due = runner.flush()
+
+    assert due == pytest.approx(now + 0.3, abs=0.2)
+    assert runner.harvest() == due
+    runner.close()
+    assert results == []
+
+
+def test_a_batch_knows_names_that_are_known() -> None:
+    """An address that holds goes into the batch and adds the phase; one that must be asked for does not."""
+    kit = Kit()
+    runner = icmp.EchoRunner(kit)
+    assert not runner.launch(icmp.Settings(target="gw"), CLOCK.boot() + 1, print)
+
+    class Known(Names):
+        def known(self, name: str, family: int) -> str | None:
+            return {4: "127.0.0.1", 6: "::1"}[family]
+
+    kit.resolver = Known()
+    results = in_a_batch(runner, icmp.Settings(target="gw"), icmp.Settings(target="gw", family=6))
+
+    assert [set(result.phases) for result in results] == [{"resolve", "answer"}] * 2
+    runner.close()
+
+
+def test_a_batch_without_descriptors_cannot_look() -> None:
+    """EMFILE is unknown, delivered at the next harvest, and the next launch opens the socket after all."""
+    runner = icmp.EchoRunner(Kit())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        blind = in_a_batch(runner, icmp.Settings(target="127.0.0.1"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert [(result.outcome, result.fault) for result in blind] == [(Outcome.UNKNOWN, "no-descriptors")]
+    assert in_a_batch(runner, icmp.Settings(target="127.0.0.1"))[0].outcome is Outcome.OK
+    runner.close()
+
+
+def test_a_deadline_in_the_past_sends_nothing() -> None:
+    """In a batch too, an attempt that starts too late says nothing of the network."""
+    runner = icmp.EchoRunner(Kit())
+    results = in_a_batch(runner, icmp.Settings(target="127.0.0.1", count=3), within=-0.1)
+
+    assert [(result.outcome, result.fault) for result in results] == [(Outcome.UNKNOWN, "no-time")]
+    runner.close()
+
+
+@pytest.mark.parametrize("drained", [True, False])
+def test_a_flood_of_spoofed_replies_is_no_outage(drained: bool) -> None:
+    """More replies than the socket holds: what was lost behind them is unknown, never failed; then it goes on."""
+    runner = icmp.EchoRunner(Kit())
+    in_a_batch(runner, icmp.Settings(target="127.0.0.1"))
+    port = runner._steady[4, False]
+    if not port._raw:
+        pytest.skip("needs a raw socket, to know the identifier and to spoof")
+    blank = struct.pack("!BBHHH", 0, 0, 0, port._ident, 1) + bytes(56)
+    spoofed = blank[:2] + checksum(blank).to_bytes(2) + blank[4:]
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as attacker:
+        for _ in range(6_000):
+            attacker.sendto(spoofed, ("127.0.0.1", 0))
+    if drained:
+        port._taken = -1.0  # as if the last look were long ago: the port then looks before it sends
+
+    result = in_a_batch(runner, icmp.Settings(target="127.0.0.1"), within=0.1)[0]
+
+    assert (result.outcome, result.fault) in {(Outcome.OK, None), (Outcome.UNKNOWN, "no-buffers")}
+    assert drained or result.outcome is Outcome.UNKNOWN
+    assert in_a_batch(runner, icmp.Settings(target="127.0.0.1"))[0].outcome is Outcome.OK
+    runner.close()
+
+
+def test_a_wall_clock_that_steps_makes_no_round_trip() -> None:
+    """Stamps on both sides of a step are not compared: the result is loose and says so."""
+    kit = Kit()
+    runner = icmp.EchoRunner(kit)
+    in_a_batch(runner, icmp.Settings(target="127.0.0.1"))
+    wall = runner._steady[4, False]._wall
+    results: list[Result] = []
+    runner.launch(icmp.Settings(target="127.0.0.1", max_rtt=Duration(1e-9)), CLOCK.boot() + 1, results.append)
+    runner.flush()
+    wall.ahead -= 0.5  # as if the clock had been half a second back when the request was sent
+    runner.harvest()
+
+    assert results[0].outcome is Outcome.OK
+    assert results[0].values["icmp_kernel_stamps"] == 0
+    assert "no usable kernel stamps" in results[0].detail
+    runner.close()
