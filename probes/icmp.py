@@ -105,7 +105,7 @@ def flow(settings: Settings) -> Flow:
         carry_bytes=crossed,
         named=end.named,
         packets=2 * settings.count,
-        lasts=(settings.count - 1) * settings.gap,
+        lasts=round((settings.count - 1) * settings.gap, 6),
     )
 
 

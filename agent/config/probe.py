@@ -129,8 +129,8 @@ class ProbeReader:
         if flow.lasts > read.timeout / 2:
             report.problem(
                 where,
-                f"sending takes {flow.lasts:g} s, which leaves too little of the timeout of {read.timeout:g} s for the"
-                f" last answer; send fewer packets or closer together, or write `timeout: {flow.lasts * 2:g}s`",
+                f"sending takes {flow.lasts:g} s, over half of the timeout of {read.timeout:g} s; "
+                f"send fewer packets or closer together, or write `timeout: {flow.lasts * 2:g}s`",
             )
         return read
 

@@ -15,6 +15,7 @@ segments: {host: {owner: msp, side: cloud}, gw: {owner: msp, side: cloud}, far: 
 vantages: {cloud: {segment: host, operator: msp}}
 probes:
 """
+_LONG = "sending takes 0.6 s, over half of the timeout of 1 s;"
 # probe, key -> what is said of it
 REFUSED: dict[str, tuple[str, str, str]] = {
     "ike too often": (
@@ -26,6 +27,11 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         "{type: path, from: cloud, target: 192.0.2.1, interval: 1s, path: [host, far]}",
         "probes.p.interval",
         "1s is too often for path, whose attempts burden others; write 5s or more",
+    ),
+    "a burst longer than half of its timeout": (
+        "{type: icmp, from: cloud, target: 192.0.2.1, count: 11, gap: 60ms, path: [host, far]}",
+        "probes.p",
+        f"{_LONG} send fewer packets or closer together, or write `timeout: 1.2s`",
     ),
     "hops of a segment that is none": (
         "{type: path, from: cloud, target: 192.0.2.1, hops: {gv: 10.0.0.0/8}, path: [host, gw, far]}",
@@ -55,11 +61,12 @@ def test_allowed() -> None:
     lines = """
   i: {type: ike, from: cloud, target: 192.0.2.1, interval: 30s, path: [host, far]}
   d: {type: ike, from: cloud, target: 192.0.2.2, path: [host, far]}
+  b: {type: icmp, from: cloud, target: 192.0.2.1, count: 4, gap: 100ms, timeout: 600ms, path: [host, far]}
   p: {type: path, from: cloud, target: 192.0.2.1, rounds: 2, max_hops: 10, hops: {gw: [10.0.0.0/8], far: 192.0.2.0/24},
     path: [host, gw, far]}
 """
     chain = load_chain_text(f"{CHAIN}{lines}".encode(), "chain.yml")
-    assert [probe.interval for probe in chain.probes.values()] == [30, 60, 60]
+    assert [probe.interval for probe in chain.probes.values()] == [30, 60, 1, 60]
     rows = {row.probe: row.packets_per_hour for row in flows(chain)}
     assert rows["p"] == 60 * 2 * 2 * 10
 
