@@ -7,6 +7,7 @@ the wheel's tick is in it. What must stay true: one packet, no second try; what 
 it is not heard; a flood of that costs a bounded number of reads a turn; every socket is closed.
 """
 
+import contextlib
 import errno
 import heapq
 import select
@@ -79,7 +80,7 @@ class _Flight(Generic[T]):
             except OSError:
                 break
             error = _queued(ancillary, quote, str(to[0]) if to else "", self._datagram.family)
-            stamp = _stamp(ancillary)  # an ICMP error has one too: of its arrival
+            stamp = arrival(ancillary)  # of the sending; an ICMP error has one too
             if error is not None:
                 self._error = self._error or error
             elif stamp is not None:
@@ -100,11 +101,11 @@ class _Flight(Generic[T]):
                 return outcome
             if outcome is not None:
                 self.settle(most=1)
-                return self._heard(outcome, len(data), _stamp(ancillary))
+                return self._heard(outcome, len(data), arrival(ancillary))
         return None
 
     def _heard(self, answer: T, size: int, arrived: float | None) -> Heard[T] | Trouble:
-        """Return the answer, unless it came too late. A wall clock that stepped between makes stamps useless."""
+        """Return the answer, unless it came too late."""
         elapsed = self._clock.boot() - self._boot
         stamped = elapsed if arrived is None else arrived - self._sent
         seconds = stamped if 0 < stamped <= elapsed else elapsed
@@ -215,6 +216,12 @@ class Batch(Generic[T]):
         done(outcome)
 
 
+def between(sent: float, arrived: float | None, elapsed: float) -> float:
+    """Return the seconds between two stamps of the wall clock; `elapsed` where it stepped, or there is no stamp."""
+    stamped = elapsed if arrived is None else arrived - sent
+    return stamped if 0 < stamped <= elapsed else elapsed
+
+
 def _keeper() -> socket.socket | None:
     """Return a socket that keeps the kernel stamping arrivals, None where none can be had.
 
@@ -223,13 +230,19 @@ def _keeper() -> socket.socket | None:
     """
     try:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setsockopt(socket.SOL_SOCKET, TIMESTAMPING, _RX_SOFTWARE | _SOFTWARE)
     except OSError:
         return None
+    ask_for_arrivals(sock)
     return sock
 
 
-def _stamp(ancillary: list[tuple[int, int, bytes]]) -> float | None:
+def ask_for_arrivals(sock: socket.socket) -> None:
+    """Have `recvmsg` tell when what it returns arrived, for `arrival` to read; a kernel that cannot is not asked."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, TIMESTAMPING, _RX_SOFTWARE | _SOFTWARE)
+
+
+def arrival(ancillary: list[tuple[int, int, bytes]]) -> float | None:
     """Return the kernel's software stamp (UTC epoch seconds) among control messages."""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == TIMESTAMPING:

@@ -12,14 +12,16 @@ from typing import Final
 
 import msgspec
 
-from probes.kit.datagram import Datagram, Heard, exchange
+from probes.kit.datagram import Datagram, Heard, arrival, ask_for_arrivals, between, exchange
 from probes.kit.dns_message import Message, decode, encode_query
 from probes.kit.dns_names import DecodeError, same_name
-from probes.kit.sockets import came_back, connect_tcp, ready, tcp_info
+from probes.kit.handshake import shake
+from probes.kit.sockets import came_back, ready, tcp_info
 from probes.kit.spec import Clock
 from probes.kit.trouble import TIMEOUT, Trouble, path_trouble
 
 _LARGEST: Final = 65535
+_ANCILLARY: Final = 128  # bytes for a struct scm_timestamping
 # RFC 1035 section 4.1.1: a server that could not read the query may leave the question out.
 _REFUSALS: Final = frozenset({"formerr", "servfail", "notimp", "refused"})
 _HEADERS: Final = {4: 28, 6: 48}  # IP and UDP
@@ -122,42 +124,49 @@ def read_answer(data: bytes, asked: Question, ident: bytes) -> Message | Trouble
 
 async def ask_tcp(asked: Question, *, deadline: float, clock: Clock) -> Answered | Stopped:
     """Send one query over one TCP connection (RFC 7766) and wait for its answer."""
-    made = await connect_tcp(asked.address, asked.port, asked.family, deadline=deadline, clock=clock)
-    if isinstance(made, Trouble):
-        return Stopped(trouble=made)
-    with made.sock as sock:
-        start = clock.boot()
-        query = datagram(asked)
-        try:
-            sock.send(len(query.payload).to_bytes(2) + query.payload)  # fits the empty buffer of a new connection
-        except OSError as error:
-            return Stopped(trouble=path_trouble(error), connect_seconds=made.seconds)
-        data = await _read_framed(sock, asked.family, deadline, clock)
-        if isinstance(data, Trouble):
-            return Stopped(trouble=data, connect_seconds=made.seconds)
-        seconds = clock.boot() - start
-        outcome = query.read(data)
-        if outcome is None:
-            outcome = Trouble(fault="malformed", detail="the answer is not to our question", answered=True)
+    sock, ended = await shake(asked.address, asked.port, asked.family, deadline=deadline, clock=clock)
+    if sock is None:
+        return Stopped(trouble=ended.trouble or TIMEOUT)
+    with sock:
+        outcome = await _converse(sock, asked, deadline, clock)
         if isinstance(outcome, Trouble):
-            return Stopped(trouble=outcome, connect_seconds=made.seconds)
-        info = tcp_info(sock, asked.family)
-        return Answered(
-            message=outcome,
-            answer_seconds=seconds,
-            packet_bytes=info.packet_bytes if info else _QUERY,
-            connect_seconds=made.seconds,
-        )
+            return Stopped(trouble=outcome, connect_seconds=ended.seconds)
+        return msgspec.structs.replace(outcome, connect_seconds=ended.seconds)
 
 
-async def _read_framed(sock: socket.socket, family: int, deadline: float, clock: Clock) -> bytes | Trouble:
-    """Read one message with its two-byte length; what is cut off by a close is `malformed`."""
+async def _converse(sock: socket.socket, asked: Question, deadline: float, clock: Clock) -> Answered | Trouble:
+    ask_for_arrivals(sock)
+    query = datagram(asked)
+    start, sent = clock.boot(), clock.wall()
+    try:
+        sock.send(len(query.payload).to_bytes(2) + query.payload)  # fits the empty buffer of a new connection
+    except OSError as error:
+        return path_trouble(error)
+    framed = await _read_framed(sock, asked.family, deadline, clock)
+    if isinstance(framed, Trouble):
+        return framed
+    data, arrived = framed
+    seconds = between(sent, arrived, clock.boot() - start)
+    message = query.read(data)
+    if message is None:
+        return Trouble(fault="malformed", detail="the answer is not to our question", answered=True)
+    if isinstance(message, Trouble):
+        return message
+    info = tcp_info(sock, asked.family)
+    return Answered(message=message, answer_seconds=seconds, packet_bytes=info.packet_bytes if info else _QUERY)
+
+
+async def _read_framed(
+    sock: socket.socket, family: int, deadline: float, clock: Clock
+) -> tuple[bytes, float | None] | Trouble:
+    """Read one message behind its two bytes of length, and when the last of it arrived; cut by a close is `closed`."""
     data = bytearray()
+    arrived: float | None = None
     while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2]):
         if not await ready(sock.fileno(), seconds=deadline - clock.boot()):
             return TIMEOUT
         try:
-            chunk = sock.recv(_LARGEST)
+            chunk, ancillary, _flags, _sender = sock.recvmsg(_LARGEST, _ANCILLARY)
         except BlockingIOError:
             continue
         except OSError as error:
@@ -165,4 +174,5 @@ async def _read_framed(sock: socket.socket, family: int, deadline: float, clock:
         if not chunk:
             return Trouble(fault="closed", detail="closed before a whole answer came", answered=bool(data))
         data += chunk
-    return bytes(data[2 : 2 + int.from_bytes(data[:2])])
+        arrived = arrival(ancillary)
+    return bytes(data[2 : 2 + int.from_bytes(data[:2])]), arrived
