@@ -83,12 +83,18 @@ READ: dict[str, tuple[dict[str, Any], Outcome, str | None]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def windows_page() -> Iterator[str]:
+    """Serve it once: an exporter takes half a second to stop."""
+    with exporter(windows()) as port:
+        yield f"http://127.0.0.1:{port}/metrics"
+
+
 @pytest.mark.parametrize("name", READ)
-def test_a_real_exporter_is_read(name: str) -> None:
+def test_a_real_exporter_is_read(windows_page: str, name: str) -> None:
     """Values, labels, ages and freshness as prometheus_client exposes them."""
     more, outcome, fault = READ[name]
-    with exporter(windows()) as port:
-        result = attempt(metric, metric.Settings(target=f"http://127.0.0.1:{port}/metrics", **more))
+    result = attempt(metric, metric.Settings(target=windows_page, **more))
     assert (result.outcome, result.fault) == (outcome, fault), result
     assert set(result.phases) == {"connect", "first_byte", "transfer"}
     assert (result.seconds is None) == (outcome is Outcome.UNKNOWN)
