@@ -24,7 +24,7 @@ from probes.kit.result import Stage
 from probes.kit.sockets import TCP_INFO_BYTES, came_back, tcp_info
 from probes.kit.spec import Clock
 from probes.kit.tls import tls_trouble
-from probes.kit.trouble import LATE, TIMEOUT, Trouble
+from probes.kit.trouble import LATE, TIMEOUT, Trouble, local_trouble
 
 _CHUNK: Final = 16384  # a TLS record; some ms of work at most, however the peer cuts its answer
 _STAMP: Final = struct.Struct("=qq")  # struct __kernel_timespec
@@ -42,7 +42,7 @@ class Opening(msgspec.Struct, frozen=True):
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom to ask, and what; without a `context` in plain words, without a `dialogue` nothing but to shake hands."""
+    """Whom to ask, and what; without a `context` in plain words, without a `dialogue` TLS's handshake is all."""
 
     address: str
     port: int
@@ -89,7 +89,8 @@ class Exchange:
         self._done = done
         self._phases: dict[str, float] = {}
         self._made = Exchanged(phases=self._phases)
-        self._step = self._connecting
+        # A function, not a method: an object that holds its own method waits for the garbage collector.
+        self._step: Callable[[Exchange], None] = Exchange._connecting
         self._sock: socket.socket | None = None
         self._unsent = b""
         self._start = self._mark = 0.0
@@ -107,7 +108,10 @@ class Exchange:
             return
         self._sock = sock
         ask_for_stamps(sock)
-        self._readiness.add(sock.fileno(), self, WRITE)
+        try:
+            self._readiness.add(sock.fileno(), self, WRITE)
+        except OSError as error:  # no room in the kernel's tables (epoll(7), max_user_watches)
+            self._end(local_trouble(error), Stage.CONNECT)
 
     def abandon(self) -> None:
         """Leave off; nobody is told."""
@@ -125,7 +129,7 @@ class Exchange:
             if self._unsent:
                 self._send(b"")
             if self._sock is not None:
-                self._step()
+                self._step(self)
         except Exception as error:
             self.abandon()
             self._done(error)
@@ -150,7 +154,7 @@ class Exchange:
             self._secure()
         else:
             self._made.stage = self._ask.opening.stage
-            self._step = self._opening
+            self._step = Exchange._opening
             self._mark = self._clock.boot()
             self._send(self._ask.opening.dialogue.first)
 
@@ -179,7 +183,7 @@ class Exchange:
         with contextlib.suppress(ssl.SSLWantReadError):
             tls.do_handshake()
         self._mark = self._clock.boot()
-        self._step = self._shaking
+        self._step = Exchange._shaking
         self._send(self._outgoing.read())
 
     def _shaking(self) -> None:
@@ -202,12 +206,14 @@ class Exchange:
         """Send the first words of the dialogue, behind the last of the handshake."""
         dialogue = self._ask.dialogue
         if dialogue is None:
-            self._send(self._outgoing.read() if self._made.tls else b"")
+            with contextlib.suppress(ssl.SSLError):  # says that the peer has not said its farewell
+                self._tls.unwrap()
+            self._send(self._outgoing.read())
             if self._sock is not None:
                 self._end(None, self._made.stage)
             return
         self._made.stage = Stage.ANSWER
-        self._step = self._hearing if self._made.tls is None else self._hearing_tls
+        self._step = Exchange._hearing if self._made.tls is None else Exchange._hearing_tls
         self._mark = self._clock.boot()
         self._say(dialogue.first)
 

@@ -73,7 +73,8 @@ class Response:
         self._held = bytearray()
         self._searched = 0  # how much of `held` is known to have no end of a head
         self._started = False
-        self._read: Callable[[], Head | Body | None] = self._read_head
+        # A function, not a method: an object that holds its own method waits for the garbage collector.
+        self._read: Callable[[Response], Head | Body | None] = Response._read_head
         self._left = 0  # of the body, or of the chunk
         self._after_chunk = False
         self._cut = False
@@ -84,7 +85,7 @@ class Response:
             self._held += data
             self._started = True
         try:
-            found = self._read()
+            found = self._read(self)
         except _BrokenError as error:
             return Trouble(fault="malformed", detail=str(error)[:120], answered=True)
         if found is None and data == b"":
@@ -134,13 +135,13 @@ class Response:
         """Choose how the body's end is known (RFC 9112 section 6.3)."""
         chunked, length = _framing(fields)
         if self._head_only or status in (204, 304):
-            self._read, self._left = self._read_sized, 0
+            self._read, self._left = Response._read_sized, 0
         elif chunked:
-            self._read = self._read_chunks
+            self._read = Response._read_chunks
         elif length is not None:
-            self._read, self._left = self._read_sized, length
+            self._read, self._left = Response._read_sized, length
         else:
-            self._read = self._read_to_close
+            self._read = Response._read_to_close
 
     def _keep(self, count: int) -> None:
         """Move up to `count` held bytes into the body, as far as there is room; what is over is dropped."""
@@ -186,7 +187,7 @@ class Response:
             if size is None:
                 return None
             if size == 0:
-                self._read = self._read_trailers
+                self._read = Response._read_trailers
                 return self._read_trailers()
             self._left = size
         return self._body(cut=True)
@@ -215,7 +216,7 @@ class Response:
         return self._body(cut=False)
 
     def _closed(self) -> Body | Trouble:
-        if self._read == self._read_to_close:
+        if self._read is Response._read_to_close:
             return self._body(cut=False)
         if not self._started:
             return Trouble(fault="closed", detail="the peer closed without an answer")
