@@ -15,6 +15,7 @@ GROUPS = {
     "schedule": "tools.bench.schedule",
     "memory": "tools.bench.memory",
     "scrape": "tools.bench.scrape",
+    "icmp": "tools.bench.icmp",
     "tcp": "tools.bench.tcp",
     "dns": "tools.bench.dns",
     "http": "tools.bench.http",
