@@ -14,7 +14,7 @@ from probes.kit.address import Endpoint
 from probes.kit.dialogue import Dialogue
 from probes.kit.exchange import Ask, Exchange, Exchanged, Opening
 from probes.kit.readiness import Readiness
-from probes.kit.resolver import ResolveError, resolve_result
+from probes.kit.resolver import ResolveError, locate, resolve_result
 from probes.kit.result import Result, Stage, unknown
 from probes.kit.spec import Kit
 from probes.kit.tls import Contexts, FileError, Trust
@@ -30,22 +30,20 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished exchange, and how many seconds its name took (None for an address)."""
+    """A finished exchange, and the phase before it when its name had to be asked for."""
 
     made: Exchanged
-    resolve_seconds: float | None
+    resolved: dict[str, float] = {}
 
     @property
     def seconds(self) -> float:
         """Return the whole attempt's seconds."""
-        return self.made.seconds + (self.resolve_seconds or 0.0)
+        return self.made.seconds + sum(self.resolved.values())
 
     @property
     def phases(self) -> dict[str, float]:
         """Return the phases that were reached, in their order."""
-        if self.resolve_seconds is None:
-            return self.made.phases
-        return {"resolve": self.resolve_seconds, **self.made.phases}
+        return {**self.resolved, **self.made.phases}
 
 
 class Asker:
@@ -66,9 +64,8 @@ class Asker:
         opening: Opening | None = None,
     ) -> bool:
         """Start now; False when a name must be asked for or a context be loaded first."""
-        start, end = self._kit.clock.boot(), target.end
+        end = target.end
         address = self._kit.resolver.known(end.host, end.family) if end.named else end.host
-        resolved = self._kit.clock.boot() - start if end.named else None
         context = self._contexts.kept(target.trust) if target.trust else None
         if address is None or (target.trust is not None and context is None):
             return False
@@ -76,7 +73,7 @@ class Asker:
         def done(made: Exchanged | Exception) -> None:
             if isinstance(made, Exception):
                 raise made
-            ended(Heard(made=made, resolve_seconds=resolved))
+            ended(Heard(made=made))
 
         ask = _ask(target, address, context, opening, dialogue)
         Exchange(ask, deadline, clock=self._kit.clock, readiness=self._readiness, done=done).start()
@@ -97,20 +94,18 @@ class Asker:
             return unknown(context.fault, context.detail)
         if target.trust is not None and context is None:
             return result_of(LATE, Stage.SECURE)
-        address, resolved = target.end.host, None
-        if target.end.named:
-            start = clock.boot()
-            try:
-                address = await self._kit.resolver.resolve(address, target.end.family, deadline)
-            except ResolveError as error:
-                return resolve_result(error, clock.boot() - start)
-            resolved = clock.boot() - start
+        resolved: dict[str, float] = {}
+        start = clock.boot()
+        try:
+            address = await locate(self._kit, target.end, deadline, resolved)
+        except ResolveError as error:
+            return resolve_result(error, clock.boot() - start)
         future: asyncio.Future[Exchanged] = asyncio.get_running_loop().create_future()
         ask = _ask(target, address, context, opening, dialogue)
         exchange = Exchange(ask, deadline, clock=clock, readiness=self._readiness, done=lambda m: _settle(future, m))
         try:
             exchange.start()
-            return Heard(made=await future, resolve_seconds=resolved)
+            return Heard(made=await future, resolved=resolved)
         finally:
             exchange.abandon()
 

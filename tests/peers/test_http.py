@@ -443,6 +443,4 @@ def test_the_batch_form_gives_the_same_results(authority: Authority) -> None:
         [*["None"] * 2, *["timeout"] * 2, "certificate-hostname", "no-time"]
     )
     passed = [result for result in results if result.outcome is Outcome.OK]
-    assert [list(result.phases) for result in passed] == [
-        ["resolve", "connect", "secure", "first_byte", "transfer"]
-    ] * 2
+    assert [list(result.phases) for result in passed] == [["connect", "secure", "first_byte", "transfer"]] * 2
