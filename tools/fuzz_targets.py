@@ -168,6 +168,22 @@ def icmp_error() -> tuple[Run, Seeds]:
     return run, [struct.pack("=IBBBxII", 113, 2, 11, 0, 0, 8) + b"\x02\0" + bytes(14) + bytes(8) + b"\x20" + bytes(20)]
 
 
+def hop_packets() -> tuple[Run, Seeds]:
+    """Read what answers to packets that died on the way, and what errors quote of them; the first byte chooses."""
+    from probes.kit.hop_packets import Datagrams, Echoes, Packets, Syns  # noqa: PLC0415
+
+    token = b"12345678"
+    flows: list[Packets] = [Echoes(family, 7, token, 0, raw=raw) for family in (4, 6) for raw in (False, True)]
+    flows += [Datagrams(4, token, 0), Syns(4, (40000, 443), 1, bytes(8)), Syns(6, (40000, 443), 1, bytes(32))]
+
+    def run(data: bytes) -> None:
+        flow = flows[data[0] % len(flows)] if data else flows[0]
+        for read in (flow.quoted, flow.answered, flow.sent):
+            read(data[1:])
+
+    return run, [bytes([at]) + flow.packet(3) for at, flow in enumerate(flows)]
+
+
 def netlink() -> tuple[Run, Seeds]:
     """Read the kernel's notices."""
     from probes.kit.netlink_message import NetlinkDecodeError, notices, route_answer  # noqa: PLC0415
@@ -335,6 +351,7 @@ TARGETS: Final[Mapping[str, Callable[[], tuple[Run, Seeds]]]] = MappingProxyType
             exposition,
             greetings,
             icmp_error,
+            hop_packets,
             ike,
             kernel_entries,
             microsoft,
