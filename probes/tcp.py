@@ -44,7 +44,7 @@ SPEC: Final = Spec(
         ),
         Metric("tcp_syn_retransmits", "SYNs that the kernel sent again, answered in the end or not."),
     ),
-    leaves_traces="One connection, made, ended (FIN) and at once dropped (RST); some servers log it.",
+    leaves_traces="One connection, ended by FIN and, once that is acknowledged, RST; some servers log it.",
 )
 
 
@@ -122,7 +122,7 @@ class ConnectRunner:
             return resolve_result(error, clock.boot() - start)
         sock, ended = await shake(address, end.port or 0, end.family, deadline=deadline, clock=clock)
         if sock is not None:
-            hang_up(sock, ended)
+            hang_up(sock)
         return result(ended, phases)
 
 

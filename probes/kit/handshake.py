@@ -4,11 +4,11 @@ The kernel times the handshake (`struct tcp_info`), so it does not matter when w
 stay true: one socket and one connection each, closed in every case; nothing here blocks, or wakes
 anybody up; a connection that stood once is connected, whatever became of it since.
 
-How a connection ends: our FIN, then a reset. A reset alone would be an error in the log of a server
-that reads ("connection reset by peer"); a FIN alone leaves TIME_WAIT here for a minute, and 470
-connects a second to one server would use up every port (RFC 9293 section 3.6.1; 28,232 ports / 60 s).
-After the FIN a reader sees an ordinary end, and the reset frees both kernels and every stateful
-firewall on the way at once.
+How a connection ends: our FIN, and a reset once the peer has acknowledged it (tcp(7), TCP_LINGER2). A reset
+alone would be an error in the log of a server that reads ("connection reset by peer"); a FIN alone leaves
+TIME_WAIT here for a minute, and 470 connects a second to one server would use up every port (RFC 9293 section
+3.6.1; 28,232 ports / 60 s). So a reader sees an ordinary end, and both kernels and every stateful firewall on
+the way forget the connection at once.
 """
 
 import contextlib
@@ -32,8 +32,7 @@ _TCP_INFO: Final = struct.Struct("=B55xI8xI28xI")
 # linux/tcp_states.h: TCP_SYN_SENT, TCP_SYN_RECV, TCP_CLOSE; in every other state the handshake is done.
 _CLOSE: Final = 7
 _NOT_CONNECTED: Final = frozenset({2, 3, _CLOSE})
-_CLOSE_WAIT: Final = 8
-_LINGER_NOT: Final = struct.pack("@ii", 1, 0)  # struct linger: on, 0 seconds; close then sends a reset
+_FORGET: Final = -1  # TCP_LINGER2: no FIN_WAIT_2, and so no TIME_WAIT (Linux tcp_close, tcp_rcv_state_process)
 T = TypeVar("T")
 
 
@@ -43,14 +42,13 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True):
     `decided` once the kernel has its answer; `connect_seconds` from the first SYN to the SYN-ACK, None
     when there was none; `round_trip` the kernel's measure of it, None where a SYN was sent again (which
     of them was answered is not known exactly: Karn's algorithm, RFC 6298 section 3);
-    `syn_retransmits` SYNs that were sent again; `peer_closed` when the peer has ended its side.
+    `syn_retransmits` SYNs that were sent again.
     """
 
     decided: bool = True
     connect_seconds: float | None = None
     round_trip: float | None = None
     syn_retransmits: int = 0
-    peer_closed: bool = False
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +75,6 @@ def read_handshake(data: bytes, elapsed: float) -> Handshake:
         connect_seconds=max(elapsed - since_ack_ms / 1e3, 0.0) if exact is None else exact,
         round_trip=exact,
         syn_retransmits=retransmits,
-        peer_closed=state == _CLOSE_WAIT,
     )
 
 
@@ -119,13 +116,10 @@ def look(sock: socket.socket, family: int, elapsed: float, allowed: float) -> En
     return Ended(trouble=TIMEOUT, seconds=elapsed, handshake=handshake) if elapsed >= allowed else None
 
 
-def hang_up(sock: socket.socket, ended: Ended | None = None) -> None:
-    """Close: say that we send no more, to a peer that listens (or may), and forget the connection."""
-    with contextlib.suppress(OSError):  # not connected, or reset already
-        if ended is None or ended.trouble is None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-            if ended is None or not ended.handshake.peer_closed:
-                sock.shutdown(socket.SHUT_WR)
+def hang_up(sock: socket.socket) -> None:
+    """Close, and forget the connection as soon as the peer knows that it has ended."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, _FORGET)
     sock.close()
 
 
@@ -148,7 +142,7 @@ async def shake(
         raise
     if ended.trouble is None:
         return sock, ended
-    hang_up(sock, ended)
+    sock.close()
     return None, ended
 
 
@@ -228,5 +222,5 @@ class Handshakes(Generic[T]):
         ended = look(begun.sock, begun.family, now - begun.began, begun.deadline - begun.began)
         if ended is not None:
             del self._begun[number]
-            hang_up(begun.sock, ended)
+            hang_up(begun.sock)
             yield begun.whose, ended

@@ -26,7 +26,7 @@ CASES: dict[str, tuple[bytes, Handshake]] = {
     ),
     "connected, and the peer has ended already": (
         info(CLOSE_WAIT, round_trip_us=250),
-        Handshake(connect_seconds=0.00025, round_trip=0.00025, peer_closed=True),
+        Handshake(connect_seconds=0.00025, round_trip=0.00025),
     ),
     "connected, and reset since": (
         info(CLOSE, round_trip_us=250),
