@@ -68,6 +68,7 @@ _EXCHANGE: Final = {
     "neighbour-silent": "resolve-timeout",
 }
 _RCODES: Final = {"nxdomain": "resolve-nxdomain", "refused": "resolve-refused"}
+_SILENCE: Final = "resolve-timeout"
 _DENIED: Final = frozenset({"resolve-nxdomain", "resolve-no-address"})  # a server's word on the name: ask no other
 
 
@@ -159,7 +160,7 @@ class SystemResolver:
             key,
             lambda: self._ask(key, deadline),
             seconds=lambda: deadline - self._clock.boot(),
-            good_enough=lambda found: found.until > 0 or deadline - self._clock.boot() <= found.waited,
+            good_enough=lambda found: found.fault != _SILENCE or deadline - self._clock.boot() <= found.waited,
         )
         if entry is None:
             raise ResolveError("resolve-timeout", f"no answer for {key[0]} before the deadline")
@@ -180,8 +181,10 @@ class SystemResolver:
             return _Entry(fault="resolver-missing", detail=f"no nameserver in {self._resolv_file}")
         entry = _Entry(fault="resolve-nxdomain", detail=f"{name} does not exist")
         for candidate in candidates(name, self._configuration):
-            entry = await self._ask_servers(candidate, family, deadline)
-            if entry.fault not in _DENIED:
+            found = await self._ask_servers(candidate, family, deadline)
+            if entry.fault != "resolve-no-address" or found.fault not in _DENIED:  # that a name exists says more
+                entry = found
+            if found.fault not in _DENIED:
                 break
         if entry.until > 0 and stamps == self._stamps:  # what an older configuration said is not kept
             if len(self._cache) >= _CACHED_NAMES:

@@ -219,6 +219,20 @@ def test_the_search_list_is_followed(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_name_without_an_address_is_told_from_none(tmp_path: Path) -> None:
+    """Of several candidates, one that exists explains more than those that do not."""
+    place = Place(tmp_path, resolv="nameserver 127.0.0.1\nsearch old.lab corp.lab new.lab\n")
+
+    def script(query: bytes) -> list[bytes]:
+        return [answer(query) if b"\x04corp" in query else answer(query, rcode=3)]
+
+    async def scenario() -> None:
+        async with name_server(script) as port:
+            assert await fault_of(place.resolver(port), place.clock, "erp") == "resolve-no-address"
+
+    asyncio.run(scenario())
+
+
 def test_many_wait_for_one_question(tmp_path: Path) -> None:
     """Fifty probes of one name ask once; a cancelled leader does not take the others along."""
     place = Place(tmp_path)
@@ -313,6 +327,21 @@ def test_silence_is_shared_by_those_who_waited_as_long(tmp_path: Path) -> None:
             long = fault_of(resolver, place.clock, "erp.corp.lab", within=0.4)
             assert set(await asyncio.gather(short, long)) == {"resolve-timeout"}
             assert len(asked) == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_is_shared_by_all_who_wait(tmp_path: Path) -> None:
+    """What was said, even in a hurry, is as true for those who have more time."""
+    place = Place(tmp_path)
+    asked: list[bytes] = []
+
+    async def scenario() -> None:
+        async with name_server(lambda q: [q[:2] + b"\xff"], asked) as port:
+            resolver = place.resolver(port)
+            waits = [fault_of(resolver, place.clock, "erp.corp.lab", within=0.5) for _ in range(20)]
+            assert set(await asyncio.gather(*waits)) == {"resolve-malformed"}
+            assert len(asked) == 1
 
     asyncio.run(scenario())
 

@@ -27,6 +27,7 @@ from probes.kit.resolver import SystemResolver
 from probes.kit.result import Result
 from tools.bench import blackbox
 from tools.bench.table import Row, ratios, spread
+from tools.bench.tcp import distance
 from tools.bench.wire import Seen, Tap
 
 RUNS = 5
@@ -78,12 +79,6 @@ def measure() -> list[Row]:
             ),
         ]
     return rows
-
-
-def distance(errors: list[float]) -> str:
-    """Return median and p99 of errors in seconds."""
-    ordered = sorted(errors)
-    return f"median {statistics.median(ordered) * 1e6:.1f} us, p99 {ordered[len(ordered) * 99 // 100] * 1e6:.0f} us"
 
 
 async def questions(rate: int, seconds: float) -> tuple[float, list[Result | None]]:
