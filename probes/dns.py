@@ -5,7 +5,8 @@ change from UDP to TCP; the answer is the server's word, so a wrong one is `answ
 changed is said once against the last good answer, not against the one before.
 """
 
-from collections.abc import AsyncIterator, Callable
+import math
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Final, Literal
@@ -127,11 +128,27 @@ def flow(settings: Settings) -> Flow:
         protocol=settings.protocol,
         port=end.port,
         family=end.family,
-        function=f"{settings.name} {settings.record}",
+        function=" ".join((settings.name, settings.record, *_demands(settings))),
         connect_bytes=_SMALL,
         carry_bytes=largest if settings.protocol == "udp" else 1500,  # full segments
         named=end.named,
     )
+
+
+def _demands(settings: Settings) -> Iterator[str]:
+    """Yield what the answer must be: one that meets less proves nothing of what is asked here."""
+    if settings.rcode != "noerror":
+        yield settings.rcode
+    if settings.expect:
+        yield f"{settings.match} {', '.join(sorted(settings.expect))}"
+    if settings.authoritative:
+        yield "authoritative"
+    if settings.authenticated:
+        yield "authenticated"
+    if settings.ttl_at_least or settings.ttl_at_most:
+        yield f"ttl {settings.ttl_at_least:g}..{settings.ttl_at_most or math.inf:g}"
+    if settings.edns_bytes:
+        yield f"edns {settings.edns_bytes}"
 
 
 def plan(settings: Settings) -> Plan:

@@ -132,6 +132,24 @@ def test_the_flow_knows_its_largest_answer(more: dict[str, Any], largest: int) -
     assert flow(settings(**more)).carry_bytes == largest
 
 
+FUNCTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "any answer": ({"settle": 3}, "erp A"),
+    "records": ({**TWO, "match": "exact"}, "erp A exact 10.0.0.1, 10.0.0.2"),
+    "a denial": (GONE, "erp A nxdomain"),
+    "flags": ({"authoritative": True, "authenticated": True}, "erp A authoritative authenticated"),
+    "bounds": (BOUNDS, "erp A ttl 30..120"),
+    "one bound": ({"ttl_at_least": Duration(30)}, "erp A ttl 30..inf"),
+    "a large answer": ({"edns_bytes": 1232}, "erp A edns 1232"),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_of_its_own_for_each_demand(name: str) -> None:
+    """A server that gives any answer has not given the agreed one: that would clear it of what another probe saw."""
+    more, function = FUNCTIONS[name]
+    assert flow(settings(**more)).function == function
+
+
 A, B, C = frozenset("a"), frozenset("b"), frozenset("c")
 
 
