@@ -7,13 +7,14 @@ import asyncio
 import json
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
 
-from probes import dns, http, icmp, tcp
+from probes import dns, greeting, http, icmp, ntp, tcp, udp
 from probes.kit.clock import SystemClock
 from probes.kit.resolver import SystemResolver
 from probes.kit.result import Result
@@ -82,10 +83,22 @@ CASES: dict[str, tuple[ModuleType, Any, float]] = {
     "dns black hole": (dns, dns.Settings(target="10.9.4.1", name="a.example"), 0.3),
     "dns no route": (dns, dns.Settings(target="172.31.0.1", name="a.example"), 1),
     "dns neighbour": (dns, dns.Settings(target="10.0.1.79", name="a.example"), 5),
+    "udp refused": (udp, udp.Settings(target="10.0.1.1:9", send="x"), 1),
+    "udp prohibited": (udp, udp.Settings(target="10.9.2.1:9", send="x"), 1),
+    "udp black hole": (udp, udp.Settings(target="10.9.4.1:9", send="x"), 0.3),
+    "udp no route": (udp, udp.Settings(target="172.31.0.1:9", send="x"), 1),
+    "udp filtered here": (udp, udp.Settings(target="10.9.6.1:9", send="x"), 1),
+    "udp6 unreachable": (udp, udp.Settings(target="[fd00:9::1]:9", send="x"), 1),
+    "ntp refused": (ntp, ntp.Settings(target="10.0.1.1"), 1),
+    "ntp unreachable": (ntp, ntp.Settings(target="10.9.1.1"), 1),
+    "greeting refused": (greeting, greeting.Settings(target="10.0.1.1", protocol="smtp"), 1),
+    "greeting prohibited": (greeting, greeting.Settings(target="10.9.2.1", protocol="ldap"), 1),
+    "greeting neighbour": (greeting, greeting.Settings(target="10.0.1.80", protocol="ssh"), 5),
+    "greeting no route": (greeting, greeting.Settings(target="172.31.0.1", protocol="rdp"), 1),
 }
 
 # Types whose cases run a second time, as a batch turned by a wheel.
-BATCHED = (icmp, tcp)
+BATCHED = (icmp, tcp, udp, ntp)
 
 # Routes of type unreachable answer a peer only five times in a row (net.ipv4.route.error_burst): rules do it here.
 ROUTER = """
@@ -144,8 +157,9 @@ def _allow_datagram_sockets() -> None:
 async def _attempts() -> dict[str, Any]:
     kit = Kit()
     found: dict[str, Any] = {}
-    async with icmp.open(kit) as a, tcp.open(kit) as b, http.open(kit) as c, dns.open(kit) as d:
-        runners: dict[ModuleType, Runner] = {icmp: a, tcp: b, http: c, dns: d}
+    async with AsyncExitStack() as stack:
+        modules = {module for module, _, _ in CASES.values()}
+        runners: dict[ModuleType, Runner] = {m: await stack.enter_async_context(m.open(kit)) for m in modules}
 
         async def attempt(name: str) -> None:
             module, settings, timeout = CASES[name]

@@ -76,8 +76,20 @@ EXPECTED: dict[str, tuple[str, str | None, str | None]] = {
     "dns black hole": ("failed", "timeout", None),
     "dns no route": ("unknown", "no-route", None),
     "dns neighbour": ("failed", "neighbour-silent", None),
+    "udp refused": ("failed", "refused", ROUTER),
+    "udp prohibited": ("failed", "prohibited", ROUTER),
+    "udp black hole": ("failed", "timeout", None),
+    "udp no route": ("unknown", "no-route", None),
+    "udp filtered here": ("unknown", "no-permission", None),
+    "udp6 unreachable": ("failed", "network-unreachable", ROUTER_6),
+    "ntp refused": ("failed", "refused", ROUTER),
+    "ntp unreachable": ("failed", "host-unreachable", ROUTER),
+    "greeting refused": ("failed", "refused", None),
+    "greeting prohibited": ("failed", "prohibited", ROUTER),
+    "greeting neighbour": ("failed", "neighbour-silent", None),
+    "greeting no route": ("unknown", "no-route", None),
 }
-BATCHED = ("tcp", "icmp", "liar")
+BATCHED = ("tcp", "icmp", "liar", "udp", "ntp")
 # A batch says the same as an attempt of its own.
 EXPECTED |= {f"batch {case}": expected for case, expected in EXPECTED.items() if case.startswith(BATCHED)}
 

@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from probes.kit.clock import SystemClock
 from probes.kit.resolver import ResolveError, SystemResolver
 from probes.kit.result import Result
+from probes.kit.spec import Clock
 
 CLOCK = SystemClock()
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -46,7 +47,7 @@ class Kit:
     """The real clock and a given resolver."""
 
     def __init__(self, resolver: Names | SystemResolver | None = None) -> None:
-        self.clock = CLOCK
+        self.clock: Clock = CLOCK
         self.resolver = resolver or Names()
 
 

@@ -4,6 +4,7 @@ import asyncio
 import resource
 import socket
 import struct
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,46 @@ def test_a_batch_takes_names_that_are_known() -> None:
             assert told == []
             found = await harvested(runner, tcp.Settings(target=f"erp:{port}"))
         assert set(found[0].phases) == {"connect"}
+
+    asyncio.run(scenario())
+
+
+class Leaping:
+    """A clock that goes ahead at once, as after a stall."""
+
+    ahead = 0.0
+
+    def boot(self) -> float:
+        """Return boot time and what it is ahead."""
+        return CLOCK.boot() + self.ahead
+
+    def wall(self) -> float:
+        """Return wall time."""
+        return CLOCK.wall()
+
+
+def test_a_late_harvest_takes_the_kernels_word() -> None:
+    """Long past the deadline, a handshake that the kernel made in time has passed, and only silence is a timeout."""
+
+    async def scenario() -> None:
+        results: dict[str, Result] = {}
+        kit = Kit()
+        clock = Leaping()
+        kit.clock = clock
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen(0)
+            with socket.create_connection(silent.getsockname()):
+                async with serve(_hold) as port, tcp.open(kit) as runner:
+                    for name, at in {"open": port, "full": silent.getsockname()[1]}.items():
+                        settings = tcp.Settings(target=f"127.0.0.1:{at}")
+                        runner.launch(settings, clock.boot() + 0.5, partial(results.__setitem__, name))
+                    runner.flush()
+                    clock.ahead = 10.0
+                    assert runner.harvest() is None
+        assert (results["open"].outcome, results["full"].fault) == (Outcome.OK, "timeout")
+        assert results["open"].seconds is not None
+        assert results["open"].seconds < 0.5
 
     asyncio.run(scenario())
 
