@@ -111,9 +111,8 @@ class History:
         key = (o.vantage, o.probe, o.outcome, o.stage, o.fault, o.answered, o.by, o.packet_bytes, o.verified)
         found = self._said.get(key)
         if found is None:
-            if len(self._said) >= REMEMBERED:
-                self._said.clear()
-            found = self._said[key] = cell(o, self.model.effect(o))
+            found = cell(o, self.model.effect(o))
+            _keep(self._said, key, found, REMEMBERED)
         return found
 
     def _profile(self, vantage: str, entry: Round) -> int:

@@ -60,11 +60,6 @@ class World(NamedTuple):
     late: int
     passing: int
 
-    @property
-    def failing(self) -> int:
-        """Return every probe that fails."""
-        return self.unresolved | self.silent | self.late
-
 
 class Analysis:
     """A compiled chain as bit masks. `active` probes take part; the others are only imagined."""

@@ -109,9 +109,14 @@ class Book:
         passed = [i for i in self.open.values() if i.state is State.SUSPECTED and self._bad_since(i.faults) is None]
         made = [self._enter(Event.DISMISSED, incident, now, incident) for incident in passed]
         held = {k for i in self.open.values() if i.state is not State.RECOVERING for k in i.faults}
+        recovering = [i for i in self.open.values() if i.state is State.RECOVERING]
         for key, track in self.memory.tracks.items():
-            if track.bad_since is not None and key not in held and not key.endswith(f">{SELF}"):
-                made += self._suspect(key, track.bad_since, now)
+            since = track.bad_since
+            if since is None or key in held or key.endswith(f">{SELF}"):
+                continue
+            # What has failed since before its incident recovered has yet to pass, or to be told by a finding.
+            if not any(key in i.faults and since < (i.recovered or 0.0) for i in recovering):
+                made += self._suspect(key, since, now)
         return tuple(made)
 
     def _suspect(self, key: str, since: float, now: float) -> tuple[Transition, ...]:
@@ -193,8 +198,10 @@ class Book:
         if known is not None and finding.kind is not self.open[name].kind:
             fresh = msgspec.structs.replace(known, proven=now, masked=None)
         elif known is not None and known.kind is finding.kind:
-            both = known.roles | fresh.roles if finding.kind is Kind.ATTRIBUTED else known.roles & fresh.roles
-            fresh = msgspec.structs.replace(fresh, roles=both or fresh.roles)
+            proven = finding.kind is Kind.ATTRIBUTED
+            both = known.roles | fresh.roles if proven else known.roles & fresh.roles
+            proving = tuple(dict.fromkeys((*known.proving, *fresh.proving))) if proven else fresh.proving
+            fresh = msgspec.structs.replace(fresh, roles=both or fresh.roles, proving=proving)
         self.grounds[name] = fresh
 
     def _new(self, finding: Finding, begun: Onset, now: float) -> tuple[Transition, ...]:
@@ -349,8 +356,7 @@ class Book:
         if not any(k in self.memory.tracks for k in incident.faults):  # every probe of it has left the chain file
             return self._close(incident, now, now)
         others = [i for i in self.open.values() if i.state is State.CONFIRMED]
-        hidden = self._hidden(incident, others, now)
-        end = ending(incident, others, self.memory, hidden, now)
+        end = ending(incident, others, self.memory, self._hidden(incident, others, now), now)
         if end is None:
             return ()
         made: tuple[Transition, ...] = ()
@@ -360,18 +366,15 @@ class Book:
             incident = recovering
         return (*made, *self._close(incident, end.recovered, now)) if end.over else made
 
-    def _hidden(self, incident: Incident, others: Sequence[Incident], now: float) -> float | None:
-        """Return since when `incident` is hidden behind others, and remember it until its proof comes back."""
+    def _hidden(self, incident: Incident, others: Sequence[Incident], now: float) -> Ground | None:
+        """Return the ground of `incident` with since when it is hidden behind others, until its proof comes back."""
         ground = self.grounds.get(incident.id)
         if ground is None:
             return None
         hidden = masked(incident, others, self.memory, ground, now)
-        if hidden is None and any(self.memory.tracks[k].bad_since for k in incident.faults if k in self.memory.tracks):
-            ground = msgspec.structs.replace(ground, masked=None)
-        elif hidden is not None:
-            ground = msgspec.structs.replace(ground, masked=hidden)
-        self.grounds[incident.id] = ground
-        return ground.masked
+        if hidden is not None:
+            ground = self.grounds[incident.id] = msgspec.structs.replace(ground, masked=hidden)
+        return ground
 
     def _close(self, incident: Incident, closed: float, now: float) -> tuple[Transition, ...]:
         ended = msgspec.structs.replace(incident, state=State.CLOSED, closed=closed)

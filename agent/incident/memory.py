@@ -129,11 +129,9 @@ class Memory:
     def stale(self, key: str, now: float) -> bool:
         """Return whether nothing has been heard of `key` for longer than it may be silent."""
         track = self.tracks.get(key)
-        if track is None:
-            return True
         probe = self.model.probes.get(key)
         timeout = 0.0 if probe is None else probe.timeout
-        return now - track.time > self.holds(key) + timeout + STALE_SECONDS
+        return track is None or now - track.time > self.holds(key) + timeout + STALE_SECONDS
 
 
 __all__ = ["Memory", "Track"]

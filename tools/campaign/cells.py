@@ -103,6 +103,17 @@ def _staggered(topology: str, pick: Random) -> Trial:
     return _trial(chain, faults, Weather(), max(first, end), pick, look=first)
 
 
+def _series(topology: str, pick: Random) -> Trial:
+    """Up to five faults at any moments of a minute and a half, some of them twice."""
+    chain = random_chain(topology, pick, Confirm())
+    faults: list[Fault] = []
+    for thing in _things(chain, pick.randint(3, 5), pick):
+        for _ in range(pick.randint(1, 2)):
+            start = BEFORE + pick.uniform(0, 60)
+            faults += _broken([thing], start, start + pick.uniform(3, 30))
+    return _trial(chain, tuple(faults), Weather(), BEFORE + 90, pick)
+
+
 def _flapping(topology: str, pick: Random) -> Trial:
     """One fault that comes and goes, each time for one to nine seconds."""
     chain = random_chain(topology, pick, Confirm())
@@ -162,6 +173,7 @@ CELLS = (
     Cell(name="2 faults, clean", make=_simple(2)),
     Cell(name="3 faults, clean", make=_simple(3)),
     Cell(name="2 faults, staggered", make=_staggered),
+    Cell(name="a series of faults", make=_series),
     Cell(name="1 fault, flapping", make=_flapping),
     Cell(name="1 fault, 3 % noise", make=_simple(1, lasts=30, weather=NOISE)),
     Cell(name="1 fault, 1 % noise, 3 rounds", make=_simple(1, lasts=30, weather=FAINT, confirm=Confirm(rounds=3))),

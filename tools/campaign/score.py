@@ -5,6 +5,7 @@ from random import Random
 
 import msgspec
 
+from agent.incident.recovery import GOOD_SECONDS
 from agent.incident.value import Incident, Kind, Standing
 from agent.observation import SELF
 from agent.replay import replay
@@ -65,11 +66,20 @@ def _counts(incident: Incident, counts: str) -> bool:
 
 
 def _outside(trial: Trial, incident: Incident) -> float:
-    """Return for how many seconds an attribution lies outside the faults of its party (their hull each)."""
-    skew = trial.chain.confirm.skew
-    spans = [(f.spans[0][0], f.spans[-1][1]) for f in trial.faults if trial.owners(f) == incident.parties]
-    last = trial.observations[-1].time - START
-    opened, closed = incident.opened - START, last if incident.closed is None else incident.closed - START
+    """Return for how many seconds an attribution lies outside the faults of its party.
+
+    Faults that follow within the ten good seconds that end an incident are one (ITU-T Y.1563).
+    """
+    spans: list[tuple[float, float]] = []
+    own = (f.spans for f in trial.faults if trial.owners(f) == incident.parties)
+    for start, stop in sorted(span for some in own for span in some):
+        if spans and start - spans[-1][1] < GOOD_SECONDS + SLACK:
+            spans[-1] = (spans[-1][0], max(stop, spans[-1][1]))
+        else:
+            spans.append((start, stop))
+    skew, last = trial.chain.confirm.skew, trial.observations[-1].time
+    opened = incident.opened - START
+    closed = (last if incident.closed is None else incident.closed) - START
     inside = sum(max(0.0, min(closed, stop + skew) - max(opened, start - skew)) for start, stop in spans)
     return (closed - opened) - inside
 

@@ -10,6 +10,7 @@ from agent.incident.value import Event, Incident, Kind, State, Transition
 from agent.model import Chain
 from agent.observation import Observation
 from agent.replay import replay
+from probes.kit.result import Outcome
 from probes.kit.spec import Pace
 from tests.agent.diagnosis import small
 from tests.agent.diagnosis.world import START, lab_chain, observation, record
@@ -413,6 +414,66 @@ def test_a_changed_probe_has_no_past() -> None:
     assert [t.event for t in other.evaluate(START + 15)] == [Event.CLOSED]
     gone = engine.renewed(plain("p: h x"))
     assert [t.event for t in gone.evaluate(START + 15)] == [Event.CLOSED]
+
+
+def test_a_reload_with_other_places() -> None:
+    """A vantage that moved has no past, nor has a probe that is new; the others go on."""
+    chain = lab_chain()
+    observations = record(chain, [(6, {}), (8, CUT)])
+    engine = Engine(chain)
+    run(engine, (o for o in observations if o.time < START + 9))
+    moved = msgspec.structs.replace(chain.vantages["onprem"], segment="onprem-fw")
+    edge = msgspec.structs.replace(chain.probes["carrier-edge"], id="edge-2")
+    other = msgspec.structs.replace(
+        chain, vantages={**chain.vantages, "onprem": moved}, probes={**chain.probes, "edge-2": edge}
+    )
+    again = engine.renewed(other)
+    run(again, (o for o in observations if o.time >= START + 9))
+    (incident,) = again.incidents()
+    assert (incident.parties, incident.opened) == (("carrier",), the_opening(observations))
+
+
+def the_opening(observations: Iterable[Observation]) -> float:
+    """Return when the first probe failed."""
+    return min(o.time for o in observations if o.outcome is Outcome.FAILED)
+
+
+def test_single_faults() -> None:
+    """The engine says of every probed segment whether its failure would be provable."""
+    told = {fault.segment: fault.proof.value for fault in Engine(lab_chain()).single_faults}
+    assert (told["carrier"], told["vpn"]) == ("provable", "located")
+
+
+def test_a_contradiction_takes_nothing_back() -> None:
+    """A later pass that contradicts an open finding changes neither its candidates nor what they rest on."""
+    same = small.flow("10.0.0.9")
+    probes = [small.probe("p", ["h", "x", "y"], to=same), small.probe("q", ["h", "x", "y"], to=same)]
+    chain = small.chain({"h": "a", "x": "b", "y": "c"}, probes)
+    engine = Engine(chain)
+    run(engine, record(chain, [(6, {"q": "-"}), (8, {"p": "s", "q": "-"}), (12, {"p": "s"})], ["v"]))
+    assert the(engine).kind is Kind.UNDETERMINED
+    assert the(engine).candidates == ("b", "c")
+
+
+def test_a_state_of_before_there_were_grounds() -> None:
+    """Incidents saved by an earlier version go on: what they explain by their segments is not told again."""
+    chain = lab_chain()
+    observations = record(chain, [(6, {}), (8, CUT), (8, {**CUT, "carrier-edge": "-", "gw": "-"}), (14, {})], ["cloud"])
+    engine = Engine(chain)
+    run(engine, (o for o in observations if o.time < START + 13))
+    saved = msgspec.json.decode(engine.save())
+    del saved["grounds"]
+    made = run(Engine(chain, msgspec.json.encode(saved)), (o for o in observations if o.time >= START + 13))
+    assert events(made) == ["recovering", "closed"]
+
+
+def test_answers_are_forgotten() -> None:
+    """What is remembered of rounds is bounded: a diagnosis that forgot is the same."""
+    chain = lab_chain()
+    observations = record(chain, [(6, {}), (8, CUT), (14, {})])
+    plenty, scarce = Engine(chain), Engine(chain)
+    scarce.history._most = 2
+    assert run(plenty, observations) == run(scarce, observations)
 
 
 def test_a_reload_keeps_slow_sources() -> None:
