@@ -50,7 +50,8 @@ lab: venv
 demo: system venv ## Break a real VPN in front of your eyes and say whose segment it was
 	@$(RUN) -m lab.demo
 
-bench: system venv ## Measure detection time, cost and memory; medians of several runs
+bench: venv ## Measure detection time, cost and memory; medians of several runs
+	@PYTHON="$(PYTHON)" sh tools/install_system_packages.sh bench
 	@$(RUN) -m tools.bench
 
 campaign: venv ## Random disturbances: whom the product names, and whom simpler rules would have named
