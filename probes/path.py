@@ -63,7 +63,7 @@ SPEC: Final = Spec(
         "the target's refusal is its answer (default 33434).",
         "rounds": f"Packets for each hop, spread over half of `timeout` (1 to {_MOST_ROUNDS}).",
         "max_hops": f"How far to look (1 to {_MOST_HOPS}).",
-        "hops": "Segments and the address prefixes of their hops; the longest prefix counts.",
+        "hops": "Segments and the address prefixes of their hops; the longest prefix counts, `?` is in none.",
         "on_change": "What an attempt is that sees the way changed: `ok` or `degraded`.",
         "family": FAMILY_HELP,
     },
@@ -144,26 +144,22 @@ class View:
         self.sent: dict[int, int] = {}
         self.answers: list[Answer] = []
         self.trouble: Trouble | None = None
+        self.reached = False
 
     def add(self, answers: Iterable[Answer]) -> None:
         """Take what came."""
-        self.answers.extend(answers)
+        for one in answers:
+            self.answers.append(one)
+            self.reached = self.reached or one.trouble is None
 
-    @property
-    def reached(self) -> bool:
-        """Return whether the target answered."""
-        return any(one.trouble is None for one in self.answers)
-
-    @property
-    def ends(self) -> tuple[Answer, ...]:
-        """Return the answers to packets that went as far as any can: the target's own, else what stopped them."""
-        reached = self.reached
-        return tuple(one for one in self.answers if one.trouble is None or (one.end and not reached))
+    def is_end(self, one: Answer) -> bool:
+        """Return whether a packet went as far as any can: to the target, or to what stopped all of them."""
+        return one.trouble is None or (one.end and not self.reached)
 
     @property
     def end(self) -> int | None:
         """Return the least TTL at which a packet went as far as any can, None as long as none did."""
-        return min(map(ttl_of, self.ends), default=None)
+        return min((ttl_of(one) for one in self.answers if self.is_end(one)), default=None)
 
     def complete(self) -> bool:
         """Return whether every packet up to the end has its answer."""
@@ -175,9 +171,14 @@ class View:
 
     def table(self) -> tuple[hops.Hop, ...]:
         """Return the hops; our own kernel's word about a silent neighbour is no hop."""
-        ends = self.ends
         seen = (
-            hops.Seen(ttl=ttl_of(one), address=one.address, seconds=one.seconds, end=one in ends, labels=one.labels)
+            hops.Seen(
+                ttl=ttl_of(one),
+                address=one.address,
+                seconds=one.seconds,
+                end=self.is_end(one),
+                labels=one.labels,
+            )
             for one in self.answers
             if one.trouble is None or one.trouble.fault != "neighbour-silent"
         )
@@ -188,7 +189,7 @@ class View:
 
         Only the last round in which anything answered counts: what answered before may have gone since.
         """
-        stopped = next((one.trouble for one in self.ends if one.trouble is not None), None)
+        stopped = next((one.trouble for one in self.answers if self.is_end(one)), None)
         if stopped is not None:
             return stopped
         if not self.answers:
@@ -271,6 +272,8 @@ class PathRunner:
                 refused = sock.send(number * _ROUND_NUMBERS + ttl, ttl=ttl)
                 view.trouble = view.trouble or refused
                 view.sent[ttl] = view.sent.get(ttl, 0) + (refused is None)
+            if not any(view.sent.values()):
+                return
             if number < settings.rounds - 1:
                 await self._collect(sock, view, start + (number + 1) * pause)
         last_sent = clock.boot()

@@ -33,8 +33,6 @@ _SEND_TRIES: Final = 4  # pending errors of earlier packets that one send may cl
 _LARGEST: Final = 65535
 _IPV6_CHECKSUM: Final = 7  # linux/in6.h: where the kernel shall put the sum
 _QUEUED: Final = 1300  # an ICMP error is no longer than 576 bytes (RFC 1812), 1280 in IPv6 (RFC 4443)
-
-
 _REFUSED: Final = Trouble(fault="refused", detail="reset by the target, or in its name")
 
 
@@ -129,7 +127,7 @@ class HopSocket:
                     break
             else:
                 return None
-        del self._under_way[number]
+        self._under_way.pop(number, None)
         return local_trouble(failure)
 
     def take(self) -> list[Answer]:

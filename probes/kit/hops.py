@@ -14,6 +14,7 @@ import msgspec
 SILENT: Final = "silent"
 SPARING: Final = "answers sparingly"
 LOSING: Final = "loss goes on to the end"
+UNKNOWN: Final = "?"
 
 Network = IPv4Network | IPv6Network
 Row = dict[str, str | int | float | None]
@@ -45,8 +46,8 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lost(self) -> float:
-        """Return the share of packets without an answer, 0 to 1."""
-        return 1 - self.answered / self.sent
+        """Return the share of packets without an answer, 0 to 1; without any packet there is no answer."""
+        return 1 - self.answered / self.sent if self.sent else 1.0
 
     @property
     def median(self) -> float | None:
@@ -162,9 +163,8 @@ def rows(table: Sequence[Hop], known: Sequence[tuple[Network, str]]) -> tuple[Ro
 
 
 def names(hop: Hop, known: Sequence[tuple[Network, str]]) -> tuple[str, ...]:
-    """Return the names of a hop's addresses, each once, unknown ones left out."""
-    found = dict.fromkeys(name_of(address, known) for address in hop.addresses)
-    return tuple(name for name in found if name)
+    """Return the names of a hop's addresses, each once, UNKNOWN for those without; none where no prefix is known."""
+    return tuple(dict.fromkeys(name_of(address, known) or UNKNOWN for address in hop.addresses)) if known else ()
 
 
 def described(table: Sequence[Hop], known: Sequence[tuple[Network, str]]) -> str:

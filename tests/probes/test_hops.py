@@ -57,6 +57,13 @@ def test_medians_and_spread_hops() -> None:
     assert hops.hops({1: 1}, [Seen(ttl=1, address="10.0.0.1")])[0].median is None
 
 
+def test_a_hop_to_which_nothing_could_be_sent() -> None:
+    """Is as silent as any other."""
+    path = hops.hops({1: 0, 2: 1}, seen(2, count=1, end=True))
+    assert hops.notes(path) == (SILENT, "")
+    assert path[0].lost == 1
+
+
 PATH = table(seen(1), seen(2), seen(3), seen(4, end=True))
 CHANGES: dict[str, tuple[tuple[Hop, ...], str]] = {
     "the same": (PATH, ""),
@@ -98,9 +105,11 @@ def test_whose_a_hop_is() -> None:
     addresses = ("198.51.100.1", "198.51.100.2", "2001:db8::9%eth0", "203.0.113.1")
     assert [hops.name_of(address, known) for address in addresses] == ["gw", "carrier", "carrier", ""]
     path = table(seen(1, "198.51.100.1"), seen(3, "203.0.113.1", count=1))
-    assert hops.described(path, known) == "198.51.100.1 (gw) > * > 203.0.113.1"
+    assert hops.described(path, known) == "198.51.100.1 (gw) > * > 203.0.113.1 (?)"
+    assert hops.described(path, ()) == "198.51.100.1 > * > 203.0.113.1"
     assert hops.described((), known) == "no hop answered"
-    first, silent, _ = hops.rows(path, known)
+    first, silent, stranger = hops.rows(path, known)
+    assert stranger["segment"] == hops.UNKNOWN
     assert first == {
         "hop": 1,
         "address": "198.51.100.1",
