@@ -1,5 +1,7 @@
 """One result of one probe, with where and when; the record that is kept, exchanged and replayed."""
 
+from sys import intern
+
 import msgspec
 
 from probes.kit.result import Outcome, Result, Stage
@@ -32,8 +34,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
     @property
     def key(self) -> str:
-        """Return the probe's name across vantages, `vantage>probe`."""
-        return f"{self.vantage}>{self.probe}"
+        """Return the probe's name across vantages, `vantage>probe`; one text for all observations of a probe."""
+        return intern(f"{self.vantage}>{self.probe}")
 
 
 def observe(

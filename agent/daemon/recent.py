@@ -17,7 +17,7 @@ KEEP_SECONDS = 120.0
 # 1,000 probes of 1 s for two minutes; packed, some 30 bytes each.
 KEEP_MOST = 120_000
 # A peer that follows asks again within two seconds, for the rounds that a timeout spans.
-UNPACKED_SECONDS = 10.0
+UNPACKED_SECONDS = 4.0
 # Packed together: enough to pack well, and little enough (0.2 ms) to hold nobody up.
 TOGETHER = 128
 # An attempt comes in at most so many rounds after it started.
