@@ -56,8 +56,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 class Exchanged(msgspec.Struct, kw_only=True):
     """What came of it: what was reached, and the trouble at `stage` that ended it.
 
-    `seconds` from the start of the connect, `phases` in seconds, both without the time in which arrived bytes
-    waited for us. `tls` is there from the start of the handshake on, the peer's `certificate` (DER) from its end on.
+    `phases` in seconds, without the time in which arrived bytes waited for us; `seconds` is their sum, with what the
+    one lasted that was not completed: what we prepare between them is not the peer's time. `tls` is there from the
+    start of the handshake on, the peer's `certificate` (DER) from its end on.
     """
 
     trouble: Trouble | None = None
@@ -94,7 +95,6 @@ class Exchange:
         self._sock: socket.socket | None = None
         self._unsent = b""
         self._start = self._mark = 0.0
-        self._waited = 0.0
 
     def start(self) -> None:
         """Send the SYN; the rest follows as the socket becomes ready."""
@@ -147,7 +147,6 @@ class Exchange:
                 self._end(came_back(sock, self._ask.family, OSError(code, os.strerror(code))), Stage.CONNECT)
             return
         self._phases["connect"] = shaken.connect_seconds
-        self._waited = max(elapsed - shaken.connect_seconds, 0.0)
         self._made.round_trip = shaken.round_trip
         self._readiness.change(sock.fileno(), READ)
         if self._ask.opening is None:
@@ -307,7 +306,6 @@ class Exchange:
         late = self._clock.wall() - (seconds + nanoseconds / 1e9)
         if 0.0 < late <= self._clock.boot() - self._mark:
             self._mark += late
-            self._waited += late
 
     def _reached(self, phase: str) -> None:
         now = self._clock.boot()
@@ -322,7 +320,9 @@ class Exchange:
     def _end(self, trouble: Trouble | None, stage: Stage) -> None:
         made = self._made
         made.trouble, made.stage = trouble, stage
-        made.seconds = self._clock.boot() - self._start - self._waited
+        made.seconds = sum(self._phases.values())
+        if trouble is not None:
+            made.seconds += self._clock.boot() - self._mark
         if self._sock is not None and "connect" in self._phases:
             info = tcp_info(self._sock, self._ask.family)
             made.packet_bytes = info.packet_bytes if info else None

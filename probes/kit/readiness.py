@@ -17,7 +17,7 @@ from probes.kit.spec import Clock
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
-_TURN: Final = 64  # sockets served before the loop sees to others: some ms of TLS handshakes
+_TURN: Final = 8  # sockets served before the loop sees to others: some ms when each has a TLS handshake to do
 
 
 class Waiter(Protocol):

@@ -97,7 +97,7 @@ def test_phases_are_those_of_all_requests() -> None:
     result = probe(site({"/": to("/a"), "/a": to("/b"), "/b": OK}), follow=5)
 
     assert result.values["http_redirects"] == 2
-    assert result.seconds == pytest.approx(sum(result.phases.values()), abs=0.02)
+    assert result.seconds == pytest.approx(sum(result.phases.values()))
 
 
 async def sent_on(
