@@ -129,18 +129,20 @@ class GreetingRunner:
             address = await locate(self._kit, end, deadline, phases)
         except ResolveError as error:
             return resolve_result(error, clock.boot() - start)
+        begun = clock.boot()
         sock, ended = await shake(address, end.port or 0, end.family, deadline=deadline, clock=clock)
         if sock is None:
             return _unconnected(ended, clock.boot() - start, phases)
         with sock:
             phases["connect"] = ended.seconds
-            begun = clock.boot()
+            # A service that speaks first may do so from the SYN-ACK on, before we have woken up.
+            begun = clock.boot() if GREETINGS[settings.protocol].opening else begun + ended.seconds
             data, heard = await hear(sock, end.family, settings.protocol, deadline=deadline, clock=clock)
             seconds = clock.boot() - begun
             info = tcp_info(sock, end.family)
         if not isinstance(heard, Trouble):
             phases["answer"] = seconds
-        found = judged(heard, data, settings.expect, sum(phases.values()), phases)
+        found = judged(heard, data, settings.expect, phases.get("resolve", 0.0) + ended.seconds + seconds, phases)
         return msgspec.structs.replace(
             found, values=_values(ended), packet_bytes=info.packet_bytes if info is not None and data else None
         )

@@ -202,7 +202,8 @@ class Handshakes(Generic[T]):
         now = self._clock.boot()
         if len(self._begun) > len(self._new):
             for number, _ in self._epoll.poll(0):
-                yield from self._look(number, now)
+                if number in self._begun:  # not a socket that we closed, while a child of ours just forked holds it
+                    yield from self._look(number, now)
         while self._new:
             number = self._new.pop()
             yield from self._look(number, now)

@@ -151,6 +151,9 @@ def test_every_trouble_has_its_name(case: str) -> None:
 
     assert (result.outcome, result.stage, result.fault) == (Outcome.FAILED, Stage.ANSWER, fault), result
     assert result.answered is answered
+    assert result.seconds is not None
+    assert result.seconds >= sum(result.phases.values())
+    assert fault != "timeout" or result.seconds > 0.25  # it lasted until the deadline of 0.3 s
     assert detail in result.detail
     assert len(result.detail) <= 200
     assert "connect" in result.phases
