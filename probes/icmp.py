@@ -240,7 +240,7 @@ class EchoRunner:
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         try:
             aim = self._aim(address, end.family)
-            pump = EchoPump(self._new_port(ready.kind), clock) if fresh else self._pump(ready.kind)
+            pump = self._new_pump(ready.kind) if fresh else self._pump(ready.kind)
         except OSError as error:
             return _refusal(error)
         done = partial(settle, future)
@@ -264,21 +264,22 @@ class EchoRunner:
                 self._at_hand[id(settings)] = ready
         return ready
 
-    def _new_port(self, kind: _Kind) -> EchoPort:
-        return EchoPort(kind[0], self._kit.clock, fragment=kind[1])
+    def _new_pump(self, kind: _Kind) -> EchoPump:
+        clock = self._kit.clock
+        return EchoPump(EchoPort(kind[0], clock, fragment=kind[1], prompt=True), clock)
 
     def _port(self, kind: _Kind) -> EchoPort:
         """Return the port of the steady probes."""
         port = self._steady.get(kind)
         if port is None:
-            port = self._steady[kind] = self._new_port(kind)
+            port = self._steady[kind] = EchoPort(kind[0], self._kit.clock, fragment=kind[1])
         return port
 
     def _pump(self, kind: _Kind) -> EchoPump:
         """Return what serves single attempts: a port of its own, so that steady replies wake nobody up."""
         pump = self._pumps.get(kind)
         if pump is None:
-            pump = self._pumps[kind] = EchoPump(self._new_port(kind), self._kit.clock)
+            pump = self._pumps[kind] = self._new_pump(kind)
         return pump
 
 

@@ -20,10 +20,10 @@ _Z_95: Final = 1.959964  # the normal quantile of a two-sided 95 % interval
 
 # Whose stamps a round trip rests on, best first; a burst is as good as its worst reply.
 KERNEL: Final = 0  # both the kernel's
-USER: Final = 1  # ours for the request (just before the system call), the kernel's for the reply
-LOOSE: Final = 2  # until we noticed: the kernel gave no stamp of the reply, or the wall clock stepped in between
+USER: Final = 1  # one of ours stands in: just before the request's system call, or at once after the reply's wake-up
+LOOSE: Final = 2  # until the wheel's next turn: the kernel gave no stamp of the reply, or the wall clock stepped
 _PRECISION_WORDS: Final = {
-    USER: "user stamp of the request: the kernel gave none",
+    USER: "a stamp of our own stands in for the kernel's",
     LOOSE: "no usable kernel stamps: measured until noticed",
 }
 
@@ -154,17 +154,15 @@ def verdict(burst: Burst, now: float) -> Result:
         return failure if trouble.local else msgspec.structs.replace(failure, values=_values(burst))
     series = len(burst.round_trips) > 1
     round_trip = statistics.median(burst.round_trips) if series else burst.round_trips[0]
-    limits = burst.plan.limits
-    exceeded = [] if limits is None else _exceeded(burst, limits, round_trip)
-    words = [text for _, text in exceeded]
-    if burst.precision != KERNEL:
-        words.append(_PRECISION_WORDS[burst.precision])
+    fault, detail = None, ""
+    if burst.plan.limits is not None or burst.precision != KERNEL:
+        fault, detail = _judged(burst, burst.plan.limits or Limits(), round_trip)
     return Result(
-        outcome=Outcome.DEGRADED if exceeded else Outcome.OK,
-        fault=exceeded[0][0] if exceeded else None,
-        seconds=sum(burst.phases.values(), round_trip),
+        outcome=Outcome.OK if fault is None else Outcome.DEGRADED,
+        fault=fault,
+        seconds=sum(burst.phases.values(), round_trip) if burst.phases else round_trip,
         packet_bytes=burst.plan.packet_bytes,
-        detail="; ".join(words),
+        detail=detail,
         phases={**burst.phases, "answer": round_trip},
         values=_values(burst),
     )
@@ -192,23 +190,28 @@ def _values(burst: Burst) -> dict[str, float]:
     return values
 
 
-def _exceeded(burst: Burst, limits: Limits, round_trip: float) -> list[tuple[str, str]]:
-    """Return fault and evidence of every limit that the burst exceeds."""
-    found: list[tuple[str, str]] = []
+def _judged(burst: Burst, limits: Limits, round_trip: float) -> tuple[str | None, str]:
+    """Return the fault of the first limit that the burst exceeds, if any, and the evidence of all and of the stamps."""
+    exceeded: list[str] = []
+    words: list[str] = []
     lost = burst.left - len(burst.round_trips)
     if lost and limits.loss is not None:
         low, high = wilson(lost, burst.left)
         if low > limits.loss:
+            exceeded.append("packet-loss")
             share = f"{lost} of {burst.left} lost (95 % interval {low:.1%} to {high:.1%})"
-            found.append(("packet-loss", f"{share}, limit {limits.loss:.1%}"))
-    if burst.precision == LOOSE:
-        return found
-    if limits.rtt is not None and round_trip > limits.rtt:
-        found.append(("slow-answer", f"round trip {round_trip * 1e3:.3f} ms, limit {limits.rtt * 1e3:g} ms"))
-    if limits.jitter is not None and burst.history.jitter > limits.jitter:
-        text = f"jitter {burst.history.jitter * 1e3:.3f} ms, limit {limits.jitter * 1e3:g} ms"
-        found.append(("unsteady", text))
-    return found
+            words.append(f"{share}, limit {limits.loss:.1%}")
+    judged = burst.precision != LOOSE
+    if judged and limits.rtt is not None and round_trip > limits.rtt:
+        exceeded.append("slow-answer")
+        words.append(f"round trip {round_trip * 1e3:.3f} ms, limit {limits.rtt * 1e3:g} ms")
+    jitter = burst.history.jitter
+    if judged and limits.jitter is not None and jitter > limits.jitter:
+        exceeded.append("unsteady")
+        words.append(f"jitter {jitter * 1e3:.3f} ms, limit {limits.jitter * 1e3:g} ms")
+    if burst.precision != KERNEL:
+        words.append(_PRECISION_WORDS[burst.precision])
+    return next(iter(exceeded), None), "; ".join(words)
 
 
 def _weight(trouble: Trouble) -> int:

@@ -59,8 +59,12 @@ _NO_SEQUENCE: Final = Trouble(fault="no-buffers", detail="65536 requests are und
 class EchoPort:
     """One socket with one identifier, and the attempts under way on it."""
 
-    def __init__(self, family: int, clock: Clock, *, fragment: bool = False) -> None:
-        """Open the socket; OSError when the host does not allow it. `fragment` lets large packets be split."""
+    def __init__(self, family: int, clock: Clock, *, fragment: bool = False, prompt: bool = False) -> None:
+        """Open the socket; OSError when the host does not allow it.
+
+        `fragment` lets large packets be split; `prompt` says that answers are harvested as they come.
+        """
+        self._prompt = prompt
         self._family = family
         self._clock = clock
         self._wall = WallClock(clock)
@@ -216,7 +220,7 @@ class EchoPort:
 
     def _take_replies(self, found: int) -> None:
         inbox, replied, begins = self._replies, self._table.replied, echo.REPLY[self._family]
-        moment = Moment(self._wall.look(), self._wall.ahead, self._wall.steps)
+        moment = Moment(self._wall.look(), self._wall.ahead, self._wall.steps, self._prompt)
         headed = self._raw and self._family == 4  # such a socket gives the IP header too
         columns = (inbox.lengths(found), inbox.addresses(found), inbox.data(found), inbox.controls(found))
         for (length, size), (address,), (data,), fields in zip(*columns, strict=True):

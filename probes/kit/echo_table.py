@@ -57,11 +57,15 @@ class Grain(msgspec.Struct, eq=False):
 
 
 class Moment(msgspec.Struct, frozen=True, gc=False):
-    """When answers were taken in: boot time, wall minus boot (seconds), and the wall clock's steps so far."""
+    """When answers were taken in: boot time, wall minus boot (seconds), and the wall clock's steps so far.
+
+    `prompt` says that they are taken in as they come, not at the next turn of a wheel.
+    """
 
     boot: float
     ahead: float
     steps: int
+    prompt: bool = False
 
 
 class EchoTable:
@@ -130,7 +134,9 @@ class EchoTable:
             echo.history.late += 1
             self._lose(echo, TIMEOUT)
             return True
-        burst = self._ended(echo, echo.burst)
+        burst, echo.burst = echo.burst, None
+        echo.grain.waiting -= 1
+        self.waiting -= 1
         burst.answered(echo.number, round_trip, precision)
         if burst.due == 0 and burst.under_way == 0:
             self.finished.append(burst)
@@ -212,7 +218,7 @@ def measure(echo: Echo, sent: int | None, stamp: int | None, moment: Moment) -> 
             return (stamp - sent) / 1e9, KERNEL
         if 0 < stamp - asked <= most:
             return (stamp - asked) / 1e9, USER
-    return noticed, LOOSE
+    return noticed, USER if moment.prompt else LOOSE
 
 
 def _changed(sent: bytes, received: bytes) -> Trouble:

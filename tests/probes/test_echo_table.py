@@ -271,6 +271,11 @@ def test_stamps_are_taken_for_what_they_are_worth(
     assert quality == precision
 
 
+def test_a_prompt_look_is_as_good_as_a_stamp_of_our_own() -> None:
+    """Where answers are taken in as they come, the time until we noticed is no turn of the wheel."""
+    assert measure(echo(), None, None, Moment(10.02, AHEAD, 0, prompt=True))[1] == USER
+
+
 @given(st.none() | st.integers(0, 2**63), st.none() | st.integers(0, 2**63), st.integers(0, 2), st.floats(10.0, 20.0))
 def test_no_stamps_make_a_duration_longer_than_it_lasted(
     left: int | None, came: int | None, steps: int, now: float
