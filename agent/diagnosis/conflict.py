@@ -119,9 +119,14 @@ class Sharing:
 
     def explains(self, proving: Sequence[Conflict], other: Conflict) -> bool:
         """Return whether what `proving` proves to be broken can be why `other` failed."""
-        if not any(other.segments & c.segments for c in proving):
+        met = other.segments.intersection(frozenset().union(*(c.segments for c in proving)))
+        if not met:
             return False
         if (other.party is not None and other.party == proving[0].party) or not self._passed_meanwhile(proving, other):
+            return True
+        # A pass that does not prove what both need, of an SA that is still established, says nothing of it.
+        needed = frozenset(n for n in other.roles if self._model.segment_of[n] in met)
+        if needed.isdisjoint(self._model.passing(other.probe).cleared):
             return True
         broken = frozenset().union(*(c.roles for c in proving))
         return not other.roles.isdisjoint(self._model.implied(broken))

@@ -15,6 +15,7 @@ from agent.diagnosis.roles import Model
 from agent.incident.ground import Ground
 from agent.incident.memory import Memory, Track
 from agent.incident.value import Incident, State
+from probes.kit.spec import Evidence
 
 
 class Onset(NamedTuple):
@@ -108,7 +109,8 @@ def _second(ground: Ground, finding: Finding, memory: Memory, keys: set[str], th
     possible = memory.model.implied(ground.roles)
     for key in set(finding.failing) - keys:
         track = memory.tracks.get(key)
-        if track is not None and track.passed is not None and track.passed > there:
+        lags = memory.model.probes[key].evidence is Evidence.STATE  # an SA stays established for a while
+        if track is not None and track.passed is not None and track.passed > there and not lags:
             accused = finding.proof.get(key) or memory.model.accusable(key)
             if possible and possible.isdisjoint(accused):
                 return True

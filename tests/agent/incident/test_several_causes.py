@@ -154,6 +154,16 @@ def test_a_blind_round_begins_nothing() -> None:
         ]
 
 
+@pytest.mark.parametrize("vantages", [["cloud"], ["cloud", "onprem"]])
+def test_a_state_that_lags_is_no_second_cause(vantages: list[str]) -> None:
+    """A tunnel that counts as established for some seconds more is explained by the cut that took it."""
+    chain_ = lab_chain()
+    first = {**CUT, "tunnel": "."}
+    (found,) = replay(chain_, record(chain_, [(6, {}), (5, first), (12, CUT), (20, {})], vantages))
+    assert (found.parties, int(found.opened - START)) == (("carrier",), 6)
+    assert "cloud>tunnel" in found.faults
+
+
 def test_onset_without_tracks() -> None:
     """A finding none of whose probes fails now has no first observation; without a past pass it has no bound."""
     finding = Finding(kind=Kind.UNDETERMINED, failing=("v>p", "v>q"), proving=("v>p",))
