@@ -21,6 +21,7 @@ from probes.kit.readiness import Readiness
 from probes.kit.resolver import RESOLVE_FAULTS
 from probes.kit.response import Asking, Head, request
 from probes.kit.result import Result, Stage, unknown
+from probes.kit.secret import Secret
 from probes.kit.spec import Clock, Fault, Flow, Kit, Metric, Spec
 from probes.kit.tls import TLS_FAULTS, Trust
 from probes.kit.trouble import LOCAL_FAULTS, Trouble, path_faults
@@ -147,12 +148,12 @@ class _Plan(msgspec.Struct, kw_only=True):
         """Return whether the body behind `head` is wanted."""
         return self.wanted.accepts(head) and not (self.settings.follow and head.status in _REDIRECTS)
 
-    def asking(self, leg: Leg, token: str = "") -> Asking:
+    def asking(self, leg: Leg, token: Secret | None = None) -> Asking:
         """Return the request's dialogue, for one connection; `token` signs on."""
         settings = self.settings
         sent = leg.request
-        if token:
-            sent = sent[:-2] + f"Authorization: Negotiate {token}\r\n\r\n".encode("ascii")
+        if token is not None:
+            sent = sent[:-2] + f"Authorization: Negotiate {token.reveal()}\r\n\r\n".encode("ascii")
         return Asking(sent, self.reads, settings.max_bytes, head_only=settings.method == "HEAD")
 
     def expiry(self, certificate: bytes) -> float | None:
@@ -319,11 +320,11 @@ class RequestRunner:
         for redirects in range(settings.follow + 1):
             if settings.follow:
                 trail.values["http_redirects"] = float(redirects)
-            token = ""
+            token = None
             if settings.kerberos and leg.own:
                 start = self._clock.boot()
                 try:
-                    token = (await self._sign_on.token(leg.target.server_name, settings.keytab, deadline)).reveal()
+                    token = await self._sign_on.token(leg.target.server_name, settings.keytab, deadline)
                 except SignOnError as error:
                     return unknown("sign-on-failed", str(error))
                 taken = self._clock.boot() - start
@@ -361,8 +362,8 @@ def _onward(plan: _Plan, leg: Leg, asking: Asking, heard: Heard) -> Leg | Troubl
         return None
     try:
         url = redirected(leg.url, location)
-    except ValueError as error:
-        return Trouble(fault="malformed", detail=f"redirects to {error}"[:200], answered=True)
+    except ValueError:  # its text may hold a session
+        return Trouble(fault="malformed", detail=f"HTTP {head.status} to what is no web address", answered=True)
     own = url.host == plan.first.url.host
     known = own or (url.scheme, url.host, url.port) in plan.others
     if not known or (leg.url.secure and not url.secure):

@@ -9,6 +9,7 @@ probed service's.
 
 import asyncio
 import base64
+import contextlib
 import ctypes
 import ctypes.util
 import threading
@@ -72,12 +73,12 @@ class SignOn:
 
         def work() -> None:
             try:
-                made: Secret | SignOnError = _token(host, keytab)
-            except SignOnError as error:
+                made: Secret | Exception = _token(host, keytab)
+            except Exception as error:
                 made = error
             finally:
                 self._room.release()
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop has closed, nobody waits any more
                 loop.call_soon_threadsafe(_settle, future, made)
 
         threading.Thread(target=work, name="sign-on", daemon=True).start()
@@ -88,10 +89,10 @@ class SignOn:
             raise SignOnError("the key server did not answer in time") from None
 
 
-def _settle(future: "asyncio.Future[Secret]", made: Secret | SignOnError) -> None:
+def _settle(future: "asyncio.Future[Secret]", made: Secret | Exception) -> None:
     if future.done():
         return
-    if isinstance(made, SignOnError):
+    if isinstance(made, Exception):
         future.set_exception(made)
     else:
         future.set_result(made)
