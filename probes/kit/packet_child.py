@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from scapy.contrib import ikev2
 from scapy.fields import FlagValue
+from scapy.layers import inet
 from scapy.packet import Packet
 
 # No use of a workshop takes longer; it ends a child whose parent was killed while it was at work.
@@ -52,9 +53,17 @@ def _transform(kind: int, number: int, key_bits: int | None = None) -> Packet:
     return ikev2.IKEv2_Transform(transform_type=kind, transform_id=number, **more)
 
 
-def dissect(data: str) -> dict[str, Any]:
-    """Return the layers of an IKE message (hexadecimal, without non-ESP marker), outermost first."""
-    return {"layers": _layers(ikev2.IKEv2(bytes.fromhex(data)))}
+def dissect(data: str, layer: str = "IKEv2") -> dict[str, Any]:
+    """Return the layers of an IKE message (hexadecimal, without non-ESP marker) or IPv4 packet, outermost first.
+
+    `sums`: whether every checksum is the one that scapy computes.
+    """
+    packet = _READERS[layer](bytes.fromhex(data))
+    fresh = packet.copy()
+    for one in fresh.iterpayloads():
+        if "chksum" in one.fields:
+            one.delfieldval("chksum")
+    return {"layers": _layers(packet), "sums": bytes(fresh).hex() == data}
 
 
 def _layers(packet: Packet) -> list[dict[str, Any]]:
@@ -79,6 +88,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, int | str) else str(value)
 
 
+_READERS: Final = {"IKEv2": ikev2.IKEv2, "IP": inet.IP}
 _WORKS: Final[dict[str, Callable[..., dict[str, Any]]]] = {"build_ike_sa_init": build_ike_sa_init, "dissect": dissect}
 
 

@@ -16,7 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -108,12 +108,12 @@ class Workshop:
             raise self._end("garbled", str(error)) from error
         return Template(packet=packet, spi=built.spi, nonce=built.nonce, nonce_bytes=nonce_bytes)
 
-    async def dissect(self, data: bytes) -> dict[str, Any]:
-        """Return scapy's reading of an IKE message: `layers`, each with its class and fields.
+    async def dissect(self, data: bytes, layer: Literal["IKEv2", "IP"] = "IKEv2") -> dict[str, Any]:
+        """Return scapy's reading of a message: `layers`, each with its class and fields; `sums`: checksums are right.
 
         Bytes are hexadecimal text. Raises PacketError, `refused` for what scapy cannot read.
         """
-        return await self._ask("dissect", data=data.hex())
+        return await self._ask("dissect", data=data.hex(), layer=layer)
 
     async def _ask(self, work: str, **question: Any) -> dict[str, Any]:
         line = json.dumps({"work": work, **question}).encode() + b"\n"

@@ -1,5 +1,6 @@
 """Packets of one flow: alike for routers, told apart by us, and nobody else's taken for ours."""
 
+import asyncio
 import socket
 import struct
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from probes.kit import echo
 from probes.kit.hop_packets import LEAST_BYTES, Datagrams, Echoes, Packets, Syns
+from probes.kit.packets import open_workshop
 
 TOKEN = bytes.fromhex("00ff 1122 3344 5566")
 ADDRESSES = socket.inet_aton("192.0.2.1") + socket.inet_aton("192.0.2.2")
@@ -147,20 +149,29 @@ def test_sizes() -> None:
     assert len(FLOWS["echo"].packet(1)) == LEAST_BYTES[4] - 20
 
 
-@pytest.fixture(scope="module")
-def scapy() -> Any:
-    """Return scapy's layers: another mind about the same packets."""
-    return pytest.importorskip("scapy.layers.inet")
+HEADER = struct.Struct("!BBHHHBBH")
 
 
-def test_another_reader_agrees(scapy: Any) -> None:
-    """Scapy finds sums right, and the ports, flags and options that we meant."""
-    header = scapy.IP(src="192.0.2.1", dst="192.0.2.2")
-    segment = scapy.TCP(FLOWS["tcp"].packet(3))
-    assert (segment.sport, segment.dport, segment.seq, str(segment.flags)) == (40000, 443, 0xFFFFFFF3, "S")
-    assert segment.options == [("MSS", 1460)]
-    sums = {"tcp": segment, "echo": scapy.ICMP(FLOWS["echo"].packet(3))}
-    for layer in sums.values():
-        given_sum = layer.chksum
-        layer.chksum = None
-        assert type(layer)(bytes(header / layer)[20:]).chksum == given_sum
+def behind_ip(name: str, packet: bytes) -> bytes:
+    """Return the packet as it is on the wire."""
+    protocol = {"echo": 1, "tcp": 6}[name]
+    head = HEADER.pack(0x45, 0, 20 + len(packet), 0, 0x4000, 1, protocol, 0) + ADDRESSES
+    return head[:10] + echo.checksum(head).to_bytes(2) + head[12:] + packet
+
+
+def test_another_reader_agrees() -> None:
+    """Scapy, in its child, finds the sums right, and the fields that we meant."""
+
+    async def read() -> list[dict[str, Any]]:
+        async with open_workshop() as workshop:
+            found = [await workshop.dissect(behind_ip(n, FLOWS[n].packet(3)), "IP") for n in ("echo", "tcp")]
+            broken = bytearray(behind_ip("tcp", FLOWS["tcp"].packet(3)))
+            broken[-1] ^= 1
+            return [*found, await workshop.dissect(bytes(broken), "IP")]
+
+    ping, syn, broken = asyncio.run(read())
+    fields = {layer["layer"]: layer["fields"] for layer in (*ping["layers"], *syn["layers"])}
+    assert (fields["ICMP"]["type"], fields["ICMP"]["id"], fields["ICMP"]["seq"]) == (8, 0x1234, 0xFFF3)
+    assert (fields["TCP"]["sport"], fields["TCP"]["dport"], fields["TCP"]["seq"]) == (40000, 443, 0xFFFFFFF3)
+    assert (fields["TCP"]["flags"], fields["TCP"]["options"]) == (0x02, ["('MSS', 1460)"])
+    assert (ping["sums"], syn["sums"], broken["sums"]) == (True, True, False)
