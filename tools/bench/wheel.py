@@ -21,7 +21,7 @@ from agent.daemon.diagnosing import Diagnosing
 from agent.daemon.host_reader import Reader
 from agent.daemon.measurement import Measurement
 from agent.daemon.picture import Picture
-from agent.daemon.process import settle_memory
+from agent.daemon.process import settle_interpreter
 from agent.daemon.schedule import Schedule
 from agent.incident.engine import Engine
 from agent.metrics import Metrics
@@ -162,7 +162,7 @@ async def measuring(chain: Chain, seconds: float, *, everything: bool) -> tuple[
                 alarm=partial(alarm_of, CLOCK),
             )
             measurement.configure(chain, "v")
-            settle_memory()
+            settle_interpreter()
             measurement.start()
             await asyncio.sleep(WARM_SECONDS)
             late.found.clear()
