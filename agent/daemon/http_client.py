@@ -9,8 +9,9 @@ import contextlib
 import ssl
 from urllib.parse import urlsplit
 
-import h11
 import msgspec
+
+from probes.kit.h11_mended import h11
 
 
 class FetchError(Exception):

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from agent.web.tls import PasswordCheck, Security, allowed, following
+from probes.kit import h11_mended  # noqa: F401 - uvicorn reads with h11: no line of a client may hold the loop up
 
 # Out of the 5 s that the whole agent has to stop: running answers get the first second, then
 # connections are cut; the rest is for the handlers to notice.

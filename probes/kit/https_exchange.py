@@ -11,10 +11,10 @@ import re
 import ssl
 from collections.abc import Mapping
 
-import h11
 import msgspec
 
 from probes.kit.address import Endpoint, literal_family
+from probes.kit.h11_mended import h11
 from probes.kit.resolver import ResolveError
 from probes.kit.secret import Secret
 from probes.kit.spec import Resolver

@@ -13,11 +13,11 @@ import zlib
 from collections.abc import Sequence
 from typing import Final
 
-import h11
 import msgspec
 
 from probes.kit.address import Endpoint, host_endpoint
 from probes.kit.exposition import Malformed, Sieve, Sifted, Wanted
+from probes.kit.h11_mended import h11
 from probes.kit.https_exchange import is_bearer
 from probes.kit.microsoft import http_date
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, locate, resolve_result
