@@ -18,7 +18,7 @@ from probes.kit.spec import Evidence, Flow
 SMALL, LARGE = 84, 1500
 MOST_TOLD = 3
 # Looking must not take longer than a second: probes of a chain, and judgements times probes (about 1 us each).
-MOST_PROBES, MOST_WORK = 1_000, 500_000
+MOST_PROBES, MOST_WORK = 500, 500_000
 # Where one can put a host; the line, the carrier's and Microsoft's networks take none.
 HOST_SIDES = ("cloud", "onprem")
 ELSEWHERE = "elsewhere?"
@@ -60,7 +60,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 def additions(chain: Chain, most: int = MOST_TOLD) -> tuple[Addition, ...]:
     """Return at most `most` additions, the most useful first, each judged beside those before it.
 
-    Nothing is proposed for a chain of more than a thousand probes.
+    Nothing is proposed for a chain of more than five hundred probes.
     """
     base = Model(chain)
     size = (len(base.roles) + len(chain.segments)) * len(chain.probes)

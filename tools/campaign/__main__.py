@@ -1,7 +1,8 @@
 """`make campaign`: run every cell and print who named whom wrongly, and how often each was right.
 
 `python -m tools.campaign --trials N --seed S [--cell NAME]`. Exit status 1 when the product named an innocent
-where none may be named: in every cell but those of a chain file that lies about its dependencies.
+where none may be named (everywhere but in the cells of a chain file or an operator that lies), or when a finding
+has no text of three to six sentences.
 """
 
 import argparse
@@ -74,7 +75,9 @@ def main() -> int:
             results = [result for part in parts for result in part.result()]
             line, false = report(BY_NAME[name], topology, results)
             print(line, flush=True)
-            wrong = [seed for seed, scores in results if scores["demarc"].false or scores["demarc"].late]
+            ours = {seed: scores["demarc"] for seed, scores in results}
+            bad += sum(score.mute for score in ours.values())
+            wrong = [seed for seed, score in ours.items() if score.false or score.late or score.mute]
             if wrong:
                 print(f"  look at: {', '.join(wrong[:5])}", file=sys.stderr)
             bad += false > ALLOWED.get(name, 0.0) * said.trials

@@ -9,6 +9,7 @@ from agent.incident.recovery import GOOD_SECONDS
 from agent.incident.value import Incident, Kind, Standing
 from agent.observation import SELF
 from agent.replay import replay
+from agent.words import LANGUAGES, sentences
 from probes.kit.result import Outcome
 from tools.campaign.cells import Cell, Trial
 from tools.campaign.physics import START
@@ -22,13 +23,14 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     """`false`: an innocent was named. `right`: somebody was, and all of them rightly.
 
     `late`: a party was named for seconds in which nothing of it was broken. `lost`: something was
-    told, and what broke is among no candidates.
+    told, and what broke is among no candidates. `mute`: a finding whose text is not three to six sentences.
     """
 
     false: bool = False
     right: bool = False
     late: bool = False
     lost: bool = False
+    mute: bool = False
 
 
 def run(cell: Cell, topology: str, seed: str) -> dict[str, Score]:
@@ -55,6 +57,7 @@ def judge(trial: Trial, found: Iterable[Incident], counts: str) -> Score:
         right=right,
         # Noise is a fail like any other: what it prolongs has not had its ten good seconds.
         late=not trial.weather.noise and any(_outside(trial, i) > 2 * SLACK for i in named if i not in wrong),
+        mute=any(not 3 <= len(sentences(i, trial.chain, None, lang)) <= 6 for i in told for lang in LANGUAGES),
         lost=bool(told) and not broken & candidates and bool(broken),
     )
 
