@@ -120,10 +120,14 @@ class Flying:
 
 
 class Batch(msgspec.Struct, eq=False):
-    """An open runner with the batch form. `silenced` are the calls that raised last time: a series is logged once."""
+    """An open runner with the batch form; it is turned while it is `busy`, with something under way.
+
+    `silenced` are the calls that raised last time: a series is logged once.
+    """
 
     kind: str
     runner: BatchRunner
+    busy: bool = False
     silenced: set[str] = msgspec.field(default_factory=set)
 
 
@@ -180,13 +184,14 @@ class Attempts:
         for kind, (runner, batch) in tuple(self._met.items()):
             if self._runners(kind)[0] is not runner:
                 self._closed(kind)
-            elif batch is not None:
+            elif batch is not None and batch.busy:
                 try:
                     deadline = batch.runner.harvest()
                 except Exception as error:
                     self._raised(batch, "harvest", error)
                     continue
                 batch.silenced.discard("harvest")
+                batch.busy = deadline is not None
                 if deadline is not None:
                     deadlines.append(deadline)
         self._due = min(deadlines, default=None)
@@ -194,7 +199,7 @@ class Attempts:
     def flush(self) -> None:
         """Let every batch runner send what was launched since the last flush."""
         for _, batch in tuple(self._met.values()):
-            if batch is not None:
+            if batch is not None and batch.busy:
                 try:
                     due = batch.runner.flush()
                 except Exception as error:
@@ -269,6 +274,7 @@ class Attempts:
 
     def _launched_in(self, batch: Batch, attempt: Attempt) -> bool:
         """Say whether `batch` took the attempt; one that raises has spoilt this attempt only."""
+        batch.busy = True
         try:
             return batch.runner.launch(attempt.probe.settings, attempt.deadline, partial(self._finish, attempt))
         except Exception as error:

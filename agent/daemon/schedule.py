@@ -3,7 +3,7 @@
 What must stay true: the k-th run of a probe is due at `k * interval + phase` on boot time, whatever
 happened before, so nothing drifts and nothing bunches; a run that was missed is skipped and counted,
 never made up for; the same name and interval give the same phase on every start (on another grid when
-the number of probes passes FEW or MANY).
+the number of probes passes one of GRIDS).
 """
 
 import hashlib
@@ -13,14 +13,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 # Due times lie on a grid, so that several probes share one wake-up: wake-ups dominate the idle cost (a
-# timer wake costs 91 us in asyncio [measured]), and the loop beats every 100 ms anyway. With more probes
-# that grid would send bursts that queue at the responders: up to FEW of 1 s 20 come together, up to MANY 50,
-# beyond that 20 ms are as cheap as a batch needs.
-COARSE_GRID_SECONDS = 0.1
-MIDDLE_GRID_SECONDS = 0.05
-FINE_GRID_SECONDS = 0.02
-FEW = 200
-MANY = 1_000
+# timer wake costs 91 us in asyncio, three times as much when it is rare and finds its caches cold [measured]),
+# and the loop beats every 100 ms anyway. With more probes a coarse grid would send bursts that queue at the
+# responders: up to so many probes (of 1 s: 10, 20 or 50 come together) so many seconds; beyond them 20 ms are as
+# cheap as a batch needs.
+GRIDS = ((50, 0.2), (200, 0.1), (1_000, 0.05))
+FINEST_SECONDS = 0.02
 # asyncio rounds a timer up to 1 ms; what is due within it need not wait for another wake-up.
 SLACK_SECONDS = 0.001
 # First attempts after a start spread over this many a second, so that a big chain does not burst.
@@ -60,9 +58,7 @@ def fraction(name: str) -> float:
 
 def grid(probes: int) -> float:
     """Return the grid in seconds for so many probes."""
-    if probes <= FEW:
-        return COARSE_GRID_SECONDS
-    return MIDDLE_GRID_SECONDS if probes <= MANY else FINE_GRID_SECONDS
+    return next((step for most, step in GRIDS if probes <= most), FINEST_SECONDS)
 
 
 def phase(name: str, interval: float, grid_seconds: float) -> float:

@@ -169,7 +169,8 @@ class Runner(Protocol):
 class BatchRunner(Runner, Protocol):
     """A runner whose steady attempts share system calls and wake-ups, because each is a packet out and one back.
 
-    On every tick of its wheel the agent calls `harvest`, then `launch` for what is due, then `flush`.
+    On every tick of its wheel the agent calls `harvest`, then `launch` for what is due, then `flush`; on ticks
+    after `harvest` returned None, and without a launch, neither.
     Kernel time stamps, not the tick, give the durations. Confirmations still go through `attempt`.
     """
 

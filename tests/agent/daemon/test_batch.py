@@ -250,3 +250,12 @@ def test_plain_runner_has_no_turns() -> None:
     assert type(world.runner) is FakeRunner
     world.wait(2.0)
     assert {o.outcome for o in world.diagnosis.of("gw")} == {Outcome.OK}
+
+
+def test_batch_with_nothing_under_way_is_left_alone() -> None:
+    """Between two launches a batch is turned once, for what has arrived; the wheel beats on without it."""
+    world = BatchWorld(make_probe("gw", interval=2.0))
+    world.wait(20.5)
+    turns, launches = len(world.batch.harvests), len(world.batch.launched)
+    assert len(world.diagnosis.of("gw")) == launches >= 10
+    assert turns <= 2 * launches

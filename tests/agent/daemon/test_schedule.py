@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.daemon.schedule import FEW, MANY, Schedule, fraction, grid, phase
+from agent.daemon.schedule import GRIDS, Schedule, fraction, grid, phase
 
 TOLERANCE = 1e-6
 
@@ -36,7 +36,11 @@ def test_empty_schedule_has_nothing_to_run() -> None:
     assert schedule.due(1e9) == ()
 
 
-@given(st.text(min_size=1), st.floats(min_value=0.1, max_value=3600), st.sampled_from([1, FEW, FEW + 1, MANY + 1]))
+@given(
+    st.text(min_size=1),
+    st.floats(min_value=0.1, max_value=3600),
+    st.sampled_from([1, *(most + 1 for most, _ in GRIDS)]),
+)
 def test_phase_lies_on_the_grid_within_the_interval(name: str, interval: float, probes: int) -> None:
     """A phase is stable, on the grid and inside the interval."""
     step = grid(probes)
@@ -155,12 +159,12 @@ def test_probes_of_one_phase_move_together() -> None:
     assert sum(groups) == len(names) == 5000
 
 
-def test_growing_past_few_runs_nothing_twice() -> None:
+def test_another_grid_runs_nothing_twice() -> None:
     """A reload that changes the grid moves the probes that stay to it after their next run, one run an interval."""
     schedule = Schedule()
-    schedule.replace({f"probe-{n}": 1.0 for n in range(FEW)}, 0.0)
+    schedule.replace({f"probe-{n}": 1.0 for n in range(GRIDS[0][0])}, 0.0)
     run(schedule, 0.0, 5.0)
-    schedule.replace({f"probe-{n}": 1.0 for n in range(FEW + 1)}, 5.0)
+    schedule.replace({f"probe-{n}": 1.0 for n in range(GRIDS[0][0] + 1)}, 5.0)
     ran = run(schedule, 5.0, 15.0)
     for name in ("probe-0", "probe-7"):
         planned = [each.planned for each in ran if each.probe == name]
