@@ -2,8 +2,8 @@
 
 A probe's lines of a family are kept as one text for as long as its tally is the same value, and written
 in one go when it is not; the lines of both formats are the same, only headings and end differ. What must
-stay true: a writer is used by one thread at a time; after each CHUNK of series it calls `pause`, so
-that the thread of the probes need never wait longer than a chunk takes; what is gone is not kept.
+stay true: a writer is used by one thread at a time; it calls `pause` again and again, so that the thread
+of the probes waits for tenths of a millisecond, not for a whole scrape; what is gone is not kept.
 Formats: https://prometheus.io/docs/instrumenting/exposition_formats/ (0.0.4) and
 https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md (1.0.0; `_created` is optional
 and left out, since it is a series more for each counter).
@@ -16,8 +16,8 @@ from agent.metrics.family import AnyFamily, Family, FamilyKind, ProbeFamily, Sam
 from agent.metrics.tally import Histogram, Tally
 from agent.metrics.view import View
 
-# Series (or probes of a family) between two pauses: about half a millisecond of one core.
-CHUNK = 250
+# Probes rendered, and lines made or joined, between two pauses: a few tenths of a millisecond of one core.
+PROBES, LINES = 25, 250
 # OpenMetrics names a family without what its samples' names end in.
 _SUFFIXES = {FamilyKind.COUNTER: "_total", FamilyKind.INFO: "_info"}
 # OpenMetrics' `# UNIT`, for a family whose name ends in one.
@@ -61,7 +61,7 @@ class Writer:
         families = tuple(families)
         self._take(view, tuple(family for family in families if isinstance(family, ProbeFamily)))
         whole, holding = list(self._probes.values()), [self._probes[probe] for probe in view.holding()]
-        index, parts = 0, []
+        index, parts, chunks = 0, list[str](), list[bytes]()
         for family in families:
             parts.append(heading(family, openmetrics=openmetrics))
             if isinstance(family, ProbeFamily):
@@ -69,8 +69,12 @@ class Writer:
                 index += 1
             else:
                 parts.append(self._of_rows(family, view))
-        # Joined and encoded once: each copy of a megabyte costs as much as rendering a tenth of it.
-        return "".join([*parts, "# EOF\n"] if openmetrics else parts).encode()
+            if len(parts) >= LINES:
+                chunks.append("".join(parts).encode())
+                parts.clear()
+                self._pause()
+        parts.append("# EOF\n" if openmetrics else "")
+        return b"".join([*chunks, "".join(parts).encode()])
 
     def _take(self, view: View, families: tuple[ProbeFamily, ...]) -> None:
         """Render the probes whose tally is another one than at the last scrape."""
@@ -83,7 +87,7 @@ class Writer:
             if kept.tally is not tally:
                 self._render(kept, tally)
             self._probes[probe] = kept
-            if index % CHUNK == 0:
+            if index % PROBES == 0:
                 self._pause()
 
     def _render(self, kept: _Kept, tally: Tally) -> None:
@@ -129,7 +133,7 @@ class Writer:
         lines: list[str] = []
         for index, (labels, sample) in enumerate(family.read(view), start=1):
             lines.append(_row(family, labels, sample))
-            if index % CHUNK == 0:
+            if index % LINES == 0:
                 self._pause()
         text = "".join(lines)
         self._rows[family.name] = same, text

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 from agent.metrics import Metrics
 from agent.metrics.family import Family, FamilyKind, ProbeFamily, Row, Sample
 from agent.metrics.tally import Histogram, Tally, count_bug, empty_tally
-from agent.metrics.text import CHUNK, Writer, number
+from agent.metrics.text import LINES, PROBES, Writer, number
 from agent.metrics.view import View
 from tests.agent.samples import CHAIN
 
@@ -178,9 +178,10 @@ def test_what_is_gone_is_not_kept() -> None:
 
 
 def test_it_pauses() -> None:
-    """It gives way after each chunk, of rows and of probes."""
+    """It gives way again and again: while rows are made, while probes are rendered, and after long families."""
     pauses: list[int] = []
-    rows: list[Row] = [((str(i), ""), i) for i in range(3 * CHUNK)]
-    view, made = of_probes({str(i): 1.0 for i in range(2 * CHUNK)})
-    Writer(lambda: pauses.append(1)).write(view, [family(rows), made], openmetrics=False)
-    assert len(pauses) == 5
+    rows: list[Row] = [((str(i), ""), i) for i in range(3 * LINES)]
+    view, made = of_probes({str(i): 1.0 for i in range(LINES)})
+    written = Writer(lambda: pauses.append(1)).write(view, [family(rows), made], openmetrics=False)
+    assert len(pauses) == 3 + LINES // PROBES + 1
+    assert written.count(b"\n") == 4 * LINES + 4
