@@ -8,7 +8,19 @@ import pytest
 from click.testing import CliRunner
 
 from agent.cli import doctor, probe, run
-from agent.daemon.examination import FAIL, OK, WARN, Finding, data_directory, descriptors, files, packages, vici
+from agent.daemon.examination import (
+    FAIL,
+    OK,
+    WARN,
+    Finding,
+    clock_state,
+    data_directory,
+    descriptors,
+    files,
+    packages,
+    stolen_time,
+    vici,
+)
 from agent.daemon.process import needs_restart
 from agent.model import Host, Probe
 from probes.kit.result import Outcome, Result, Stage, failed, ok, unknown
@@ -143,3 +155,12 @@ def test_doctor_knocks_at_vici(tmp_path: Path) -> None:
 def test_every_outcome_has_an_exit_code() -> None:
     """No outcome is forgotten."""
     assert set(probe.EXIT_CODES) == set(Outcome)
+
+
+def test_clock_and_processor() -> None:
+    """Both are told of this host, and what is not well has a remedy."""
+    found = [*clock_state(), *stolen_time()]
+    assert [finding.subject for finding in found] == ["clock", "processor"]
+    for finding in found:
+        assert finding.state in (OK, WARN)
+        assert bool(finding.remedy) is (finding.state == WARN)
