@@ -69,7 +69,7 @@ class HopSocket:
     """One flow to one target, and the packets of it that are under way."""
 
     def __init__(self, protocol: str, family: int, address: str, port: int, *, clock: Clock, flow: int = 0) -> None:
-        """Open and connect; `flow` is the identifier (icmp) or source port (udp, tcp) to take if it is free.
+        """Open the socket; `flow` is the identifier (icmp) or source port (udp, tcp) to take if it is free.
 
         OSError when the host does not allow it, or has no route.
         """
@@ -88,7 +88,12 @@ class HopSocket:
                 self.flow = flow or secrets.randbits(16)
             else:  # raw TCP has no port: one that does not listen holds it, and our kernel resets what is answered
                 self.flow = _bound(opened.enter_context(_stream(family)) if raw else self._sock, flow)
-            self._sock.connect((address, port if self._udp else 0))
+            # A connected datagram socket gives its packets a random hash of its own, by which virtual switches and
+            # Linux routers on the same machine may choose the way (sk_txhash; fib_multipath_hash_policy 1). A raw
+            # one has to be connected: it would see all of the host's packets of its protocol.
+            self._to = None if raw else (address, port if self._udp else 0)
+            if raw:
+                self._sock.connect((address, 0))
             self._packets = self._packets_of(protocol, port, raw=raw)
             self._opened = opened.pop_all()
 
@@ -120,7 +125,7 @@ class HopSocket:
         for _ in range(_SEND_TRIES):
             self._under_way[number] = _Sent(self._clock.boot(), self._clock.wall())
             try:
-                self._sock.sendmsg([packet], extra)
+                self._sock.sendmsg([packet], extra, 0, self._to)
             except OSError as error:
                 failure = error
                 if not self._read_errors():

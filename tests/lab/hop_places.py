@@ -92,12 +92,19 @@ def size(target: str, expect: int = 0, **more: Any) -> pmtu.Settings:
 
 DETOUR = "ip route replace 10.9.0.0/16 via 10.0.4.2"
 BACK = "ip route replace 10.9.0.0/16 via 10.0.2.2"
+# Both ways at once, each flow by one of them: by addresses and ports, as carriers do.
+SPREAD = (
+    "sysctl -qw net.ipv4.fib_multipath_hash_policy=1\n"
+    "ip route replace 10.9.0.0/16 nexthop via 10.0.2.2 nexthop via 10.0.4.2"
+)
+OTHER_FLOW = "spread, another flow"
 Looks = dict[str, tuple[path.Settings | pmtu.Settings, float]]
-# Shell lines in r1, and the looks that are then made at once: name -> (settings, timeout in seconds). A router's
+Steps = tuple[tuple[dict[str, str], Looks], ...]
+# Shell lines by node, and the looks that are then made at once: name -> (settings, timeout in seconds). A router's
 # errors come from one budget (net.ipv4.icmp_msgs_burst: 50), so not too many paths look at the same moment.
-STEPS: tuple[tuple[str, Looks], ...] = (
+STEPS: Steps = (
     (
-        "",
+        {},
         {
             "path": (way("10.9.0.9"), 0.6),
             "path by udp": (way("10.9.0.9", protocol="udp"), 0.6),
@@ -110,7 +117,7 @@ STEPS: tuple[tuple[str, Looks], ...] = (
         },
     ),
     (
-        "",
+        {},
         {
             "path again": (way("10.9.0.9"), 0.6),
             "path by tcp": (way("10.9.0.9", protocol="tcp", port=80), 0.6),
@@ -127,10 +134,16 @@ STEPS: tuple[tuple[str, Looks], ...] = (
             "a flood": (way("10.9.7.8"), 0.4),
         },
     ),
-    (DETOUR, {"path changed, hop sparing": (way("10.9.0.9", on_change="degraded", rounds=3), 0.6)}),
-    (BACK, {"path changed back": (way("10.9.0.9"), 0.6)}),
+    ({"r1": DETOUR}, {"path changed, hop sparing": (way("10.9.0.9", on_change="degraded", rounds=3), 0.6)}),
+    ({"r1": BACK}, {"path changed back": (way("10.9.0.9"), 0.6)}),
+    ({"r1": SPREAD, "r3": "nft flush ruleset"}, {"spread": (way("10.9.0.9", protocol="udp", rounds=4), 0.6)}),
+    ({}, {"spread again": (way("10.9.0.9", protocol="udp", rounds=4), 0.6)}),
     (
-        "",
+        {},
+        {f"{OTHER_FLOW} {n}": (way("10.9.0.9", protocol="udp", rounds=1, max_hops=3), 0.3) for n in range(16)},
+    ),
+    (
+        {"r1": BACK},
         {
             "size": (size("10.9.0.9"), 1),
             "size, more than agreed": (size("10.9.0.9", 1438), 1),
@@ -168,7 +181,7 @@ class Kit:
     resolver = SystemResolver(clock)
 
 
-async def _look(steps: tuple[tuple[str, Looks], ...], r1: list[str]) -> dict[str, Any]:
+async def _look(steps: Steps, enter: dict[str, list[str]]) -> dict[str, Any]:
     kit = Kit()
     found: dict[str, Any] = {}
     async with path.open(kit) as ways, pmtu.open(kit) as sizes:
@@ -176,16 +189,16 @@ async def _look(steps: tuple[tuple[str, Looks], ...], r1: list[str]) -> dict[str
         async def attempt(name: str, settings: path.Settings | pmtu.Settings, within: float) -> None:
             deadline = kit.clock.boot() + within
             if isinstance(settings, path.Settings):
-                result = await ways.attempt(settings, deadline)
+                result = await ways.attempt(settings, deadline, fresh=name.startswith(OTHER_FLOW))
             else:
                 result = await sizes.attempt(settings, deadline)
             found[name] = json.loads(msgspec.json.encode(result))
             found[name]["late"] = kit.clock.boot() - deadline
 
         for lines, looks in steps:
-            if lines:
-                changed = await asyncio.create_subprocess_exec(*r1, "sh", "-ec", lines)
-                await changed.wait()
+            for node, text in lines.items():
+                changed = await asyncio.create_subprocess_exec(*enter[node], "sh", "-ec", text)
+                assert await changed.wait() == 0
             await asyncio.gather(*(attempt(name, *look) for name, look in looks.items()))
     return found
 
@@ -323,7 +336,7 @@ def _unprivileged(allowed: bool) -> dict[str, Any]:
 def main() -> None:
     """Take every step with its look, print the results."""
     with _built() as enter:
-        results = asyncio.run(_look(STEPS, enter["r1"]))
+        results = asyncio.run(_look(STEPS, enter))
         for allowed in (False, True):
             more = _unprivileged(allowed)
             results |= {f"{name}, {'datagram sockets' if allowed else 'no right'}": one for name, one in more.items()}
@@ -337,6 +350,6 @@ if __name__ == "__main__":
         case ["lie"]:
             _lie()
         case ["unprivileged"]:
-            json.dump(asyncio.run(_look((("", UNPRIVILEGED),), [])), sys.stdout)
+            json.dump(asyncio.run(_look((({}, UNPRIVILEGED),), {})), sys.stdout)
         case _:
             main()

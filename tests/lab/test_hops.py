@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.lab.hop_places import OTHER_FLOW
+
 pytestmark = pytest.mark.lab
 
 LIAR = ["10.66.0.1"]
@@ -136,6 +138,17 @@ def test_a_change_is_told_once(results: dict[str, Any]) -> None:
     assert "hop 2 was 10.0.4.2, is 10.0.2.2" in back["detail"]
     assert (changed["values"]["path_changes"], back["values"]["path_changes"]) == (1, 2)
     assert changed["values"]["path_loss_ratio"] == 0
+
+
+def test_one_flow_goes_one_way(results: dict[str, Any]) -> None:
+    """Where routers spread flows over two ways, all packets of a probe take one of them, and the next time too."""
+    first, again = (results[step]["rows"][1]["address"] for step in ("spread", "spread again"))
+    assert first == again
+    assert first in ("10.0.2.2", "10.0.4.2")
+    assert "the way changed" not in results["spread again"]["detail"]
+    # Confirmations have a flow of their own each: with sixteen, both ways are seen.
+    others = {results[f"{OTHER_FLOW} {n}"]["rows"][1]["address"] for n in range(16)}
+    assert others == {"10.0.2.2", "10.0.4.2"}
 
 
 def test_extensions_are_read_or_left_out(results: dict[str, Any]) -> None:
