@@ -19,6 +19,9 @@ READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 _TURN: Final = 8  # sockets served before the loop sees to others: some ms when each has a TLS handshake to do
 
+# In an outage every attempt ends by its deadline, and a sweep looks at all that are under way: not for each of them.
+_SWEEP_SECONDS: Final = 0.02
+
 
 class Waiter(Protocol):
     """Who waits for a socket until `deadline` (boot time)."""
@@ -98,7 +101,8 @@ class Readiness:
         for waiter in [waiter for waiter in self._waiting.values() if waiter.deadline <= now]:
             waiter.expired()
         if self._waiting:
-            self._arm(min(waiter.deadline for waiter in self._waiting.values()))
+            earliest = min(waiter.deadline for waiter in self._waiting.values())
+            self._arm(max(earliest, now + _SWEEP_SECONDS))
 
 
 # asm-generic/socket.h: time stamps of arrival as two 64-bit numbers on every machine (since Linux 5.1).
