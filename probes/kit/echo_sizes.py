@@ -7,12 +7,13 @@ a packet of ours.
 from typing import Final
 
 from probes.kit.hop_socket import Answer, HopSocket
-from probes.kit.size_search import TRIES, SizeSearch
+from probes.kit.size_search import BREADTH, TRIES, SizeSearch
 from probes.kit.sockets import ready
 from probes.kit.spec import Clock
 from probes.kit.trouble import Trouble
 
 MOST_PACKETS: Final = 60  # of one attempt; a search takes 3 where everything passes, else up to 35
+_IN_STEP: Final = BREADTH + 1
 _STEP_SECONDS: Final = 0.1  # silence is waited for at least so long: a busy router answers some tens of ms late
 _STEP_TRIPS: Final = 3
 
@@ -40,11 +41,12 @@ class EchoSizes:
     async def run(self, deadline: float) -> None:
         """Send step after step until all is known or the time is up."""
         silence = (deadline - self._clock.boot()) / (TRIES + 1)  # so that a target may be silent in every try
-        while self._clock.boot() < deadline and (sizes := self.search.next()):
-            if self.trouble is not None and self.trouble.local:
+        while self._clock.boot() < deadline and len(self._sizes) + _IN_STEP <= MOST_PACKETS:
+            sizes = self.search.next()
+            if not sizes or (self.trouble is not None and self.trouble.local):
                 return
             self._waiting.clear()
-            for size in sizes[: MOST_PACKETS - len(self._sizes)]:
+            for size in sizes:
                 self._send(size)
             await self._collect(self._clock.boot(), silence, deadline)
 

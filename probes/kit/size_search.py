@@ -83,7 +83,7 @@ class SizeSearch:
         return self.working < self.largest and self.certain(self.largest) and self.router is None
 
     def next(self) -> tuple[int, ...]:
-        """Return the sizes of the next step, each counted as tried; none when all is known."""
+        """Return the sizes of the next step (`breadth` + 1 at most), each counted as tried; none when all is known."""
         sizes = self._sizes()
         for size in sizes:
             self.tries[size] = self.tries.get(size, 0) + 1

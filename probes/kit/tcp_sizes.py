@@ -68,8 +68,8 @@ class TcpSizes:
     async def run(self, deadline: float) -> None:
         """Connect step after step until all is known or the time is up."""
         silence = (deadline - self._clock.boot()) / (TRIES + 1)
-        while (now := self._clock.boot()) < deadline and (sizes := self.search.next()):
-            sizes = sizes[: MOST_CONNECTIONS - self._made]
+        while (now := self._clock.boot()) < deadline and self._made + BREADTH + 1 <= MOST_CONNECTIONS:
+            sizes = self.search.next()
             if not sizes or (self.trouble is not None and self.trouble.local):
                 return
             self._made += len(sizes)

@@ -30,6 +30,7 @@ def searched(path: Path, largest: int = 1500, expect: int = 0, steps: int = 40) 
     for _ in range(steps):
         step = search.next()
         packets += len(step)
+        assert len(step) <= BREADTH + 1
         for size in step:
             match path(size):
                 case True:
