@@ -109,7 +109,8 @@ class Engine:
         """Leave out failing probes whose evidence is still growing; see `settle`."""
         if not self.settle or not any(window.failing for window in windows):
             return windows
-        growing = [found for vantage in self.model.home for found in self._growing(vantage)]
+        told = frozenset(key for window in windows for key in window.failing)
+        growing = [found for vantage in self.model.home for found in self._growing(vantage, told)]
         kept = []
         for window in windows:
             failing = {k: accused for k, accused in window.failing.items() if self._ripe(k, window, growing)}
@@ -126,11 +127,15 @@ class Engine:
             if begun is not None and (since is None or begun <= since)
         }
 
-    def _growing(self, vantage: str) -> Iterator[frozenset[str]]:
-        """Yield the paths, without their home, of probes on their way to a unanimous window."""
+    def _growing(self, vantage: str, told: frozenset[str]) -> Iterator[frozenset[str]]:
+        """Yield the paths, without their home, of probes on their way to a unanimous window.
+
+        One that is unanimous already, in rounds that are not yet the fullest, is on its way too.
+        """
         for probe in self.chain.probes_of(vantage):
             says, length = self.history.run(probe.key, vantage)
-            if says is not Says.NEITHER and 2 <= length < self.history.length:
+            waiting = says is Says.FAIL and probe.key not in told
+            if says is not Says.NEITHER and length >= 2 and (length < self.history.length or waiting):
                 yield frozenset(probe.path[1:])
 
     def _ripe(self, key: str, window: Window, growing: Sequence[frozenset[str]]) -> bool:

@@ -7,6 +7,7 @@ from agent.diagnosis.finding import Finding, Kind
 from agent.incident.cause import Onset, may_be, onset
 from agent.incident.ground import Ground
 from agent.incident.memory import Memory
+from agent.incident.recovery import GOOD_SECONDS
 from agent.incident.value import Incident, State
 
 
@@ -71,18 +72,21 @@ class Matching:
         for incident in sorted(self._open.values(), key=rank):
             if incident.kind is Kind.MONITOR or incident.id in claimed:
                 continue
-            if self.speaks_of(incident, finding, begun) and self._may_relapse(incident, finding):
+            if self.speaks_of(incident, finding, begun) and self._may_relapse(incident, finding, begun):
                 return incident
         return None
 
-    def _may_relapse(self, incident: Incident, finding: Finding) -> bool:
-        """Return whether a recovered, open finding may come back as this one: only on its own segments.
+    def _may_relapse(self, incident: Incident, finding: Finding, begun: Onset) -> bool:
+        """Return whether what has recovered may come back as this incident: within the time that would have ended it.
 
-        A wider finding of the same probes is a new cause until it is proven to be the old one.
+        An open finding comes back on its own segments only: a wider one of the same probes is a new cause
+        until it is proven to be the old one.
         """
-        if incident.state is not State.RECOVERING or incident.kind is Kind.ATTRIBUTED:
+        if incident.state is not State.RECOVERING:
             return True
-        return set(finding.segments) <= set(incident.segments)
+        if begun.opened is not None and begun.opened > (incident.recovered or 0.0) + GOOD_SECONDS:
+            return False
+        return incident.kind is Kind.ATTRIBUTED or set(finding.segments) <= set(incident.segments)
 
 
 __all__ = ["Matching"]

@@ -55,6 +55,15 @@ def test_told_once() -> None:
     assert {(i.id, i.parties) for i in told} == {(made[0].incident.id, ("carrier",))}
 
 
+def test_told_once_behind_another_fault() -> None:
+    """A cut during a tunnel fault is told as the carrier's at once: what proves it may lie in rounds still filling."""
+    chain = lab_chain()
+    tunnel = dict.fromkeys(("anchor", "erp", "hr", "tunnel"), "s")
+    made = run(Engine(chain), record(chain, [(6, {}), (20, tunnel), (8, CUT)]))
+    told = [t.incident.kind for t in made if t.incident.confirmed and t.at > START + 20]
+    assert told == [Kind.ATTRIBUTED]
+
+
 def test_a_blip_is_dismissed() -> None:
     """Four bad rounds are shown as a suspicion and dismissed; nothing is confirmed."""
     chain = lab_chain()

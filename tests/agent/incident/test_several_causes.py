@@ -69,6 +69,17 @@ CASES = [
 ]
 
 
+CASES += [
+    (
+        "an application that was hidden by a cut and fails again later is two incidents",
+        [(10, APP), (20, CUT), (4, {}), (10, APP)],
+        [
+            ("attributed", ("onprem-fw", "erp-app"), 6, 16),
+            ("attributed", ("carrier",), 16, 36),
+            ("attributed", ("onprem-fw", "erp-app"), 40, 50),
+        ],
+    ),
+]
 LAST_MILE = {k: v for k, v in CUT.items() if k != "carrier-edge"}
 HOLE = {"erp": "t", "hr": "t"}
 WIDE = ("undetermined", ("carrier", "onprem-gw", "vpn", "onprem-fw", "erp-app", "hr-app"))
