@@ -46,8 +46,9 @@ _RECEIVE_BUFFER: Final = 1 << 20
 _IP_HEADER_MOST: Final = 60
 _REPLY_BYTES: Final = 128  # an inbox has room for these, with headers, until a probe sends larger ones
 _QUOTE_BYTES: Final = 64
-# Bytes of tokens, so 64 packets, after which answers are taken in while sending: they fill the socket's buffer.
-_DRAIN_EVERY: Final = 64 * echo.TOKEN_BYTES
+_DRAIN_EVERY: Final = 48  # packets after which answers are taken in while sending, before they fill a batch
+_PACKET_OVERHEAD: Final = 2048  # at most what the kernel reckons for a packet beside its bytes
+_TOKENS: Final = 512  # tokens drawn at once
 _NUMBERS: Final = 1 << 32  # what the kernel counts packets in
 _LISTEN_EVERY: Final = 1.0  # seconds; a socket that nobody reads from may be filled by others
 _NEVER: Final = -1.0
@@ -71,6 +72,7 @@ class EchoPort:
         self._table = EchoTable(secrets.randbits(16))
         self._queue: list[Burst] = []
         self._base = self._number = 0
+        self._tokens, self._tokens_used = b"", 0
         self._blind_until = self._taken = _NEVER
         self._sock, self._raw = _open_socket(family)
         try:
@@ -104,17 +106,16 @@ class EchoPort:
         """Send what is due; return the boot time at which the next packet of a burst is, None when there is none."""
         if not self._queue:
             return None
-        now = self._wall.look()
+        now = self._clock.boot()
         if now - self._taken > _LISTEN_EVERY:
             self._take()  # what came while nobody listened must not fill the buffer
         queue, self._queue = self._queue, []
-        tokens = os.urandom(echo.TOKEN_BYTES * len(queue))
-        at = 0
+        sent = 0
         for burst in queue:
             if burst.next_at <= now:
-                self._send_next(burst, tokens[at : at + echo.TOKEN_BYTES])
-                at += echo.TOKEN_BYTES
-                if at % _DRAIN_EVERY == 0:
+                self._send_next(burst)
+                sent += 1
+                if sent % _DRAIN_EVERY == 0:
                     self._take()
             if burst.due:
                 self._queue.append(burst)
@@ -129,15 +130,14 @@ class EchoPort:
             self._take()
         now = self._clock.boot()
         self._table.expire(now, self._blind_until, _OVERRUN)
-        finished = self._table.finished
-        while finished:
-            burst = finished.pop()
+        finished, self._table.finished = self._table.finished, []
+        for burst in finished:
             burst.done(verdict(burst, now))
         timeout = self._table.earliest()
         times = [burst.next_at for burst in self._queue]
         return min(times if timeout is None else [timeout, *times], default=None)
 
-    def _send_next(self, burst: Burst, token: bytes) -> None:
+    def _send_next(self, burst: Burst) -> None:
         """Send the next packet of `burst`, or say why not."""
         boot = self._clock.boot()
         plan = burst.plan
@@ -151,7 +151,7 @@ class EchoPort:
             self._hinder(burst, LATE if wait <= 0 else _NO_SEQUENCE)
             return
         burst.due -= 1
-        packet = self._form(plan.size).packet(sequence, token)
+        packet = self._form(plan.size).packet(sequence, self._token())
         try:
             self._hand_over(packet, burst)
         except OSError as error:
@@ -162,6 +162,13 @@ class EchoPort:
         key = self._base + self._number
         self._number = (self._number + 1) % _NUMBERS
         self._table.enter(burst, sequence, key, packet[echo.TAIL :], boot, wait, self._wall.steps)
+
+    def _token(self) -> bytes:
+        """Return the next random token."""
+        if self._tokens_used == len(self._tokens):
+            self._tokens, self._tokens_used = os.urandom(echo.TOKEN_BYTES * _TOKENS), 0
+        self._tokens_used += echo.TOKEN_BYTES
+        return self._tokens[self._tokens_used - echo.TOKEN_BYTES : self._tokens_used]
 
     def _hinder(self, burst: Burst, trouble: Trouble) -> None:
         burst.hindered(trouble)
@@ -199,24 +206,32 @@ class EchoPort:
 
     def _take(self) -> None:
         """Take in replies and the error queue, in an order that has every request stamped before its reply."""
-        memory = self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-        used, room = _MEMINFO.unpack(memory)
-        self._taken = self._wall.look()
-        if used >= room:  # then the kernel drops what comes (sock_queue_rcv_skb)
-            self._blind_until = self._taken
+        self._taken = self._clock.boot()
         replies = self._replies
-        for _ in range(_TAKES):
+        for turn in range(_TAKES):
             try:
                 found = replies.take(self._sock)
             except OSError:  # an error of an earlier packet; the queue says whose
                 self._take_errors()
                 continue
+            if found == replies.count and turn == 0:
+                self._notice_overrun()
             self._take_errors()
             if found:
                 self._take_replies(found)
             if found < replies.count:
                 return
         self._blind_until = self._clock.boot()  # answers may wait behind those that we took
+
+    def _notice_overrun(self) -> None:
+        """See whether the socket's buffer was full before the first batch was taken out of it: then packets are lost.
+
+        The kernel drops what comes from then on (sock_queue_rcv_skb), until somebody reads.
+        """
+        memory = self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        used, room = _MEMINFO.unpack(memory)
+        if used + _INBOX * (self._replies.size + _PACKET_OVERHEAD) >= room:
+            self._blind_until = self._taken
 
     def _take_replies(self, found: int) -> None:
         inbox, replied, begins = self._replies, self._table.replied, echo.REPLY[self._family]

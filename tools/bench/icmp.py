@@ -6,6 +6,7 @@ tap on the cable saw. Ours runs as the agent's wheel turns it, every 20 ms; last
 """
 
 import asyncio
+import gc
 import json
 import resource
 import shutil
@@ -208,6 +209,7 @@ def main() -> None:
     """Run in a network namespace of our own: lay the cable, take turns, print JSON."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connect a descriptor, for a tick
+    gc.freeze()  # as the agent does with what lives for ever
     with tempfile.TemporaryDirectory() as folder, echo_peers.cable() as near:
         exporter = echo_peers.Exporter(Path(folder)) if blackbox.installed() else None
         try:
