@@ -206,7 +206,6 @@ class HandshakeRunner:
         self._clock = kit.clock
         self._asker = Asker(kit, readiness)
         self._plan = lru_cache(KEPT)(_plan)
-        self._read = lru_cache(KEPT)(_readable)
         self._issuers: dict[Settings, Issuer] = {}
 
     def harvest(self) -> float | None:
@@ -254,8 +253,8 @@ class HandshakeRunner:
         return Seen(
             version=(tls.version() or "") if shaken else "",
             cipher=cipher[0] if cipher and shaken else "",
-            presented=tuple(self._read(one) for one in presented(tls)[:_LONGEST]),
-            verified=tuple(self._read(one) for one in verified(tls)[:_LONGEST]) if shaken and settings.verify else (),
+            presented=tuple(_readable(one) for one in presented(tls)[:_LONGEST]),
+            verified=tuple(_readable(one) for one in verified(tls)[:_LONGEST]) if shaken and settings.verify else (),
         )
 
     def _concern(self, settings: Settings, seen: Seen) -> tuple[str | None, str]:

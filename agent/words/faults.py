@@ -143,17 +143,6 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "the clocks are further apart than agreed",
         "de klokken lopen verder uiteen dan afgesproken",
     ),
-    "kiss-rate": ("the time server says that it is asked too often", "de tijdserver zegt dat er te vaak wordt gevraagd"),
-    "kiss-deny": ("the time server does not serve us", "de tijdserver bedient ons niet"),
-    "kiss-other": ("the time server refused to answer", "de tijdserver weigerde te antwoorden"),
-    "unsynchronised": (
-        "the time server does not trust its own clock",
-        "de tijdserver vertrouwt zijn eigen klok niet",
-    ),
-    "offset": (
-        "the clocks are further apart than agreed",
-        "de klokken lopen verder uiteen dan afgesproken",
-    ),
     "refused-by-service": (
         "the service answered that it does not serve us",
         "de dienst antwoordde dat hij ons niet bedient",
@@ -174,10 +163,6 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "hop-failed": (
         "the server that the service refers to does not work as agreed",
         "de server waarnaar de dienst verwijst werkt niet zoals afgesproken",
-    ),
-    "proxy-refused": (
-        "the proxy server makes no connection to the service",
-        "de proxyserver maakt geen verbinding met de dienst",
     ),
     "sign-on-failed": (
         "the measuring point got no ticket to sign on with",
