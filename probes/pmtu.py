@@ -219,6 +219,8 @@ def _request(settings: Settings, end: Endpoint) -> Callable[[int], bytes]:
 def judged(look: EchoSizes | TcpSizes, agreed: int, phases: dict[str, float], seconds: float) -> Result:
     """Return the result of a search that took `seconds`."""
     search = look.search
+    if look.trouble is not None and look.trouble.local:
+        return result_of(look.trouble, Stage.CONNECT)  # what was not sent cannot have been lost on the way
     rows = tuple(_row(search, size) for size in sorted(search.tries))
     if not search.working:
         stage = Stage.ANSWER if look.connected else Stage.CONNECT

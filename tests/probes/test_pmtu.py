@@ -255,3 +255,11 @@ def test_what_stopped_the_packets_is_named() -> None:
     look.trouble = Trouble(fault="prohibited", by="192.0.2.1")
     result = judged(look, 0, {}, 0.5)
     assert (result.stage, result.fault, result.by) == (Stage.CONNECT, "prohibited", "192.0.2.1")
+
+
+def test_what_was_not_sent_is_no_hole() -> None:
+    """A host that could not send all of it has not looked."""
+    look = echoes(1200, 1201, 1438)
+    look.trouble = Trouble(fault="no-buffers", local=True)
+    result = judged(look, 1438, {}, 0.5)
+    assert (result.outcome, result.fault) == (Outcome.UNKNOWN, "no-buffers")
