@@ -18,8 +18,6 @@ from probes.kit.clock import SystemClock
 from probes.kit.netlink_socket import Changes, HostEvents, Ways
 from tests.agent.daemon.world import FakeLog
 
-# A lost carrier is told up to a second late when another was told just before, and not at all when it is back
-# by then (net/core/link_watch.c).
 ROUTES = 10_000
 STORM = "".join(f"route add 10.{n >> 8}.{n & 255}.0/24 via 192.0.2.2\n" for n in range(ROUTES))
 CALM = STORM.replace("route add", "route del")
@@ -108,6 +106,8 @@ async def main() -> dict[str, object]:
     with Host(8_000_000) as host:
         await asyncio.sleep(0.2)
         found["well"] = host.look()
+        # A lost carrier is told up to a second late when another change was told just before, and not at all when it
+        # is back by then (net/core/link_watch.c).
         found["carrier lost"] = await changed_by(host, "ip link set b0 down", settle_seconds=1.3)
         found["carrier again"] = await changed_by(host, "ip link set b0 up")
         before, port = len(host.changes), socket.if_nametoindex("a0")
