@@ -5,7 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from probes.kit.response import Body, Head, Response, request
+from probes.kit.dialogue import Done
+from probes.kit.response import Asking, Body, Head, Response, Tunnel, request
 from probes.kit.trouble import Trouble
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -285,3 +286,38 @@ def test_no_line_takes_more_than_one_pass(wire: bytes) -> None:
     _, found = play("GET", wire, len(wire), closes=False)
 
     assert isinstance(found, Trouble)
+
+
+def test_an_asking_ends_with_head_or_body() -> None:
+    """A body that nobody wants is not waited for; head and body may come in one piece or in several."""
+    wanted = Asking(b"GET", lambda head: head.status == 200, 100, head_only=False)
+    unwanted = Asking(b"GET", lambda head: head.status == 200, 100, head_only=False)
+    broken = Asking(b"GET", lambda _: True, 100, head_only=False)
+    closing = Asking(b"GET", lambda _: True, 100, head_only=False)
+
+    assert [wanted.feed(OK + b"Content-Length: 5\r\n\r\nhe"), wanted.feed(b"llo")] == [None, Done()]
+    assert (wanted.first, wanted.body) == (b"GET", Body(b"hello", cut=False))
+    assert unwanted.feed(b"HTTP/1.1 503 Busy\r\n\r\n") == Done(whole=False)
+    assert (unwanted.head and unwanted.head.status, unwanted.body) == (503, None)
+    assert isinstance(broken.feed(b"SSH-2.0"), Trouble)
+    assert [closing.feed(OK), closing.feed(b"\r\n"), closing.feed(b"")] == [None, None, Done()]
+
+
+@pytest.mark.parametrize(
+    ("answer", "end"),
+    [
+        (b"HTTP/1.1 200 Connected\r\n\r\n", Done()),
+        (b"HTTP/1.1 407 Who are you\r\n\r\n", "proxy-refused"),
+        (b"SSH-2.0", "malformed"),
+        (b"", "closed"),
+        (b"HTTP/1.1 2", None),
+    ],
+)
+def test_a_proxy_connects_or_says_why_not(answer: bytes, end: Done | str | None) -> None:
+    """Any status of 200 to 299 is a tunnel, any other the proxy's refusal."""
+    tunnel = Tunnel("erp.test:443")
+
+    found = tunnel.feed(answer)
+
+    assert tunnel.first.startswith(b"CONNECT erp.test:443 HTTP/1.1\r\nHost: erp.test:443\r\n")
+    assert (found.fault if isinstance(found, Trouble) else found) == end
