@@ -44,9 +44,8 @@ def onset(finding: Finding, memory: Memory, since: Mapping[str, float], held: fr
     if first is None:
         return Onset(min(bad.values(), default=None), -inf)
     worked = memory.worked(finding.proof.get(first, frozenset()), _vantage(first))
-    if worked > since.get(
-        first, inf
-    ):  # within the rounds that prove it: they are of two causes, or some passes were luck
+    # Within the rounds that prove it: these are of two causes, or some passes were luck.
+    if worked > since.get(first, inf):
         worked = -inf
     if worked > bad[first]:
         bad[first] = since.get(first, worked)

@@ -1,9 +1,9 @@
 """How a confirmed incident ends: by itself, or hidden behind another one.
 
-It is over after ten good seconds of every probe in it that no other incident explains (ITU-T Y.1563),
-and bears the first of them as its end. What another fault hides is neither up nor down: an incident
-all of whose fails are hidden waits, and when they then pass it ended where it was hidden, since
-nothing is known of it after that.
+It is over after ten good seconds (ITU-T Y.1563) of every probe that proves it, or, while it names nobody,
+of every probe in it, those left out that another incident explains; the first of them is its end. What
+another fault hides is neither up nor down: an incident all of whose fails are hidden waits, and when they
+then pass it ended where it was hidden, since nothing is known of it after that.
 """
 
 from collections.abc import Collection, Mapping
