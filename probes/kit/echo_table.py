@@ -176,6 +176,8 @@ class EchoTable:
             for echo in grain.echoes:
                 self._forget(echo)
             grain.echoes.clear()  # no cycle is left for the collector
+        if not self.waiting or len(self.stamps) > _SEQUENCES:
+            self.stamps.clear()  # of packets that no request is known for
 
     def earliest(self) -> float | None:
         """Return when the first waiting request times out, as of the last `expire`; None when none waits."""

@@ -167,6 +167,21 @@ def test_requests_are_remembered_for_a_while_only() -> None:
     assert (table._by_sequence, table._by_tail, table.stamps) == ({}, {}, {})
 
 
+def test_stamps_that_nobody_waits_for_are_not_kept() -> None:
+    """Once nothing waits they all go; and they never become many."""
+    table, made = EchoTable(0), burst()
+    sent(table, made)
+    table.stamps |= {n: ns(10.0) for n in range(100)}
+    table.expire(10.5, -1, BLIND)
+    assert len(table.stamps) == 100
+    table.stamps |= {n: ns(10.0) for n in range(70_000)}
+    table.expire(10.6, -1, BLIND)
+    assert table.stamps == {}
+    table.stamps[5] = ns(10.0)
+    table.expire(11.5, -1, BLIND)
+    assert table.stamps == {}
+
+
 def test_memory_is_bounded_by_number_too() -> None:
     """Many answered requests push the oldest out before their time."""
     table, history = EchoTable(0), History()
