@@ -79,6 +79,7 @@ class History:
         self._profiles: dict[tuple[object, ...], int] = {}
         self._numbered = 0
         self._runs: dict[tuple[object, ...], tuple[Clearing, Clearing]] = {}
+        self._chosen: dict[tuple[object, ...], tuple[int, Clearing, Clearing]] = {}
         self._cleared: dict[tuple[object, ...], Clearing] = {}
         self._most = max(REMEMBERED // (1 + len(self.model.probes)), FEWEST_REMEMBERED)
 
@@ -241,16 +242,27 @@ class History:
         record none is, and a fail that is unanimous in one run only must not be missed: the run with
         the most of them is taken, whatever passes in another.
         """
-        best = Run((), {}, {})
+        recent = rounds[-self.length - self.unfinished :]
+        key = (vantage, *[entry.profile or self._profile(vantage, entry) for entry in recent])
+        found = self._chosen.get(key)
+        if found is None:
+            found = self._most_said(vantage, recent)
+            _keep(self._chosen, key, found, self._most)
+        late, failing, clearing = found
+        return Run(recent[max(len(recent) - late - self.length, 0) : len(recent) - late], failing, clearing)
+
+    def _most_said(self, vantage: str, recent: Sequence[Round]) -> tuple[int, Clearing, Clearing]:
+        """Return by how many rounds the best run is older than the newest one of `recent`, and what it says."""
+        best, place = Run((), {}, {}), len(recent)
         for late in range(self.unfinished + 1):
-            run = rounds[max(len(rounds) - late - self.length, 0) : len(rounds) - late]
+            run = recent[max(len(recent) - late - self.length, 0) : len(recent) - late]
             if len(run) < self.length:
                 break
             found = self._run(vantage, run)
             more = len(found.failing) - len(best.failing) if self.complete else 0
             if (more, found.fullness) > (0, best.fullness):
-                best = found
-        return best
+                best, place = found, late
+        return place, best.failing, best.clearing
 
     def _speaks(self, rounds: Sequence[Round], now: float) -> bool:
         """Return whether a vantage with these rounds still speaks of `now`."""
@@ -301,7 +313,7 @@ class History:
         # No earlier round can have a say: every later one that may be passed over is among these.
         low = max(0, min(first, last - self.length) - max(0, last - finished))
         places = (first - low, renewed - low, finished - low)
-        key = (vantage, *places, *(self._profile(vantage, entry) for entry in rounds[low:last]))
+        key = (vantage, *places, *[e.profile or self._profile(vantage, e) for e in rounds[low:last]])
         found = self._cleared.get(key)
         if found is None:
             found = self._agreement(vantage, rounds[low:last], *places)
