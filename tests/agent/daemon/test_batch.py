@@ -259,3 +259,13 @@ def test_batch_with_nothing_under_way_is_left_alone() -> None:
     turns, launches = len(world.batch.harvests), len(world.batch.launched)
     assert len(world.diagnosis.of("gw")) == launches >= 10
     assert turns <= 2 * launches
+
+
+def test_flush_may_ask_for_an_early_turn() -> None:
+    """A burst's next packet is due before the next beat: the wheel comes round for it."""
+    world = BatchWorld(make_probe("gw"))
+    world.batch.seconds, world.batch.soon = 0.08, 0.03
+    world.wait(1.9)
+    launched = world.batch.launched[0][0]
+    after = [round(at - launched, 3) for at in world.batch.harvests if 0 < at - launched < 0.08]
+    assert after[:2] == pytest.approx([0.03, 0.06], abs=0.002)

@@ -153,6 +153,7 @@ class FakeBatch(FakeRunner):
         super().__init__(clock, answers, seconds)
         self.bugs: dict[str, Exception] = {}
         self.declines: set[str] = set()
+        self.soon: float | None = None
         self.launched: list[tuple[float, str]] = []
         self.harvests: list[float] = []
         self.done: list[Callable[[Result], None]] = []
@@ -183,11 +184,12 @@ class FakeBatch(FakeRunner):
         self._queued.append((settings, deadline, done))
         return True
 
-    def flush(self) -> None:
-        """Send."""
+    def flush(self) -> float | None:
+        """Send; ask for the next turn after `soon` seconds."""
         queued, self._queued = self._queued, []
         self._raise("flush")
         self._sent += [(self._clock.now + self.seconds, name, deadline, done) for name, deadline, done in queued]
+        return None if self.soon is None else self._clock.now + self.soon
 
     def _raise(self, call: str) -> None:
         if call in self.bugs:
