@@ -138,13 +138,13 @@ class Prover:
             support=support,
         )
 
-    def _grounds(self, group: Group, segments: frozenset[str]) -> Grounds:
-        """Return what a finding of `group` in `segments` rests on."""
-        roles = (n for c in group.conflicts for n in c.roles if self.model.segment_of[n] in segments)
-        proof: dict[str, frozenset[int]] = {}
-        for conflict in group.proving:
-            proof[conflict.probe] = proof.get(conflict.probe, frozenset()) | conflict.roles
-        return {"proving": tuple(proof), "proof": proof, "roles": frozenset(roles)}
+    def _grounds(self, group: Group, segments: frozenset[str] | None = None) -> Grounds:
+        """Return what a finding of `group` rests on, in `segments` only when they are given."""
+        roles: frozenset[int] = frozenset().union(*[c.roles for c in group.conflicts])
+        if segments is not None:
+            roles = frozenset([n for n in roles if self.model.segment_of[n] in segments])
+        proof = {conflict.probe: conflict.roles for conflict in group.proving}
+        return {"proving": tuple(proof), "proof": proof, "roles": roles}
 
     def _open(self, group: Group, windows: Sequence[Window], found: Sequence[Conflict]) -> Finding:
         """Return the finding of conflicts that prove nobody: every owner in them is a candidate."""
@@ -157,7 +157,7 @@ class Prover:
             candidates=self._owners(owners),
             segments=self._segments(segments),
             failing=failing,
-            **self._grounds(group, segments),
+            **self._grounds(group),
             decide_with=self._deciders(group.proving, windows, {c.probe for c in found}),
             simplest=simplest(group.proving),
             support=Support(failing=failing, exonerating=self._witnesses(group.proving, segments, clearers)),
