@@ -33,10 +33,10 @@ probes:
 """
 SLOW = 5  # seconds between two looks of the path probe, its least interval
 START = 1_795_442_400.0
-HOLE = {"outcome": Outcome.FAILED, "stage": Stage.ANSWER, "fault": "mtu-hole", "packet_bytes": 1200}
-LATE = {"outcome": Outcome.FAILED, "stage": Stage.SECURE, "fault": "timeout"}
-LOW = {"outcome": Outcome.DEGRADED, "fault": "mtu-low", "packet_bytes": 1400, "by": "10.10.0.1"}
-SILENT = {"outcome": Outcome.FAILED, "stage": Stage.CONNECT, "fault": "timeout"}
+HOLE: dict[str, object] = {"outcome": Outcome.FAILED, "stage": Stage.ANSWER, "fault": "mtu-hole", "packet_bytes": 1200}
+LATE: dict[str, object] = {"outcome": Outcome.FAILED, "stage": Stage.SECURE, "fault": "timeout"}
+LOW: dict[str, object] = {"outcome": Outcome.DEGRADED, "fault": "mtu-low", "packet_bytes": 1400, "by": "10.10.0.1"}
+SILENT: dict[str, object] = {"outcome": Outcome.FAILED, "stage": Stage.CONNECT, "fault": "timeout"}
 
 
 def passed(size: int) -> dict[str, object]:
