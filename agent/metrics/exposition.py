@@ -48,7 +48,8 @@ def extra_name(metric: Metric) -> str:
 def extra_families(metrics: Iterable[Metric]) -> Iterator[ProbeFamily]:
     """Yield the families of the metrics that probe types declare."""
     for metric in metrics:
-        yield ProbeFamily(name=extra_name(metric), help=metric.help, each=_value(metric.name), holds=True)
+        kind = FamilyKind.COUNTER if metric.counter else FamilyKind.GAUGE
+        yield ProbeFamily(name=extra_name(metric), kind=kind, help=metric.help, each=_value(metric.name), holds=True)
 
 
 def _value(name: str) -> Callable[[Tally], float | None]:

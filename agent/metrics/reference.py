@@ -14,7 +14,7 @@ from agent.metrics.exposition import extra_name
 from agent.metrics.families import FAMILIES
 from agent.metrics.family import AnyFamily
 from agent.metrics.probe_families import SELF_METRICS
-from probes.kit.spec import Spec
+from probes.kit.spec import Metric, Spec
 
 _HEAD = """# Metrics
 
@@ -58,8 +58,11 @@ Beside these, `process_*` as every Prometheus client exposes them (processor tim
 def page(found: Iterable[Spec]) -> str:
     """Return the page for the probe types `found`."""
     rows = [_row(family) for family in FAMILIES]
-    declared = [("self", m) for m in SELF_METRICS] + [(spec.type, m) for spec in found for m in spec.metrics]
-    types = [f"| `{extra_name(m)}` | {type_name} | {_sentence(m.help)} |" for type_name, m in declared]
+    declared: dict[Metric, list[str]] = {metric: ["self"] for metric in SELF_METRICS}
+    for spec in found:
+        for metric in spec.metrics:
+            declared.setdefault(metric, []).append(spec.type)
+    types = [f"| `{extra_name(m)}` | {', '.join(names)} | {_sentence(m.help)} |" for m, names in declared.items()]
     return _HEAD + "\n".join(rows) + "\n" + _TYPES + "\n".join(types) + "\n" + _TAIL
 
 

@@ -79,10 +79,14 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A gauge that a type adds for each of its probes: name without prefix, base unit in it."""
+    """What a type adds for each of its probes: name without prefix, base unit in it.
+
+    A gauge; a `counter` only rises, its name ends in `_total`, and the agent's start sets it to anything.
+    """
 
     name: str
     help: str
+    counter: bool = False
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from probes.kit.spec import Metric
 from tests.agent.samples import CARRIER, CHAIN, HEALTHY, NOW, RECOVERING, SNAPSHOTS
 
 AGE = Metric("sync_age_seconds", "Age of the last synchronisation.")
+SENT = Metric("sent_bytes_total", "Bytes sent.", counter=True)
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -361,3 +362,11 @@ def test_help_says_that_probes_have_their_own_timer() -> None:
     body = Exposition().render(build().view())
     line = next(text for text in body.decode().splitlines() if text.startswith("# HELP demarc_probe_success "))
     assert "own timer" in line
+
+
+def test_a_types_metric_is_a_gauge_or_a_counter() -> None:
+    """A total that only rises is typed as a counter, so that a query may ask for its rate."""
+    metrics = Metrics(CHAIN, "cloud", "msp", "1", type_metrics={"vpn": (AGE, SENT)}, clock=HandClock())
+    body = Exposition().render(metrics.view(), process=False).decode()
+    assert "# TYPE demarc_sync_age_seconds gauge\n" in body
+    assert "# TYPE demarc_sent_bytes_total counter\n" in body
