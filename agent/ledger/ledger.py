@@ -10,7 +10,7 @@ while only the incidents' reserve is left, and an incident's transition waits ra
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -95,15 +95,17 @@ class Ledger:
         body: Mapping[str, object],
         state: bytes | None = None,
         details: Mapping[str, bytes] | None = None,
+        erase: Iterable[tuple[int, str]] = (),
     ) -> Future[Receipt]:
         """Record an entry; the future holds its receipt once it is on disk.
 
         `body` needs `time` (ns UTC); `kind` is added. `state` replaces the saved incident state in the
-        same transaction; `details` are erasable data that the body binds by salted hash. The future
+        same transaction; `details` are erasable data that the body binds by salted hash, `erase` details
+        (leaf, name) of earlier entries that go with this one, which says why. The future
         fails with LedgerStoppedError or LedgerFullError. A body that cannot be recorded is a bug of the
         caller and raises ValueError here. Blocks only for an incident that finds the queue full.
         """
-        job = encode_job(kind, body, state, details or {})
+        job = encode_job(kind, body, state, details or {}, erase)
         future: Future[Receipt] = Future()
         future.set_running_or_notify_cancel()  # from here on nobody can cancel what will be written
         places = self._capacity if kind == "incident" else self._capacity - self._reserve

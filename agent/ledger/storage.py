@@ -10,7 +10,7 @@ import hashlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -27,13 +27,17 @@ class StorageError(RuntimeError):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry to append, its body encoded already; `state` replaces the saved incident state."""
+    """One entry to append, its body encoded already; `state` replaces the saved incident state.
+
+    `erase` names details (leaf, name) that go in the same transaction: the entry says why.
+    """
 
     kind: str
     time: int
     body: bytes
     state: bytes | None = None
     details: tuple[tuple[str, bytes, bytes], ...] = ()
+    erase: tuple[tuple[int, str], ...] = ()
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +113,7 @@ class Storage:
             nodes = merkle.completed(index, leaf, self.read)
             self._db.executemany("INSERT INTO node VALUES (?, ?, ?)", nodes)
             self._db.executemany("INSERT INTO detail VALUES (?, ?, ?, ?)", [(index, *one) for one in job.details])
+            self._db.executemany("DELETE FROM detail WHERE leaf = ? AND name = ?", job.erase)
             if job.state is not None:
                 self._db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (index, job.state))
             self._db.execute("COMMIT")
@@ -117,7 +122,21 @@ class Storage:
                 self._db.execute("ROLLBACK")
             raise
         self.size = index + 1
+        if job.erase:
+            self._clear_wal()
         return Receipt(index=index, hash=leaf.hex())
+
+    def _clear_wal(self) -> None:
+        """Fold the WAL into the file: it still holds what was erased.
+
+        A reader can be in the way; it is not waited for, and a later fold or the close does it.
+        """
+        waits = self._one("PRAGMA busy_timeout")
+        self._db.execute("PRAGMA busy_timeout = 0")
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {waits}")
 
     def sign(self) -> None:
         """Sign the committed size, once; a no-op while nothing was added."""
@@ -213,7 +232,13 @@ def open_storage(path: Path, key: Path, origin: str, *, busy_seconds: float = BU
     return storage
 
 
-def encode_job(kind: str, body: Mapping[str, object], state: bytes | None, details: Mapping[str, bytes]) -> Job:
+def encode_job(
+    kind: str,
+    body: Mapping[str, object],
+    state: bytes | None,
+    details: Mapping[str, bytes],
+    erase: Iterable[tuple[int, str]] = (),
+) -> Job:
     """Return the job of one entry; CanonicalError or ValueError when the body cannot be recorded."""
     time = body.get("time")
     if not isinstance(time, int) or isinstance(time, bool):
@@ -228,4 +253,5 @@ def encode_job(kind: str, body: Mapping[str, object], state: bytes | None, detai
         body=canonical.encode(whole),
         state=state,
         details=tuple((name, salt, details[name]) for name, (salt, _) in sealed.items()),
+        erase=tuple(erase),
     )

@@ -72,6 +72,19 @@ def test_an_entry_without_state_keeps_the_saved_one(tmp_path: Path) -> None:
     ledger.close()
 
 
+def test_an_entry_can_erase_details_of_others(tmp_path: Path) -> None:
+    """What is erased is in no byte of the files; the entries and the other details stand."""
+    ledger = opened(tmp_path)
+    ledger.append("agent-stop", stop_entry(1), details={"person": b"erased-Jansen", "place": b"kept-Utrecht"})
+    ledger.append("erasure", {"time": 2}, erase=[(0, "person")]).result(WAIT)
+    ledger.append("agent-stop", stop_entry(3)).result(WAIT)
+    held = b"".join(file.read_bytes() for file in tmp_path.glob("ledger.db*"))
+    assert (b"erased-Jansen" in held, b"kept-Utrecht" in held) == (False, True)
+    ledger.close()
+    verdict = check(tmp_path / "ledger.db")
+    assert (verdict.erased, verdict.problems) == (1, ())
+
+
 def test_the_key_is_private_and_made_once(tmp_path: Path) -> None:
     """Mode 0600 whatever the umask, and the second start uses the first one's key."""
     before = os.umask(0)
