@@ -36,6 +36,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     known to have crossed the path both ways; `detail` one line of evidence for people, never a
     label and never a secret; `values` the type's own metrics, named in its Spec. `rows` is a table of
     what was seen on the way, for `demarc probe`: one set of columns, not recorded, never a series.
+    `facts` is what was seen of a configuration, name to value, to be compared with what was approved: public
+    names, algorithms, lifetimes, digests, never a key or a password. A fact that is absent was not seen.
     """
 
     outcome: Outcome
@@ -49,6 +51,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     phases: dict[str, float] = {}
     values: dict[str, float] = {}
     rows: tuple[dict[str, str | int | float | None], ...] = ()
+    facts: dict[str, str] | None = None
 
 
 def ok(seconds: float, phases: dict[str, float] | None = None, **more: object) -> Result:
