@@ -7,14 +7,13 @@ empty: no key is written with its default.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
-
-Hash: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-Details: TypeAlias = dict[str, Hash]
+from agent.ledger import dossier
+from agent.ledger.entry import Entry, Hash
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -41,15 +40,6 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     vantage: str = ""
     confirmed: int | msgspec.UnsetType = msgspec.UNSET
     closed: int | msgspec.UnsetType = msgspec.UNSET
-
-
-class Entry(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="kind"
-):
-    """Every entry has the time when it was written, and may bind erasable details by name."""
-
-    time: int
-    details: Details = {}
 
 
 class IncidentEntry(Entry, frozen=True, kw_only=True, tag="incident"):
@@ -120,7 +110,29 @@ class Escalation(Entry, frozen=True, kw_only=True, tag="escalation"):
     ended: str = ""
 
 
-AnyEntry: TypeAlias = IncidentEntry | AgentStart | AgentStop | ChainEntry | Configuration | Gap | Escalation
+class Reattribution(Entry, frozen=True, kw_only=True, tag="reattribution"):
+    """What all results say of an ended incident, those that came in late included.
+
+    It stands beside what was found while the incident lasted. `evidence` are the entries it rests on.
+    """
+
+    chain: Hash
+    vantage: str
+    incident: Finding
+    evidence: tuple[int, ...]
+
+
+AnyEntry: TypeAlias = (
+    IncidentEntry
+    | AgentStart
+    | AgentStop
+    | ChainEntry
+    | Configuration
+    | Gap
+    | Escalation
+    | Reattribution
+    | dossier.AnyDossierEntry
+)
 
 KINDS: dict[str, type[Entry]] = {
     "incident": IncidentEntry,
@@ -130,6 +142,8 @@ KINDS: dict[str, type[Entry]] = {
     "configuration": Configuration,
     "gap": Gap,
     "escalation": Escalation,
+    "reattribution": Reattribution,
+    **dossier.KINDS,
 }
 
 _NANO = 1_000_000_000

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
-from agent.ledger import body, canonical
+from agent.ledger import body, canonical, dossier
 
 NAMES = st.text("abc-1>", min_size=1, max_size=4)
 LISTS = st.lists(NAMES, max_size=3).map(tuple)
@@ -56,6 +56,63 @@ ENTRIES = [
     body.Escalation(
         time=1, incident="i", vantage="v", to="msp", via="alertmanager", alertname="a", severity="page", state="firing"
     ),
+    body.Reattribution(
+        time=1,
+        chain=CHAIN,
+        vantage="v",
+        evidence=(3, 9),
+        incident=body.Finding(id="i", state=State.CLOSED, kind=Kind.UNDETERMINED, mover="msp", opened=1, closed=2),
+    ),
+    dossier.Evidence(
+        time=1,
+        incident="i",
+        chain=CHAIN,
+        vantage="v",
+        part="onset",
+        windows=((1, 2),),
+        observations=7,
+        details={"observations": CHAIN},
+    ),
+    dossier.Hour(
+        time=1,
+        vantage="v",
+        opened=0,
+        closed=3600,
+        observations=2,
+        raw=CHAIN,
+        rollups=CHAIN,
+        states=CHAIN,
+        outcomes={"ok": 2},
+        seconds={"up": 3600},
+    ),
+    dossier.Erasure(
+        time=1, vantage="v", erased=(dossier.Erased(entry=4, name="people"),), basis="request", reason="r", party="msp"
+    ),
+    dossier.Hold(time=1, incident="i", vantage="v", state="held", reason="r", party="client"),
+    dossier.Correction(
+        time=1,
+        incident="i",
+        entry=CHAIN,
+        chain=CHAIN,
+        vantage="v",
+        change=dossier.Change(
+            kind="attributed",
+            parties=("carrier",),
+            maintenance=dossier.Window(party="msp", opened=1, closed=2, services=("erp",)),
+        ),
+        reason="r",
+        approved=(dossier.Approval(party="client", role="contract manager", means="ssh"),),
+        standing="signed",
+        benefits=("msp",),
+    ),
+    dossier.Request(
+        time=1, id="r1", vantage="v", party="client", to="incumbent", what="explain", due=9, incident="i", text="t"
+    ),
+    dossier.Reply(time=1, request="r1", vantage="v", outcome="none", incident="i"),
+    dossier.Objection(time=1, id="o1", incident="i", vantage="v", party="carrier", text="t", due=9),
+    dossier.Decision(time=1, objection="o1", incident="i", vantage="v", outcome="upheld", party="client", text="t"),
+    dossier.Acknowledgement(time=1, incident="i", vantage="v", party="carrier", via="silence"),
+    dossier.KeyChange(time=1, vantage="v", old="a", new="b", by_old="c", by_new="d"),
 ]
 
 
@@ -67,9 +124,14 @@ def test_every_kind_reads_back(entry: body.Entry) -> None:
     assert body.read(canonical.decode(canonical.encode(fields))) == entry
 
 
+def test_every_kind_has_an_example() -> None:
+    """A kind that is added is tested."""
+    assert {body.write(entry)[0] for entry in ENTRIES} | {"incident"} == set(body.KINDS)
+
+
 def test_an_unknown_kind_is_not_an_error() -> None:
     """A later version may have written it."""
-    assert body.read({"kind": "baseline", "time": 1}) is None
+    assert body.read({"kind": "of a later version", "time": 1}) is None
 
 
 @pytest.mark.parametrize(
