@@ -207,10 +207,11 @@ def judge(answered: Answered, made: Plan, phases: dict[str, float]) -> Result:
     data = tuple(one.data for one in found if one.type == settings.record)
     fault = _fault(answered.message, found, made)
     values = {"dns_answers": float(len(data))}
+    known = None if answered.message.truncated else facts(settings, answered.message.rcode, data)
     if found:
         values["dns_ttl_seconds"] = float(min(one.ttl for one in found))
     if fault is None:
-        return ok(sum(phases.values()), phases, values=values, packet_bytes=answered.packet_bytes)
+        return ok(sum(phases.values()), phases, values=values, packet_bytes=answered.packet_bytes, facts=known)
     return failed(
         Stage.ANSWER,
         fault,
@@ -220,7 +221,14 @@ def judge(answered: Answered, made: Plan, phases: dict[str, float]) -> Result:
         values=values,
         packet_bytes=answered.packet_bytes,
         detail=_shown(settings, data, answered.message.rcode),
+        facts=known,
     )
+
+
+def facts(settings: Settings, rcode: str, data: tuple[str, ...]) -> dict[str, str] | None:
+    """Return the set of records to compare with the approved one; a server in trouble tells none."""
+    told = {"noerror": ", ".join(sorted(data)) or "no such record", "nxdomain": "no such name"}.get(rcode)
+    return {f"{settings.record} {settings.name}": told} if told else None
 
 
 def _shown(settings: Settings, data: tuple[str, ...], rcode: str) -> str:

@@ -16,7 +16,7 @@ from probes.kit.address import FAMILY_HELP, KEPT, host_endpoint, is_name, litera
 from probes.kit.asker import Asker, Heard, Target
 from probes.kit.certificate import read_certificate
 from probes.kit.kerberos import SignOn, SignOnError
-from probes.kit.legs import Leg, Trail
+from probes.kit.legs import CertificateTold, Leg, Trail
 from probes.kit.readiness import Readiness
 from probes.kit.resolver import RESOLVE_FAULTS
 from probes.kit.response import Asking, Head, request
@@ -137,7 +137,7 @@ class _Plan(msgspec.Struct, kw_only=True):
     wanted: Wanted
     others: frozenset[tuple[str, str, int]]
     certificate: bytes = b""
-    expires: float | None = None
+    told: CertificateTold | None = None
 
     @property
     def simple(self) -> bool:
@@ -156,13 +156,14 @@ class _Plan(msgspec.Struct, kw_only=True):
             sent = sent[:-2] + f"Authorization: Negotiate {token.reveal()}\r\n\r\n".encode("ascii")
         return Asking(sent, self.reads, settings.max_bytes, head_only=settings.method == "HEAD")
 
-    def expiry(self, certificate: bytes) -> float | None:
-        """Return when a certificate (DER) expires (UTC epoch seconds)."""
-        if certificate != self.certificate:
-            self.certificate, self.expires = certificate, None
+    def read_certificate(self, der: bytes) -> CertificateTold | None:
+        """Return what a certificate (DER) tells, None when it cannot be read."""
+        if der != self.certificate:
+            self.certificate, self.told = der, None
             with suppress(ValueError):
-                self.expires = read_certificate(certificate).not_after
-        return self.expires
+                read = read_certificate(der)
+                self.told = (read.not_after, read.facts)
+        return self.told
 
 
 def flow(settings: Settings) -> Flow:
@@ -336,7 +337,7 @@ class RequestRunner:
             onward = _onward(plan, leg, asking, heard)
             if onward is None:
                 return _judge(plan, leg, asking, heard, trail)
-            trail.add(leg, asking, heard, plan.expiry)
+            trail.add(leg, asking, heard, plan.read_certificate)
             if isinstance(onward, Trouble):
                 return trail.end(onward, Stage.ANSWER, leg)
             leg = onward
@@ -373,7 +374,7 @@ def _onward(plan: _Plan, leg: Leg, asking: Asking, heard: Heard) -> Leg | Troubl
 
 def _judge(plan: _Plan, leg: Leg, asking: Asking, heard: Heard, trail: Trail) -> Result:
     """Return the result of an attempt whose last request was `asking`."""
-    trail.add(leg, asking, heard, plan.expiry)
+    trail.add(leg, asking, heard, plan.read_certificate)
     made, head = heard.made, asking.head
     trouble = made.trouble
     if trouble is None and head is not None:

@@ -192,7 +192,8 @@ class PmtuRunner:
             phases["answer"] = look.trip
         if search.exact and not fresh and len(self._working) < _REMEMBERED:
             self._working[key] = search.working
-        return judged(look, agreed, phases, clock.boot() - start)
+        result = judged(look, agreed, phases, clock.boot() - start)
+        return msgspec.structs.replace(result, facts=None if fresh else facts(search))
 
     async def _look(
         self, settings: Settings, address: str, end: Endpoint, search: SizeSearch, deadline: float
@@ -244,6 +245,11 @@ def judged(look: EchoSizes | TcpSizes, agreed: int, phases: dict[str, float], se
         values=values,
         rows=rows,
     )
+
+
+def facts(search: SizeSearch) -> dict[str, str] | None:
+    """Return what to compare with the approved size; a search that was cut short (every confirmation's) tells none."""
+    return {"path mtu": str(search.working)} if search.exact and search.working else None
 
 
 def _verdict(search: SizeSearch, agreed: int, *, echo: bool) -> tuple[Outcome, str | None]:

@@ -150,10 +150,10 @@ def judge(settings: Settings, replies: Replies) -> Result:
     out = other or (named if isinstance(route, Route) and named and named.index == route.device else None)
     watched = named if settings.device is not None else out
     values = _values(route, out, watched)
-    way = _in_words(settings.target, route, out)
+    way, known = _in_words(settings.target, route, out), facts(route, out)
     for fault, detail in _departures(settings, route, watched):
-        return failed(Stage.CONNECT, fault, detail=f"{detail}; {way}" if detail else way, values=values)
-    return Result(outcome=Outcome.OK, detail=way, values=values)
+        return failed(Stage.CONNECT, fault, detail=f"{detail}; {way}" if detail else way, values=values, facts=known)
+    return Result(outcome=Outcome.OK, detail=way, values=values, facts=known)
 
 
 def _departures(settings: Settings, route: Route | str, watched: Link | None) -> Iterator[tuple[str, str]]:
@@ -187,6 +187,17 @@ def _in_words(target: str, route: Route | str, out: Link | None) -> str:
     gateway = f" via {route.gateway}" if route.gateway is not None else ""
     device = out.name if out is not None else f"interface {route.device}"
     return f"{target} goes{gateway} by {device}, {_table(route.table)}"
+
+
+def facts(route: Route | str, out: Link | None) -> dict[str, str]:
+    """Return what to compare with the approved route."""
+    if isinstance(route, str):
+        return {"route": f"none: {route}"}
+    device = out.name if out is not None else f"interface {route.device}"
+    found = {"route": f"via {route.gateway} by {device}" if route.gateway else f"by {device}"}
+    found["route table"] = _TABLES.get(route.table or 0, str(route.table or "unknown"))
+    mtu = route.mtu or (out.mtu if out is not None else None)
+    return found if mtu is None else {**found, "route mtu": str(mtu)}
 
 
 def _values(route: Route | str, out: Link | None, watched: Link | None) -> dict[str, float]:

@@ -242,7 +242,9 @@ class HandshakeRunner:
             outcome = Outcome.DEGRADED if fault else Outcome.OK
             shown = detail or _described(seen)
             result = Result(outcome=outcome, fault=fault, seconds=heard.seconds, phases=heard.phases, detail=shown)
-        return msgspec.structs.replace(result, values=values, packet_bytes=made.packet_bytes, rows=_rows(seen))
+        return msgspec.structs.replace(
+            result, values=values, packet_bytes=made.packet_bytes, rows=_rows(seen), facts=facts(seen)
+        )
 
     def _seen(self, settings: Settings, heard: Heard) -> Seen:
         tls = heard.made.tls
@@ -295,6 +297,14 @@ def measured(seen: Seen) -> dict[str, float]:
     if seen.cipher:
         values["tls_weaknesses"] = float(len(weaknesses(seen)))
     return values
+
+
+def facts(seen: Seen) -> dict[str, str]:
+    """Return what to compare with what was approved, as far as the handshake came."""
+    found = seen.leaf.facts if seen.leaf is not None else {}
+    if seen.version:
+        found |= {"tls version": seen.version, "tls cipher": seen.cipher}
+    return found
 
 
 def refusal(seen: Seen, pins: frozenset[str], minimum_version: str) -> Trouble | None:

@@ -50,8 +50,8 @@ _LEAST_EC_BITS: Final = 224
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """What a certificate says. Times in UTC epoch seconds; `key` is "rsa", "ec" or "", `key_bits` 0 if not known.
 
-    `pin` is the SHA-256 of its subject public key info in hex (RFC 7469 section 2.4); `old_digest` a digest of its
-    signature that is no longer safe, "" when it is another.
+    `pin` is the SHA-256 of its subject public key info in hex (RFC 7469 section 2.4), `digest` that of the whole
+    certificate; `old_digest` a digest of its signature that is no longer safe, "" when it is another.
     """
 
     subject: str
@@ -62,6 +62,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     key_bits: int
     pin: str
+    digest: str
     old_digest: str
 
     @property
@@ -73,6 +74,17 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
         if 0 < self.key_bits < least:
             return f"{self.key_bits} bit {self.key.upper()} key of {self.subject or 'a certificate'}"
         return ""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Return what to compare with the approved certificate."""
+        return {
+            "certificate sha256": self.digest,
+            "certificate key sha256": self.pin,
+            "certificate subject": self.subject,
+            "certificate issuer": self.issuer,
+            "certificate expires": datetime.fromtimestamp(self.not_after, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
 
 
 class _Element(msgspec.Struct, frozen=True):
@@ -103,6 +115,7 @@ def read_certificate(der: bytes) -> Certificate:
         key=kind,
         key_bits=bits,
         pin=hashlib.sha256(key.whole).hexdigest(),
+        digest=hashlib.sha256(der).hexdigest(),
         old_digest=_OLD_DIGESTS.get(_next(_elements(signature.content), _OID, "signature").content, ""),
     )
 

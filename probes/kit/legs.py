@@ -15,6 +15,9 @@ from probes.kit.result import Outcome, Result, Stage
 from probes.kit.trouble import Trouble, result_of
 from probes.kit.url import Url
 
+# When a certificate expires (UTC epoch seconds), and what it tells as facts.
+CertificateTold = tuple[float, dict[str, str]]
+
 
 class Leg(msgspec.Struct, frozen=True, kw_only=True):
     """One request to one server; `own` when that is the probe's own target and not where it sends on to."""
@@ -39,15 +42,16 @@ class Trail:
         self._phases: dict[str, float] = {}
         self._packet_bytes: int | None = None
         self._legs = 0
+        self._facts: dict[str, str] | None = None
 
-    def add(self, leg: Leg, asking: Asking, heard: Heard, expiry: Callable[[bytes], float | None]) -> None:
-        """Take in one leg; `expiry` reads when a certificate (DER) ends."""
+    def add(self, leg: Leg, asking: Asking, heard: Heard, read: Callable[[bytes], CertificateTold | None]) -> None:
+        """Take in one leg; `read` reads what a certificate (DER) tells."""
         made, values = heard.made, self.values
         if self._legs == 0:
             if made.round_trip is not None:
                 values["http_handshake_seconds"] = made.round_trip
-            if made.certificate and (end := expiry(made.certificate)) is not None:
-                values["http_certificate_expiry_timestamp_seconds"] = end
+            if made.certificate and (told := read(made.certificate)) is not None:
+                values["http_certificate_expiry_timestamp_seconds"], self._facts = told
         if asking.head is not None:
             values["http_status_code"] = float(asking.head.status)
         if asking.body is not None:
@@ -86,4 +90,4 @@ class Trail:
                 phases=self._phases,
                 detail=detail,
             )
-        return msgspec.structs.replace(result, values=self.values, packet_bytes=self._packet_bytes)
+        return msgspec.structs.replace(result, values=self.values, packet_bytes=self._packet_bytes, facts=self._facts)

@@ -172,6 +172,7 @@ def a_certificate(days: float = 90, **more: Any) -> Certificate:
         "key": "ec",
         "key_bits": 256,
         "pin": "ab" * 32,
+        "digest": "cd" * 32,
         "old_digest": "",
         **more,
     }
