@@ -14,6 +14,7 @@ from agent.incident.value import Incident
 from agent.model import Chain
 from agent.snapshot import PeerNow, ProbeNow, Recording, Snapshot
 from agent.web.arrangement import arrange
+from agent.web.tunnels import TunnelNow, tunnels
 from agent.words import sentences, summary
 from agent.words.names import party_name
 
@@ -85,6 +86,7 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     peers: tuple[PeerNow, ...]
     recording: Recording
     single_faults: tuple[SingleFault, ...] = ()
+    tunnels: tuple[TunnelNow, ...] = ()
 
 
 def incident_answers(incidents: Iterable[Incident], snapshot: Snapshot, language: str) -> tuple[IncidentAnswer, ...]:
@@ -155,6 +157,7 @@ def status_answer(snapshot: Snapshot, language: str) -> StatusAnswer:
         peers=snapshot.peers,
         recording=snapshot.recording,
         single_faults=snapshot.single_faults,
+        tunnels=tunnels(snapshot),
     )
 
 

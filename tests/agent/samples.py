@@ -119,7 +119,13 @@ PHASES: Mapping[str, Mapping[str, float]] = {
 }
 VALUES: Mapping[str, Mapping[str, float]] = {
     "icmp": {"icmp_jitter_seconds": 0.00021, "icmp_loss_ratio": 0.0},
-    "strongswan": {"vpn_children_established": 2.0, "vpn_rekey_seconds": 2_460.0, "vpn_received_bytes": 18_273_645.0},
+    "strongswan": {
+        "vpn_tunnels_configured": 2.0,
+        "vpn_tunnels_established": 2.0,
+        "vpn_passing": 1.0,
+        "vpn_rekey_seconds": 2_460.0,
+        "vpn_received_bytes_total": 18_273_645.0,
+    },
     "entra_sync": {"entra_last_sync_timestamp_seconds": NOW - 840, "entra_sync_age_seconds": 840.0},
 }
 

@@ -25,7 +25,7 @@ PLAIN = ProbeNow(outcome=Outcome.OK, seconds=0.01, time=NOW, verified=True)
         ("icmp_loss_ratio", 0.1, "10.0%"),
         ("icmp_loss_ratio_low", 0.0179, "1.8%"),
         ("pmtu_bytes", 1400.0, "1400 B"),
-        ("vpn_received_bytes", 18_273_645.0, "18.3 MB"),
+        ("vpn_received_bytes_total", 18_273_645.0, "18.3 MB"),
         ("http_status_code", 503.0, "503"),
         ("ntp_offset", -0.25, "-0.25"),
         ("path_changes", float("nan"), "nan"),

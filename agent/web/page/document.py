@@ -11,6 +11,7 @@ from agent.web.page.markup import Markup, el, joined
 from agent.web.page.measurements import measurements, peers
 from agent.web.page.picture import chain_picture, services
 from agent.web.page.proofs import proofs
+from agent.web.page.tunnels import tunnel_panel
 from agent.web.page.view import View, clock, owners
 
 # part -> what renders it, in the page's order. Live updates send the parts that changed.
@@ -20,12 +21,13 @@ PARTS: Final[Mapping[str, Callable[[View], Markup]]] = {
     "incidents": open_incidents,
     "chain": chain_picture,
     "services": services,
+    "tunnels": tunnel_panel,
     "probes": measurements,
     "peers": peers,
     "closed": closed_incidents,
     "proofs": proofs,
 }
-_LABELLED: Final = frozenset(("chain", "services", "probes", "peers", "closed", "proofs"))
+_LABELLED: Final = frozenset(("chain", "services", "tunnels", "probes", "peers", "closed", "proofs"))
 # Seconds between reloads of a reader without JavaScript.
 RELOAD_SECONDS: Final = 10
 

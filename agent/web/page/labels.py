@@ -89,6 +89,26 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     chain_file: str
     limits: str
     none: str
+    tunnels: str
+    tunnel_configured: str
+    tunnel_established: str
+    tunnel_passing: str
+    tunnel_peer: str
+    tunnel_yes: str
+    tunnel_no: str
+    tunnel_unknown: str
+    tunnel_of: str
+    tunnel_age: str
+    tunnel_rekey: str
+    tunnel_proof: str
+    tunnel_no_proof: str
+    tunnel_by_counters: str
+    tunnel_idle: str
+    tunnel_unanswered: str
+    tunnel_not_asked: str
+    tunnel_heard: str
+    tunnel_alive: str
+    tunnel_silent: str
 
 
 LABELS: Final[Mapping[str, Labels]] = {
@@ -173,6 +193,26 @@ LABELS: Final[Mapping[str, Labels]] = {
         chain_file="chain file {hash}, in force from {effective}",
         limits="This page locates technical causes; it is not a legal judgement.",
         none="none",
+        tunnels="VPN",
+        tunnel_configured="configured",
+        tunnel_established="established",
+        tunnel_passing="packets pass",
+        tunnel_peer="peer's gateway",
+        tunnel_yes="yes",
+        tunnel_no="no",
+        tunnel_unknown="unknown",
+        tunnel_of="{number} of {whole}",
+        tunnel_age="since {time}",
+        tunnel_rekey="new keys in {time}",
+        tunnel_proof="{probes}",
+        tunnel_no_proof="nothing comes through: {probes}",
+        tunnel_by_counters="by the gateway's counters",
+        tunnel_idle="idle",
+        tunnel_unanswered="sends and receives nothing for {time}",
+        tunnel_not_asked="not asked",
+        tunnel_heard="proved itself {time} ago",
+        tunnel_alive="answers",
+        tunnel_silent="silent",
     ),
     "nl": Labels(
         title="Status van de keten",
@@ -255,5 +295,25 @@ LABELS: Final[Mapping[str, Labels]] = {
         chain_file="ketenbestand {hash}, geldig vanaf {effective}",
         limits="Deze pagina wijst technische oorzaken aan en is geen juridisch oordeel.",
         none="geen",
+        tunnels="VPN",
+        tunnel_configured="ingesteld",
+        tunnel_established="opgebouwd",
+        tunnel_passing="verkeer komt door",
+        tunnel_peer="gateway van de overkant",
+        tunnel_yes="ja",
+        tunnel_no="nee",
+        tunnel_unknown="onbekend",
+        tunnel_of="{number} van {whole}",
+        tunnel_age="sinds {time}",
+        tunnel_rekey="nieuwe sleutels over {time}",
+        tunnel_proof="{probes}",
+        tunnel_no_proof="er komt niets door: {probes}",
+        tunnel_by_counters="volgens de tellers van de gateway",
+        tunnel_idle="in rust",
+        tunnel_unanswered="verzendt en ontvangt {time} niets",
+        tunnel_not_asked="niet gevraagd",
+        tunnel_heard="bewees zich {time} geleden",
+        tunnel_alive="antwoordt",
+        tunnel_silent="zwijgt",
     ),
 }

@@ -17,7 +17,7 @@ from agent.web.page.view import View, clock
 # Browsers keep one stream each; a room of screens fits, a crowd falls back to reloading.
 READERS = 64
 # Ticks between two messages about these parts: their times change at every tick.
-SLOW = {"probes": 3, "peers": 3}
+SLOW = {"probes": 3, "peers": 3, "tunnels": 3}
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):

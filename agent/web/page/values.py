@@ -42,6 +42,6 @@ def reading(view: View, name: str, value: float) -> Markup | str:
         return duration(value) if abs(value) < _MINUTE else lasting(value, view.language)
     if name.endswith("_ratio") or "_ratio_" in name:
         return f"{value:.1%}"
-    if name.endswith("_bytes"):
+    if name.removesuffix("_total").endswith("_bytes"):
         return f"{value:.0f} B" if value < _MEGABYTE else f"{value / _MEGABYTE:.1f} MB"
     return f"{value:.0f}" if value == round(value) else f"{value:g}"
