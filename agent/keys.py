@@ -45,6 +45,10 @@ class VerifierKey(msgspec.Struct, frozen=True, kw_only=True):
 
     def verify(self, text: str, signatures: str) -> bool:
         """Say whether one of the signature lines is this key's good signature over `text`."""
+        return bool(self.line(signatures, text))
+
+    def line(self, signatures: str, text: str) -> str:
+        """Return this key's line among `signatures`, with its line feed; empty if it is not good over `text`."""
         public = Ed25519PublicKey.from_public_bytes(self.public)
         for line in signatures.split("\n"):
             match = SIGNATURE.fullmatch(line)
@@ -54,9 +58,9 @@ class VerifierKey(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 public.verify(raw[4:], text.encode())
             except InvalidSignature:
-                return False
-            return True
-        return False
+                return ""
+            return f"{line}\n"
+        return ""
 
 
 class Signer(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +83,13 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True):
         """Return the private key as the key file holds it."""
         return f"{_PRIVATE}{self.name}+{self.verifier.id.hex()}+{encode64(ED25519 + self.seed)}"
 
+    def sign_bytes(self, message: bytes) -> bytes:
+        """Return the bare Ed25519 signature over `message`, 64 bytes."""
+        return Ed25519PrivateKey.from_private_bytes(self.seed).sign(message)
+
     def signature(self, text: str) -> str:
         """Return the base64 part of the signature line over `text`."""
-        raw = Ed25519PrivateKey.from_private_bytes(self.seed).sign(text.encode())
-        return encode64(self.verifier.id + raw)
+        return encode64(self.verifier.id + self.sign_bytes(text.encode()))
 
     def sign(self, text: str) -> str:
         """Return the signature line over `text`, with its line feed."""

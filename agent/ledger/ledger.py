@@ -1,10 +1,11 @@
 """The ledger as the daemon uses it: append from any thread, acknowledged after the commit.
 
 One writer thread owns the file. What must stay true: an acknowledged entry is on disk; entries are
-written in the order of `append`; after the first fault nothing more is written until the next start
-(a failed fsync cannot be retried: "Can Applications Recover from fsync Failures?", ATC 2020), every
-later append fails at once, and the process goes on. The queue is bounded: other kinds are refused
-while only the incidents' reserve is left, and an incident's transition waits rather than be lost.
+written in the order of `append`; what is committed is signed within a moment, and nothing else is;
+after the first fault nothing more is written until the next start (a failed fsync cannot be retried:
+"Can Applications Recover from fsync Failures?", ATC 2020), every later append fails at once, and the
+process goes on. The queue is bounded: other kinds are refused while only the incidents' reserve is
+left, and an incident's transition waits rather than be lost.
 """
 
 import sqlite3
@@ -13,17 +14,26 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
 from agent import keys
-from agent.ledger.storage import BUSY_SECONDS, Job, Receipt, Storage, StorageError, encode_job, open_storage
+from agent.ledger.storage import BUSY_SECONDS, Receipt, Storage, StorageError, encode_job, open_storage
+
+T = TypeVar("T")
 
 QUEUE_ENTRIES = 4096
 """Entries that may wait: minutes of the worst storm seen in the lab, about 8 MB of bodies."""
 
 RESERVE_ENTRIES = 1024
 """The last places in the queue are for incidents only."""
+
+QUIET_SECONDS = 0.25
+"""A checkpoint is signed when nothing came for so long: what happens together shares one."""
+
+UNSIGNED_ENTRIES = 1000
+"""So many entries are signed even while more come."""
 
 
 class LedgerStoppedError(RuntimeError):
@@ -60,7 +70,7 @@ class Ledger:
         self._refused = 0
         self._closing = False
         self._saved = storage.saved if storage else None
-        self._waiting: deque[tuple[Job, Future[Receipt]]] = deque()
+        self._waiting: deque[tuple[Callable[[Storage], Any], Future[Any]]] = deque()
         self._changed = threading.Condition()  # guards everything above
         self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._writer.start()
@@ -106,18 +116,28 @@ class Ledger:
         caller and raises ValueError here. Blocks only for an incident that finds the queue full.
         """
         job = encode_job(kind, body, state, details or {}, erase)
-        future: Future[Receipt] = Future()
+        return self._put(lambda storage: storage.append(job), first=kind == "incident")
+
+    def run(self, step: Callable[[Storage], T]) -> "Future[T]":
+        """Let the writer's thread take a step in the ledger's file, in its turn among the entries.
+
+        A NoteError in it is its own affair; every other fault stops recording, as in an append.
+        """
+        return self._put(step, first=False)
+
+    def _put(self, step: Callable[[Storage], T], *, first: bool) -> "Future[T]":
+        future: Future[T] = Future()
         future.set_running_or_notify_cancel()  # from here on nobody can cancel what will be written
-        places = self._capacity if kind == "incident" else self._capacity - self._reserve
+        places = self._capacity if first else self._capacity - self._reserve
         with self._changed:
-            if kind == "incident":
+            if first:
                 self._changed.wait_for(lambda: len(self._waiting) < places or self._ended)
             if self._ended:
                 self._refuse(future, LedgerStoppedError(self._reason or "the ledger is closed"))
             elif len(self._waiting) >= places:
                 self._refuse(future, LedgerFullError(f"{len(self._waiting)} entries wait already"))
             else:
-                self._waiting.append((job, future))
+                self._waiting.append((step, future))
                 self._changed.notify_all()
         return future
 
@@ -150,31 +170,51 @@ class Ledger:
         return bool(self._reason) or self._closing
 
     def _write(self) -> None:
-        """Write until closed; after a fault, refuse until closed."""
-        while (item := self._next()) is not None:
-            job, future = item
-            if self._storage is None or self._reason:
-                self._refuse(future, LedgerStoppedError(self._reason))
-                continue
-            try:
-                receipt = self._storage.append(job)
-            except Exception as error:
-                self._stop(error)
-                self._refuse(future, LedgerStoppedError(self._reason))
-                continue
-            future.set_result(receipt)
-            if not self._waiting:
-                self._attempt(self._storage.sign)
+        """Write until closed, and sign when it is quiet; after a fault, refuse until closed."""
+        unsigned = 0
+        while not self._done():
+            item = self._next(QUIET_SECONDS if unsigned else None)
+            if item is not None:
+                unsigned += self._take(*item)
+            if item is None or unsigned >= UNSIGNED_ENTRIES:
+                self._sign()
+                unsigned = 0
+        self._sign()
         if self._storage is not None:
-            self._attempt(self._storage.sign)
             self._attempt(self._storage.close, always=True)
 
-    def _next(self) -> tuple[Job, Future[Receipt]] | None:
+    def _take(self, step: Callable[[Storage], Any], future: "Future[Any]") -> bool:
+        """Take one step; return whether it may have added an entry."""
+        if self._storage is None or self._reason:
+            self._refuse(future, LedgerStoppedError(self._reason))
+            return False
+        try:
+            told = step(self._storage)
+        except keys.NoteError as error:
+            future.set_exception(error)
+            return False
+        except Exception as error:
+            self._stop(error)
+            self._refuse(future, LedgerStoppedError(self._reason))
+            return False
+        future.set_result(told)
+        return True
+
+    def _done(self) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closing)
+            return self._closing and not self._waiting
+
+    def _next(self, patience_seconds: float | None) -> tuple[Callable[[Storage], Any], "Future[Any]"] | None:
+        """Return the next step; None when there is none within the patience, or ever."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing, patience_seconds)
             item = self._waiting.popleft() if self._waiting else None
             self._changed.notify_all()
             return item
+
+    def _sign(self) -> None:
+        if self._storage is not None:
+            self._attempt(self._storage.sign)
 
     def _attempt(self, step: Callable[[], None], *, always: bool = False) -> None:
         """Do a step that is not part of an entry; a fault in it stops recording like any other."""
@@ -193,7 +233,7 @@ class Ledger:
         if first:
             self._alarm(self._reason)
 
-    def _refuse(self, future: Future[Receipt], error: Exception) -> None:
+    def _refuse(self, future: "Future[Any]", error: Exception) -> None:
         with self._changed:
             self._refused += 1
         future.set_exception(error)

@@ -11,6 +11,8 @@ from typing import NamedTuple, TypeAlias
 
 Reader: TypeAlias = Callable[[int, int], bytes]
 
+HASH_BYTES = 32
+
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 """The root of a tree without leaves (RFC 6962 section 2.1)."""
 

@@ -8,6 +8,7 @@ only for what is committed, and for one size there is one root. Anything that do
 
 import hashlib
 import os
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,9 @@ from agent.ledger import canonical, merkle, note, schema
 
 BUSY_SECONDS = 10.0
 """How long an append waits for another process's lock (a backup); after that recording stops."""
+
+
+_EPOCH = "/[1-9][0-9]{0,5}"
 
 
 class StorageError(RuntimeError):
@@ -77,11 +81,18 @@ def load_key(path: Path, origin: str) -> keys.Signer:
 class Storage:
     """An open ledger file. Made by `open_storage`; every method may raise sqlite3.Error or OSError."""
 
-    def __init__(self, connection: sqlite3.Connection, signer: keys.Signer) -> None:
+    def __init__(self, connection: sqlite3.Connection, identity: keys.Signer, epoch: int = 1) -> None:
+        """`identity` is the agent's key under its own name; a log that is made here gets the name of its epoch."""
         self._db = connection
-        self._signer = signer
+        self._signer = keys.Signer(name=epoch_name(identity.name, epoch), seed=identity.seed)
+        self.identity = identity
         self.size = 0
         self.saved: bytes | None = None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """Return the connection, for steps of the writer's thread that leave entries alone."""
+        return self._db
 
     @property
     def verifier(self) -> str:
@@ -98,6 +109,8 @@ class Storage:
         if version != schema.USER_VERSION:
             raise StorageError(f"the ledger has format {version}, this agent knows {schema.USER_VERSION}")
         owner = self._db.execute("SELECT origin, key FROM log").fetchone()
+        if owner and is_epoch_of(owner[0], self.identity.name):
+            self._signer = keys.Signer(name=owner[0], seed=self.identity.seed)
         if owner != (self._signer.name, self.verifier):
             raise StorageError(f"the ledger is signed with another key: {owner}")
         self._resume()
@@ -210,21 +223,54 @@ class Storage:
             raise StorageError(f"the checkpoint over {size} entries does not match them")
 
 
-def open_storage(path: Path, key: Path, origin: str, *, busy_seconds: float = BUSY_SECONDS) -> Storage:
+def epoch_name(origin: str, epoch: int) -> str:
+    """Return the name of an agent's log in its `epoch`-th epoch, counted from 1."""
+    return origin if epoch == 1 else f"{origin}/{epoch}"
+
+
+def is_epoch_of(name: object, origin: str) -> bool:
+    """Say whether `name` is that of a log of the agent with the first log's name `origin`."""
+    return isinstance(name, str) and (name == origin or bool(re.fullmatch(re.escape(origin) + _EPOCH, name)))
+
+
+def earlier_epochs(path: Path) -> tuple[Path, ...]:
+    """Return the files of the epochs before the one at `path`, oldest first."""
+    found = [one for one in path.parent.glob(f"{path.stem}-*{path.suffix}") if _number_of(one, path)]
+    return tuple(sorted(found, key=lambda one: _number_of(one, path)))
+
+
+def _number_of(earlier: Path, path: Path) -> int:
+    number = earlier.stem.removeprefix(f"{path.stem}-")
+    return int(number) if re.fullmatch("[1-9][0-9]{0,5}", number) else 0
+
+
+def next_file(path: Path) -> Path:
+    """Return where the next epoch is made ready; while it is there, no agent may use `path`."""
+    return path.with_name(f"{path.stem}-next{path.suffix}")
+
+
+def open_storage(path: Path, key: Path, origin: str, *, busy_seconds: float = BUSY_SECONDS, epoch: int = 1) -> Storage:
     """Open or create the ledger at `path`, signed with the key in the file `key`.
 
+    `origin` is the name of the agent's first log; a file that is there says in which `epoch` it is.
     Raises StorageError, keys.NoteError, sqlite3.Error or OSError; then nothing is left open.
     """
     keys.valid_name(origin)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not key.exists():
         raise StorageError(f"the ledger is here, but its key {key.name} is not")
-    signer = load_key(key, origin)
+    if next_file(path).exists():
+        raise StorageError("a new epoch was begun and not finished: run `demarc ledger renew` again")
+    if not path.exists() and earlier_epochs(path):
+        raise StorageError(
+            f"{path.name} is gone, but earlier epochs are here: begin a new one with `demarc ledger renew`"
+        )
+    identity = load_key(key, origin)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=busy_seconds)
     try:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "cell_size_check=ON"):
             connection.execute(f"PRAGMA {pragma}")
-        storage = Storage(connection, signer)
+        storage = Storage(connection, identity, epoch)
         storage.prepare()
     except BaseException:
         connection.close()

@@ -17,12 +17,13 @@ SIZE = 9
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
-    """Return a sound ledger of nine entries, the fifth with a detail."""
-    log = Ledger.open(tmp_path / "ledger.db", tmp_path / "ledger.key", ORIGIN, alarm=pytest.fail)
-    for number in range(SIZE):
-        details = {"who": b"Jansen"} if number == 4 else {}
-        log.append("agent-stop", stop_entry(1000 + number), details=details).result(10)
-    assert log.close()
+    """Return a sound ledger of nine entries, the fifth with a detail, with checkpoints over eight and nine."""
+    for numbers in (range(SIZE - 1), (SIZE - 1,)):
+        log = Ledger.open(tmp_path / "ledger.db", tmp_path / "ledger.key", ORIGIN, alarm=pytest.fail)
+        for number in numbers:
+            details = {"who": b"Jansen"} if number == 4 else {}
+            log.append("agent-stop", stop_entry(1000 + number), details=details).result(10)
+        assert log.close()
     return tmp_path / "ledger.db"
 
 
