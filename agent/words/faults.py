@@ -199,6 +199,18 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "sync-late": ("the last synchronisation is late", "de laatste synchronisatie is te laat"),
     "sync-stale": ("the last synchronisation is too long ago", "de laatste synchronisatie is te lang geleden"),
     "sync-disabled": ("synchronisation has been switched off", "de synchronisatie is uitgezet"),
+    "password-late": (
+        "the last synchronisation of passwords is late",
+        "de laatste synchronisatie van wachtwoorden is te laat",
+    ),
+    "password-stale": (
+        "the last synchronisation of passwords is too long ago",
+        "de laatste synchronisatie van wachtwoorden is te lang geleden",
+    ),
+    "objects-in-error": (
+        "some entries cannot be taken over into the directory",
+        "sommige gegevens kunnen niet in de directory worden overgenomen",
+    ),
     # a value that another system measures
     "condition": ("a watched value is not as agreed", "een bewaakte waarde is niet zoals afgesproken"),
     "condition-degraded": ("a watched value is near its limit", "een bewaakte waarde zit tegen de grens"),
@@ -221,6 +233,23 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "exporter-error": (
         "the system that watches the value answers with an error",
         "het systeem dat de waarde bewaakt antwoordt met een fout",
+    ),
+    # a directory and its controllers
+    "other-domain": (
+        "a directory of another organisation answers there",
+        "daar antwoordt de directory van een andere organisatie",
+    ),
+    "controllers-missing": (
+        "some of the directory's servers do not answer",
+        "een deel van de servers van de directory antwoordt niet",
+    ),
+    "not-synchronized": (
+        "this server of the directory has not caught up with the others",
+        "deze server van de directory is nog niet bij met de andere",
+    ),
+    "clock-apart": (
+        "the clocks are so far apart that signing in may fail",
+        "de klokken lopen zo ver uiteen dat aanmelden kan mislukken",
     ),
     # our own host cannot look
     "no-link": ("it has no working network connection", "het heeft geen werkende netwerkverbinding"),
@@ -278,6 +307,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "not-graph": ("something else answers in the place of Microsoft", "iets anders antwoordt in plaats van Microsoft"),
     "proxy-refused": ("the proxy does not let us through", "de proxy laat ons niet door"),
     "no-data": ("Microsoft tells no time of synchronisation", "Microsoft noemt geen tijd van synchronisatie"),
+    "identity-unavailable": (
+        "this measuring point's own identity is not available",
+        "de eigen identiteit van dit meetpunt is niet beschikbaar",
+    ),
     "vici-unreachable": ("the tunnel's service does not listen", "de tunneldienst luistert niet"),
     "vici-silent": ("the tunnel's service does not answer", "de tunneldienst antwoordt niet"),
     "vici-protocol": ("the tunnel's service answers unreadably", "de tunneldienst antwoordt onleesbaar"),

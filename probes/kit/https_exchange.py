@@ -1,5 +1,7 @@
 """One HTTPS request and its reply over a new connection, directly or through a CONNECT proxy.
 
+Without TLS only what carries no credential, for services of this very host.
+
 For asking an API, not for measuring a path. Every wait is the caller's to bound (`asyncio.timeout`);
 nothing is retried and no redirect is followed, since a credential goes to the named host only. What
 must stay true: a credential is revealed in the expression that writes it, never in a local variable,
@@ -59,9 +61,19 @@ def is_bearer(text: str) -> bool:
 
 
 async def exchange(
-    request: Request, *, context: ssl.SSLContext, resolver: Resolver, deadline: float, proxy: Endpoint | None = None
+    request: Request,
+    *,
+    context: ssl.SSLContext | None,
+    resolver: Resolver,
+    deadline: float,
+    proxy: Endpoint | None = None,
 ) -> Reply:
-    """Send `request` and return the reply; `deadline` (boot-time seconds) bounds the name resolution only."""
+    """Send `request` and return the reply; `deadline` (boot-time seconds) bounds the name resolution only.
+
+    `context` None: in the clear, and then without a credential and without a proxy.
+    """
+    if context is None and (request.bearer or request.form or proxy):
+        raise ExchangeError("secure", "a credential goes over TLS only")
     first = proxy or request.server
     try:
         address = await resolver.resolve(first.host, first.family, deadline)
@@ -72,12 +84,12 @@ async def exchange(
             address,
             first.port,
             ssl=None if proxy else context,
-            server_hostname=None if proxy else request.server.host,
+            server_hostname=None if proxy or context is None else request.server.host,
         )
     except OSError as error:
         raise _failure(error, "connect") from None
     try:
-        if proxy:
+        if proxy and context is not None:
             await _tunnel(request.server, reader, writer)
             await writer.start_tls(context, server_hostname=request.server.host)
         return await _converse(request, reader, writer)
@@ -118,7 +130,7 @@ async def _converse(request: Request, reader: asyncio.StreamReader, writer: asyn
     connection = h11.Connection(h11.CLIENT)
     host = _bracketed(request.server.host)
     headers = {
-        "Host": host if request.server.port == 443 else f"{host}:{request.server.port}",
+        "Host": host if request.server.port in (80, 443) else f"{host}:{request.server.port}",
         "User-Agent": "demarc",
         "Accept": "application/json",
         "Connection": "close",

@@ -2,19 +2,22 @@
 
 Sources: learn.microsoft.com, "Microsoft identity platform and the OAuth 2.0 client credentials flow"
 (RFC 6749 section 4.4), "Microsoft Entra authentication and authorization error codes", "Microsoft
-Graph error responses", "Microsoft Graph throttling guidance". The form is written here and MSAL is
-not used: for this one POST it would bring a blocking client with its own name resolution, proxy and
-CA settings, and an error cache of 60 s that hides a repaired credential.
+Graph error responses", "Microsoft Graph throttling guidance", "Paging Microsoft Graph data". The form is
+written here and MSAL is not used: for this one POST it would bring a blocking client with its own name
+resolution, proxy and CA settings, and an error cache of 60 s that hides a repaired credential. The tests
+hold both to the same simulator.
 
 What must stay true: any bytes give a value or a `Blind`; no text of a reply reaches a `Blind` but
 words of the tables below, numbers and UUIDs, so that a reply cannot carry a credential into a log.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -32,6 +35,7 @@ RENEW_SECONDS = 300.0
 
 _Shape = TypeVar("_Shape")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+_PRINTABLE = re.compile(r"[!-~]{1,4000}\Z")
 _GRAPH_CODE = re.compile(r"[A-Za-z][A-Za-z_.]{2,59}\Z")
 
 # AADSTS code -> fault.
@@ -39,6 +43,16 @@ AADSTS = {
     7000222: "credential-expired",
     7000215: "credential-wrong",
     7000218: "credential-wrong",
+    # an assertion: its form, its signature, a certificate or an issuer that the application does not know
+    50012: "credential-wrong",
+    50027: "credential-wrong",
+    700027: "credential-wrong",
+    700211: "credential-wrong",
+    700212: "credential-wrong",
+    700213: "credential-wrong",
+    70021: "credential-wrong",
+    700024: "clock",  # outside its time: this host's clock and Microsoft's differ
+    7000229: "app-not-found",  # no service principal in this tenant
     700016: "app-not-found",
     90002: "app-not-found",  # the tenant itself does not exist
     7000112: "app-disabled",
@@ -96,6 +110,10 @@ class _TokenError(msgspec.Struct):
     correlation_id: str = ""
 
 
+class _Claims(msgspec.Struct):
+    roles: tuple[str, ...] = ()
+
+
 class _Inner(msgspec.Struct):
     request_id: str = msgspec.field(default="", name="request-id")
 
@@ -118,18 +136,60 @@ def read_json(body: bytes, shape: type[_Shape]) -> _Shape | None:
         return None
 
 
-def token_form(client_id: str, secret: Secret, scope: str) -> Secret:
-    """Return the body of a client-credentials request."""
-    return Secret(
-        urlencode(
-            {
-                "grant_type": "client_credentials",
-                "client_id": client_id,
-                "client_secret": secret.reveal(),
-                "scope": scope,
-            }
-        )
-    )
+def token_form(client_id: str, proof: Mapping[str, Secret], scope: str) -> Secret:
+    """Return the body of a client-credentials request; `proof` are the fields that show who we are."""
+    fields = {"grant_type": "client_credentials", "client_id": client_id, "scope": scope}
+    return Secret(urlencode(fields | {name: value.reveal() for name, value in proof.items()}))
+
+
+def identity_path(resource: str, identity_id: str) -> str:
+    """Return what a virtual machine's metadata service is asked for a token of its own identity."""
+    chosen = {"client_id": identity_id} if identity_id else {}
+    asked = urlencode({"api-version": "2018-02-01", "resource": resource} | chosen)
+    return f"/metadata/identity/oauth2/token?{asked}"
+
+
+def read_identity_token(reply: Reply) -> Token | Blind:
+    """Return the token of the metadata service's reply, or why there is none.
+
+    410: it is being renewed and back within 70 s; 429 and 5xx: later (learn.microsoft.com, "How to use managed
+    identities … to acquire an access token", error handling).
+    """
+    if reply.status == 200:
+        return read_token(reply)
+    body = read_json(reply.body, _TokenError)
+    word = f": {body.error}" if body is not None and body.error in OAUTH_ERRORS else ""
+    wait = 70.0 if reply.status == 410 else wait_seconds(reply.headers)
+    detail = f"the metadata service answered {reply.status}{word}"
+    return Blind(fault="identity-unavailable", detail=detail, wait_seconds=wait)
+
+
+def granted(bearer: Secret) -> frozenset[str] | None:
+    """Return the application permissions that a token carries; None when it does not tell.
+
+    Microsoft calls its tokens opaque to clients: this is for advice to an administrator, and decides nothing.
+    """
+    parts = bearer.reveal().split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+    except (binascii.Error, ValueError):
+        return None
+    body = read_json(claims, _Claims)
+    return None if body is None else frozenset(role for role in body.roles if _GRAPH_CODE.match(role))
+
+
+def next_path(link: str, target: str) -> str | None:
+    """Return the path of a further page, None when it is not of `target`: a token goes nowhere else."""
+    try:
+        parts, home = urlsplit(link), urlsplit(target)
+        same = (parts.scheme, parts.hostname, parts.port or 443) == (home.scheme, home.hostname, home.port or 443)
+    except ValueError:
+        return None
+    if not same or parts.username is not None or not parts.path.startswith("/") or not _PRINTABLE.match(link):
+        return None
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def read_token(reply: Reply) -> Token | Blind:

@@ -500,7 +500,7 @@ def test_no_traceback_or_log_holds_the_secret(microsoft: Microsoft, caplog: pyte
 
     async def scenario(runner: EntraRunner, kit: Kit) -> None:
         await attempt(runner, kit, microsoft.settings())
-        kept = next(iter(runner._tokens.values()))
+        kept = next(iter(runner._client.tokens.values()))
         bearer = kept.bearer
         assert bearer.reveal() not in repr(kept)
         kit.resolver = BrokenResolver()

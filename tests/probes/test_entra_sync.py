@@ -142,7 +142,7 @@ def test_the_flow_goes_to_the_proxy() -> None:
     """With a proxy that is where the packets go."""
     through = flow(msgspec.structs.replace(SETTINGS, proxy="http://10.0.0.8:3128"))
     assert (through.host, through.port, through.named) == ("10.0.0.8", 3128, False)
-    assert through.function == "https://graph.microsoft.com"
+    assert through.function == "sync at https://graph.microsoft.com"
     assert through.also == ()
 
 
@@ -160,8 +160,21 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a tenant with a slash": ({"tenant": "a/b"}, "tenant: "),
     "an empty tenant": ({"tenant": ""}, "tenant: "),
     "an application's name": ({"client_id": "demarc"}, "client_id: "),
-    "no time between the thresholds": ({"warn": Duration(60), "critical": Duration(60)}, "warn must be"),
-    "no time at all": ({"warn": Duration(0)}, "warn must be"),
+    "no time between the thresholds": ({"warn": Duration(60), "critical": Duration(60)}, "warn .60 s. must be"),
+    "late after it is stale": ({"warn": Duration(4 * 3600)}, "warn .14400 s. must be"),
+    "passwords late after they are stale": ({"watch": "password", "critical": Duration(3000)}, "warn .3600 s. must be"),
+    "no credential": ({"secret_file": ""}, "secret_file: write exactly one"),
+    "two credentials": ({"token_file": "/t"}, "secret_file: write exactly one"),
+    "a key without a certificate": ({"key_file": "/k"}, "key_file: belongs to"),
+    "the end of what is no secret": ({"secret_file": "", "token_file": "/t", "secret_expiry": True}, "secret_expiry: "),
+    "an identity's name": ({"identity_id": "mine"}, "identity_id: "),
+    "an identity of another host": ({"identity_endpoint": "http://192.0.2.1"}, "identity_endpoint: "),
+    "an identity by name": ({"identity_endpoint": "http://metadata"}, "identity_endpoint: "),
+    "an identity over TLS": ({"identity_endpoint": "https://169.254.169.254"}, "identity_endpoint: "),
+    "an identity nowhere": ({"identity_endpoint": "http://:x"}, "identity_endpoint: "),
+    "objects of another kind": ({"watch": "objects", "objects": ("devices",)}, "objects: 'devices' is none of"),
+    "no objects": ({"watch": "objects", "objects": ()}, "objects: write what"),
+    "no number of objects": ({"watch": "objects", "warn_objects": 0}, "warn_objects must be"),
 }
 
 
@@ -171,7 +184,7 @@ def test_wrong_settings_are_named(name: str) -> None:
     changes, pattern = WRONG[name]
     with pytest.raises(ValueError, match=pattern) as caught:
         flow(msgspec.structs.replace(SETTINGS, **changes))
-    assert "secret" not in str(caught.value)
+    assert "me:secret" not in str(caught.value)
 
 
 def test_every_key_is_documented() -> None:

@@ -182,10 +182,10 @@ def test_waits_without_a_header_double_up_to_an_hour() -> None:
 
 def test_the_form_is_escaped_and_hidden() -> None:
     """A secret with the form's own characters arrives as it is, and no rendering shows it."""
-    form = token_form("app", Secret("a&b=c+d %"), "https://graph.microsoft.com/.default")
+    form = token_form("app", {"client_secret": Secret("a&b=c+d %")}, "https://graph.microsoft.com/.default")
     assert form.reveal() == (
-        "grant_type=client_credentials&client_id=app&client_secret=a%26b%3Dc%2Bd+%25"
-        "&scope=https%3A%2F%2Fgraph.microsoft.com%2F.default"
+        "grant_type=client_credentials&client_id=app&scope=https%3A%2F%2Fgraph.microsoft.com%2F.default"
+        "&client_secret=a%26b%3Dc%2Bd+%25"
     )
     assert f"{form}{form!r}" == "******"
 

@@ -1,0 +1,297 @@
+"""Asking a Microsoft API with an app-only token: tokens kept, waits kept, everything bounded by a deadline.
+
+What must stay true: whatever keeps us from reading is a `Blind`, never a fail; no request leaves before the time that
+Microsoft named, for all probes of the application; a kept token serves only the very credential that got it, so that a
+rotated one is tried at once; a credential is revealed in no variable, error or log.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated, Final
+from urllib.parse import quote
+
+import msgspec
+
+from probes.kit.https_exchange import ExchangeError, Reply, Request, exchange
+from probes.kit.microsoft import (
+    RENEW_SECONDS,
+    Blind,
+    Token,
+    backoff_seconds,
+    http_date,
+    identity_path,
+    read_graph_error,
+    read_identity_token,
+    read_json,
+    read_token,
+    token_form,
+)
+from probes.kit.microsoft_access import Access, identity_endpoint, origin
+from probes.kit.microsoft_proof import Proof, assertion_form, proof_form, read_proof
+from probes.kit.result import Outcome, Result, unknown
+from probes.kit.secret import Secret
+from probes.kit.spec import Kit
+from probes.kit.tls import Contexts, FileError, Trust
+
+# A permission counts in new tokens only; a refused token this old gives way to one that may hold it.
+_REFUSED_SECONDS: Final = 600.0
+# What a managed identity's token is for when it stands for an application (workload identity federation).
+_EXCHANGE: Final = "api://AzureADTokenExchange"
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A token, when it came and until when it is used (boot time), and the credential that got it.
+
+    `ends`: when that credential ends (UTC epoch seconds), where it is known.
+    """
+
+    bearer: Secret
+    since: float
+    until: float
+    proof: Proof
+    ends: float | None
+
+
+class _Away(msgspec.Struct, frozen=True, kw_only=True):
+    """Microsoft asked us to stay away: until when (boot time), after how many refusals, why."""
+
+    until: float
+    refusals: int
+    blind: Blind
+
+
+# Whose token and whose patience: probes of the same application share both.
+_Key = tuple[str, str, str, str, str]
+
+
+def _key(access: Access) -> _Key:
+    identity = f"{access.managed_identity} {access.identity_id}"
+    return (access.target, access.authority, access.tenant, access.client_id, identity)
+
+
+class MicrosoftClient:
+    """Shared by all probes of a type: tokens and waits of each application."""
+
+    def __init__(self, kit: Kit) -> None:
+        self.kit = kit
+        self.contexts = Contexts()
+        self.tokens: dict[_Key, _Kept] = {}
+        self._away: dict[_Key, _Away] = {}
+
+    async def attempt(
+        self,
+        access: Access,
+        deadline: float,
+        question: "Callable[[Visit], Awaitable[Result | Blind]]",
+        *,
+        fresh: bool = False,
+    ) -> Result:
+        """Put `question`, with a new token if `fresh` or due; ends by `deadline` (boot-time seconds)."""
+        began, key = self.kit.clock.boot(), _key(access)
+        away = self._away.get(key)
+        if away is not None and began < away.until:
+            return unknown(away.blind.fault, f"{away.blind.detail}; asked to wait {away.until - began:.0f} s more")
+        if fresh:
+            self.tokens.pop(key, None)
+        visit = Visit(self, access, deadline)
+        try:
+            async with asyncio.timeout(max(0.0, deadline - began)):
+                answer: Result | Blind | None = await visit.prepare()
+                if answer is None:
+                    answer = await question(visit)
+        except TimeoutError:
+            answer = Blind(fault="graph-unreachable", detail=f"{visit.asked} was silent until the deadline")
+        except ExchangeError as error:
+            answer = _unreached(error, visit.asked)
+        self._note(key, answer)
+        if visit.renewed and access.secret_expiry:
+            await visit.learn_end()
+        values = {} if visit.ends is None else {"entra_credential_expiry_timestamp_seconds": visit.ends}
+        if isinstance(answer, Blind):
+            return unknown(answer.fault, answer.detail, phases=visit.phases, values=values)
+        seconds = None if answer.outcome is Outcome.UNKNOWN else self.kit.clock.boot() - began
+        return msgspec.structs.replace(answer, seconds=seconds, phases=visit.phases, values=answer.values | values)
+
+    def _note(self, key: _Key, answer: Result | Blind) -> None:
+        """Stay away as long as Microsoft asks, or ever longer when it throttles without saying."""
+        before = self._away.pop(key, None)
+        if not isinstance(answer, Blind) or (answer.fault != "throttled" and answer.wait_seconds is None):
+            return
+        refusals = before.refusals + 1 if before is not None else 1
+        wait = answer.wait_seconds if answer.wait_seconds is not None else backoff_seconds(refusals)
+        self._away[key] = _Away(until=self.kit.clock.boot() + wait, refusals=refusals, blind=answer)
+
+
+def _unreached(error: ExchangeError, asked: str) -> Blind:
+    if error.step == "proxy":
+        return Blind(fault="proxy-refused", detail=str(error))
+    if asked == _IDENTITY:
+        return Blind(fault="identity-unavailable", detail=str(error))
+    return Blind(fault="graph-unreachable", detail=str(error))
+
+
+_LOGIN: Final = "login"
+_API: Final = "Graph"
+_IDENTITY: Final = "the metadata service"
+
+
+class Visit:
+    """One attempt: what it asks, and the phases that it reached (seconds), filled on the way.
+
+    `asked` is whom it waits for; `ends` when our credential ends (UTC epoch seconds), where that is known;
+    `renewed` whether it got a new token.
+    """
+
+    def __init__(self, client: MicrosoftClient, access: Access, deadline: float) -> None:
+        self.access = access
+        self.phases: dict[str, float] = {}
+        self.asked = _LOGIN
+        self.ends: float | None = None
+        self.renewed = False
+        self._client = client
+        self._clock = client.kit.clock
+        self._deadline = deadline
+        self._proof = Proof(kind="", text=Secret(""))
+        self._context: ssl.SSLContext | None = None
+
+    async def prepare(self) -> Blind | None:
+        """Read the credential's files and the authorities; say which cannot be used."""
+        proof = await asyncio.to_thread(read_proof, self.access)
+        if isinstance(proof, Blind):
+            return proof
+        context = await self._client.contexts.load(Trust(ca_file=self.access.ca_file))
+        if isinstance(context, FileError):
+            return Blind(fault=context.fault, detail=context.detail)
+        self._proof, self._context, self.ends = proof, context, proof.not_after
+        return None
+
+    async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply | Blind:
+        """Return the API's 200, or why there is none; raises ExchangeError where nothing came back."""
+        key = _key(self.access)
+        bearer = await self.bearer()
+        if isinstance(bearer, Blind):
+            return bearer
+        self.asked = _API
+        began = self._clock.boot()
+        server = origin(self.access.target, "target", self.access.family)
+        reply = await self._exchange(Request(server=server, path=path, bearer=bearer, headers=headers or {}))
+        ended = self._clock.boot()
+        self.phases["graph"] = self.phases.get("graph", 0.0) + ended - began
+        if reply.status == 200:
+            return reply
+        kept = self._client.tokens.get(key)
+        if reply.status == 401 or (reply.status == 403 and kept and ended - kept.since > _REFUSED_SECONDS):
+            self._client.tokens.pop(key, None)
+        return read_graph_error(reply)
+
+    def now(self, reply: Reply) -> float:
+        """Return Microsoft's own time (UTC epoch seconds) where `reply` tells it, else ours."""
+        told = http_date(reply.headers.get("date", ""))
+        return self._clock.wall() if told is None else told
+
+    async def bearer(self) -> Secret | Blind:
+        """Return the kept token while it lives and the credential is the same, else a new one."""
+        client, key, proof = self._client, _key(self.access), self._proof
+        began = self._clock.boot()
+        kept = client.tokens.get(key)
+        if kept is not None and began < kept.until and kept.proof == proof:
+            self.ends = kept.ends
+            return kept.bearer
+        client.tokens.pop(key, None)
+        token = await self._token()
+        ended = self._clock.boot()
+        self.phases["token"] = ended - began
+        if isinstance(token, Blind):
+            expired = self.ends is not None and self.ends < self._clock.wall() and token.fault == "credential-wrong"
+            return msgspec.structs.replace(token, fault="credential-expired") if expired else token
+        self.renewed = True
+        client.tokens[key] = _Kept(
+            bearer=token.bearer,
+            since=ended,
+            until=ended + token.seconds - RENEW_SECONDS,
+            proof=proof,
+            ends=self.ends,
+        )
+        return token.bearer
+
+    async def _token(self) -> Token | Blind:
+        access = self.access
+        way = access.managed_identity
+        if way == "direct":
+            return await self._identity_token(f"{access.target.rstrip('/')}/")
+        if way == "federated":
+            own = await self._identity_token(_EXCHANGE)
+            if isinstance(own, Blind):
+                return own
+            form: dict[str, Secret] | Blind = assertion_form(own.bearer)
+        else:
+            audience = f"{access.authority.rstrip('/')}{self._token_path()}"
+            form = await asyncio.to_thread(proof_form, self._proof, access.client_id, audience, self._clock.wall())
+        if isinstance(form, Blind):
+            return form
+        self.asked = _LOGIN
+        request = Request(
+            server=origin(access.authority, "authority", access.family),
+            path=self._token_path(),
+            form=token_form(access.client_id, form, f"{access.target.rstrip('/')}/.default"),
+        )
+        return read_token(await self._exchange(request))
+
+    def _token_path(self) -> str:
+        return f"/{quote(self.access.tenant, safe='')}/oauth2/v2.0/token"
+
+    async def _identity_token(self, resource: str) -> Token | Blind:
+        """Ask this host's metadata service, in the clear and never through a proxy: it does not leave the host."""
+        self.asked = _IDENTITY
+        path = identity_path(resource, self.access.identity_id)
+        request = Request(server=identity_endpoint(self.access), path=path, headers={"Metadata": "true"})
+        reply = await exchange(request, context=None, resolver=self._client.kit.resolver, deadline=self._deadline)
+        return read_identity_token(reply)
+
+    async def learn_end(self) -> None:
+        """Ask when our client secret ends; an application that may not read that does not learn it."""
+        key = _key(self.access)
+        kept = self._client.tokens.get(key)
+        if kept is None:
+            return
+        path = f"/v1.0/applications(appId='{quote(self.access.client_id)}')?$select=passwordCredentials"
+        server = origin(self.access.target, "target", self.access.family)
+        with suppress(ExchangeError, TimeoutError):
+            async with asyncio.timeout(max(0.0, self._deadline - self._clock.boot())):
+                reply = await self._exchange(Request(server=server, path=path, bearer=kept.bearer))
+                self.ends = read_secret_end(reply, self._proof.text) if reply.status == 200 else None
+                self._client.tokens[key] = msgspec.structs.replace(kept, ends=self.ends)
+
+    async def _exchange(self, request: Request) -> Reply:
+        proxy = self.access.proxy
+        return await exchange(
+            request,
+            context=self._context,
+            resolver=self._client.kit.resolver,
+            deadline=self._deadline,
+            proxy=origin(proxy, "proxy", self.access.family, "http") if proxy else None,
+        )
+
+
+class _Password(msgspec.Struct, rename="camel"):
+    end_date_time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    hint: str | None = None
+
+
+class _Application(msgspec.Struct, rename="camel"):
+    password_credentials: tuple[_Password, ...] = ()
+
+
+def read_secret_end(reply: Reply, secret: Secret) -> float | None:
+    """Return when `secret` ends (UTC epoch seconds), by the application's list; the earliest of those it may be.
+
+    Microsoft lists no secrets, but the first three characters of each (passwordCredential resource type, `hint`).
+    """
+    listed = read_json(reply.body, _Application)
+    if listed is None:
+        return None
+    mine = (one for one in listed.password_credentials if one.hint and secret.reveal().startswith(one.hint))
+    return min((one.end_date_time.timestamp() for one in mine if one.end_date_time is not None), default=None)
