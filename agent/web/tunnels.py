@@ -118,7 +118,8 @@ def _segment(chain: Chain, probe: Probe) -> str:
 
 def _through(chain: Chain, segment: str) -> Iterator[Probe]:
     """Yield the probes whose packets cross the tunnel's segment, wherever they start."""
-    return (p for p in chain.probes.values() if p.evidence is Evidence.PATH and segment in p.path)
+    measuring = (p for p in chain.probes.values() if p.evidence is Evidence.PATH and p.type not in TUNNEL_TYPES)
+    return (p for p in measuring if segment in p.path)
 
 
 def _peer(snapshot: Snapshot, tunnel: Probe) -> tuple[str, ProbeNow] | None:

@@ -20,7 +20,7 @@ SILENT_SECONDS: Final = 15.0
 # Every VPN probe type declares these, beside what only its kind has.
 METRICS: Final = (
     Metric("vpn_tunnels_configured", "Tunnels asked for that the gateway has configured; 0 if it has none of them."),
-    Metric("vpn_tunnels_established", "Tunnels asked for that are established."),
+    Metric("vpn_tunnels_established", "Tunnels asked for that are established; absent while this is not known of one."),
     Metric(
         "vpn_passing",
         f"1 if every tunnel has received something in the last {SILENT_SECONDS:g} s, 0 if one has sent for that long "
@@ -58,12 +58,13 @@ class Tunnel(msgspec.Struct, frozen=True, kw_only=True):
     """One tunnel at one moment: a child, a peer, a connection.
 
     `sas` has the counters of each set of keys in use, by a name that no other set ever has (an SPI, say); two
-    sets while the tunnel is rekeyed. Ages and times in seconds, None where the gateway does not tell them.
+    sets while the tunnel is rekeyed. `established` is None where the gateway does not know it (a WireGuard peer
+    that nothing was sent to). Ages and times in seconds, None where the gateway does not tell them.
     """
 
     name: str
     configured: bool = True
-    established: bool = False
+    established: bool | None = False
     sas: Mapping[str, Counters] = {}
     established_seconds: float | None = None
     rekey_seconds: float | None = None
@@ -139,7 +140,7 @@ def tunnel_values(tunnels: Iterable[Tunnel], progress: Mapping[str, Progress], n
     passing = [one.passing(now) for one in moved]
     told: dict[str, float | None] = {
         "vpn_tunnels_configured": len(configured),
-        "vpn_tunnels_established": sum(tunnel.established for tunnel in configured),
+        "vpn_tunnels_established": _established(configured),
         "vpn_passing": 0.0 if False in passing else 1.0 if passing and None not in passing else None,
         "vpn_received_bytes_total": total.received_bytes,
         "vpn_sent_bytes_total": total.sent_bytes,
@@ -173,7 +174,13 @@ def tunnel_rows(
     )
 
 
-_YES: Final[Mapping[bool | None, str]] = MappingProxyType({True: "yes", False: "no", None: "idle"})
+_YES: Final[Mapping[bool | None, str]] = MappingProxyType({True: "yes", False: "no", None: "not known"})
+
+
+def _established(configured: Iterable[Tunnel]) -> int | None:
+    """Return how many are established; None when that is not known of one."""
+    told = [tunnel.established for tunnel in configured]
+    return None if None in told else sum(map(bool, told))
 
 
 def _sum(counters: Iterable[Counters]) -> Counters:

@@ -127,6 +127,13 @@ def test_a_missing_tunnel_is_a_series_at_zero() -> None:
     assert (told["vpn_tunnels_configured"], told["vpn_tunnels_established"]) == (0, 0)
 
 
+def test_what_the_gateway_does_not_know_is_no_count() -> None:
+    """While nobody knows of one tunnel whether it stands, their number is not known either."""
+    idle = Tunnel(name="site", established=None)
+    told = tunnel_values((idle, tunnel("b")), follow({}, (idle, tunnel("b")), 0.0), 0.0)
+    assert "vpn_tunnels_established" not in told
+
+
 def test_a_tunnel_that_is_asked_for_no_more_is_forgotten() -> None:
     """Progress is kept of the present tunnels only, so it is bounded."""
     assert set(follow(follow({}, (tunnel("a"),), 0.0), (tunnel("b"),), 1.0)) == {"b"}
@@ -140,7 +147,7 @@ def test_rows_tell_each_tunnel() -> None:
             "tunnel": "a",
             "configured": "yes",
             "established": "yes",
-            "passing": "idle",
+            "passing": "not known",
             "state": "",
             "received bytes": 5,
             "sent bytes": 6,
