@@ -4,7 +4,7 @@ What must stay true: recording never blocks or stops probing; when it stops, the
 the metrics say so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from agent.alerts import ALERTNAME, Handed
 from agent.incident.value import Transition
 from agent.keys import NoteError, Signer, origin
 from agent.ledger import DATABASE, KEY, Ledger, Receipt, body
+from agent.ledger.entry import Entry
 from agent.ledger.storage import StorageError, load_key
 from agent.model import Chain
 
@@ -114,6 +115,15 @@ class Recorder:
             )
         )
 
+    def enter(
+        self, entry: Entry, details: Mapping[str, bytes] | None = None, erase: Iterable[tuple[int, str]] = ()
+    ) -> Future[Receipt]:
+        """Record an entry of another part of the agent, from any thread; the future holds its receipt."""
+        kind, fields = body.write(entry)
+        future = self._ledger.append(kind, fields, None, details, erase)
+        future.add_done_callback(self._settled)
+        return future
+
     def stop(self, now: float, reason: str, within_seconds: float) -> bool:
         """Record an orderly stop and close; return whether everything was written in time."""
         self._append(body.AgentStop(time=body.nanoseconds(now), vantage=self._vantage, reason=reason))
@@ -124,7 +134,7 @@ class Recorder:
         entry = body.ChainEntry(time=at, hash=chain.hash, effective=chain.effective, vantage=self._vantage)
         self._append(entry, details={"source": chain.source} if chain.source else None)
 
-    def _append(self, entry: body.Entry, state: bytes | None = None, details: dict[str, bytes] | None = None) -> None:
+    def _append(self, entry: Entry, state: bytes | None = None, details: dict[str, bytes] | None = None) -> None:
         kind, fields = body.write(entry)
         self._ledger.append(kind, fields, state, details).add_done_callback(self._settled)
 

@@ -16,7 +16,9 @@ from agent.alerts import Notifier
 from agent.availability.fold import Cadence
 from agent.clock import Clock
 from agent.daemon.attempts import Log, Spawn
+from agent.daemon.clerk import Clerk
 from agent.daemon.diagnosing import ObservationSink, TransitionSink
+from agent.daemon.evidence import EvidenceDuty
 from agent.daemon.picture import Picture
 from agent.daemon.recording import Recorder
 from agent.daemon.runners import load_module
@@ -81,6 +83,15 @@ class Sinks:
             picture.record(ledger=False, detail=self.recorder.trouble)
         self.store = self._open_store(chain)
         self.notifier = self._open_notifier(host, chain)
+        self.evidence = EvidenceDuty(
+            ledger=self._folder / LEDGER,
+            store=self._folder / DATABASE,
+            flush=self.store.flush,
+            enter=self.recorder.enter,
+            chain=chain,
+            vantage=host.vantage,
+        )
+        self.clerk = Clerk({"evidence": self.evidence}, clock, log, spawn)
 
     @property
     def transition_sinks(self) -> Mapping[str, TransitionSink]:
@@ -89,6 +100,7 @@ class Sinks:
             "journal": self.journal.transition,
             "metrics": self.metrics.transition,
             "alerts": self._alert,
+            "evidence": self.evidence.transition,
         }
 
     @property
@@ -145,6 +157,7 @@ class Sinks:
         self.metrics.configure(chain, type_metrics(chain, host.vantage))
         self.journal.reloaded(chain.hash)
         self.recorder.loaded(chain, self._clock.wall())
+        self.evidence.configure(chain)
         if recadenced:
             self.store.configure(cadences(chain))
         if elsewhere and self._notifying is not None:
@@ -165,6 +178,7 @@ class Sinks:
 
     def each_round(self, snapshot: Snapshot, running: Running) -> None:
         """Bring what the metrics show up to date."""
+        self.clerk.turn()
         self.metrics.update(snapshot)
         self.metrics.ledger(entries=self.recorder.size)
         self.metrics.firing(self.notifier.firing())

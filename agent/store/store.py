@@ -17,9 +17,10 @@ import msgspec
 
 from agent.availability.fold import Cadence
 from agent.clock import Clock, SystemClock
-from agent.observation import Observation, encode
+from agent.observation import Observation
+from agent.store.raw import raw_lines
 from agent.store.schema import NewerError
-from agent.store.tables import StoreGap, Tables, connect_reading, open_tables, read_observations, read_recent
+from agent.store.tables import StoreGap, Tables, connect_reading, open_tables, read_recent
 
 _DAY = 86400.0
 _LAST_SECOND = 1e11  # the year 5138; in microseconds it still fits 64 bits
@@ -337,7 +338,7 @@ def export(path: Path, start: float, stop: float) -> Iterator[bytes]:
     """Yield the results of [start, stop) (UTC epoch seconds) as JSON Lines without line feeds, in order of time."""
     connection = connect_reading(path)
     try:
-        for observation in read_observations(connection, round(start * 1_000_000), round(stop * 1_000_000)):
-            yield encode(observation)
+        for _, line in raw_lines(connection, start, stop):
+            yield line
     finally:
         connection.close()

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
 from agent.ledger import body, canonical, dossier
+from agent.ledger.entry import Entry
 
 NAMES = st.text("abc-1>", min_size=1, max_size=4)
 LISTS = st.lists(NAMES, max_size=3).map(tuple)
@@ -117,7 +118,7 @@ ENTRIES = [
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: type(entry).__name__)
-def test_every_kind_reads_back(entry: body.Entry) -> None:
+def test_every_kind_reads_back(entry: Entry) -> None:
     """What is written as a body is read as the same entry."""
     kind, fields = body.write(entry)
     assert type(entry) is body.KINDS[kind]
