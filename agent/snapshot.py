@@ -44,6 +44,23 @@ class PeerNow(msgspec.Struct, frozen=True, kw_only=True):
     clock_error: float | None = None
 
 
+class WitnessNow(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent at another vantage as a witness, both ways.
+
+    `entries` of our ledger has it cosigned, last at `time`; what it has not cosigned begins with an entry of
+    `waiting`. `cosigned` entries of its ledger have we. `conflict`: its ledger shows two histories; `detail`
+    says what is wrong. Times are UTC epoch seconds.
+    """
+
+    vantage: str
+    entries: int = 0
+    time: float | None = None
+    waiting: float | None = None
+    cosigned: int = 0
+    conflict: bool = False
+    detail: str = ""
+
+
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the ledger and the observation store still record, and why not."""
 
@@ -71,6 +88,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     services: dict[str, str] = {}
     probes: dict[str, ProbeNow] = {}
     peers: tuple[PeerNow, ...] = ()
+    witnesses: tuple[WitnessNow, ...] = ()
     recording: Recording = Recording()
     single_faults: tuple[SingleFault, ...] = ()
     started: float = 0.0

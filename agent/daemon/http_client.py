@@ -1,4 +1,4 @@
-"""A tiny HTTP/1.1 GET over asyncio streams: what pulling from a peer needs and no more.
+"""A tiny HTTP/1.1 client over asyncio streams: what talking to a peer needs and no more.
 
 Bounded in size and time by its caller's arguments. One request per connection: a kept connection can
 stay broken after an outage, and a peer is asked at most once a second.
@@ -26,18 +26,23 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-async def get(url: str, *, tls: ssl.SSLContext | None, within_seconds: float, most_bytes: int) -> Answer:
-    """Return the answer to GET `url`; raises FetchError for everything that goes wrong."""
+async def get(
+    url: str, *, tls: ssl.SSLContext | None, within_seconds: float, most_bytes: int, send: bytes | None = None
+) -> Answer:
+    """Return the answer to GET `url`, to POST where there is something to `send`.
+
+    Raises FetchError for everything that goes wrong.
+    """
     try:
         async with asyncio.timeout(within_seconds):
-            return await _exchange(url, tls, most_bytes)
+            return await _exchange(url, tls, most_bytes, send)
     except TimeoutError:
         raise FetchError(f"no answer within {within_seconds:g} s") from None
     except (OSError, h11.RemoteProtocolError) as error:
         raise FetchError(str(error) or type(error).__name__) from error
 
 
-async def _exchange(url: str, tls: ssl.SSLContext | None, most_bytes: int) -> Answer:
+async def _exchange(url: str, tls: ssl.SSLContext | None, most_bytes: int, send: bytes | None) -> Answer:
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
@@ -46,7 +51,11 @@ async def _exchange(url: str, tls: ssl.SSLContext | None, most_bytes: int) -> An
         connection = h11.Connection(h11.CLIENT)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         headers = [("Host", parts.netloc), ("Connection", "close"), ("Accept", "*/*")]
-        for event in (h11.Request(method="GET", target=target, headers=headers), h11.EndOfMessage()):
+        if send is not None:
+            headers.append(("Content-Length", str(len(send))))
+        method = "GET" if send is None else "POST"
+        body = [h11.Data(data=send)] if send else []
+        for event in (h11.Request(method=method, target=target, headers=headers), *body, h11.EndOfMessage()):
             writer.write(connection.send(event) or b"")
         return await _receive(connection, reader, most_bytes)
     finally:

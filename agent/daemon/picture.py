@@ -11,7 +11,7 @@ import msgspec
 from agent.incident.value import Event, Incident, Transition
 from agent.model import Chain
 from agent.observation import SELF, Observation
-from agent.snapshot import PeerNow, ProbeNow, Recording, Snapshot
+from agent.snapshot import PeerNow, ProbeNow, Recording, Snapshot, WitnessNow
 from probes.kit.result import Outcome
 
 # Ended incidents that the page and the API show; the ledger holds them all.
@@ -27,6 +27,7 @@ class Picture:
         self._started = started
         self._probes: dict[str, ProbeNow] = {probe.key: ProbeNow() for probe in chain.probes.values()}
         self._peers: dict[str, PeerNow] = {}
+        self._witnesses: dict[str, WitnessNow] = {}
         self._closed: deque[Incident] = deque(maxlen=CLOSED_SHOWN)
         self.recording = Recording()
         self.has_observation = False
@@ -71,9 +72,14 @@ class Picture:
         """Enter what we see of a peer."""
         self._peers[peer.vantage] = peer
 
+    def witness(self, witness: WitnessNow) -> None:
+        """Enter how a peer and we witness each other's ledgers."""
+        self._witnesses[witness.vantage] = witness
+
     def keep_peers(self, vantages: frozenset[str]) -> None:
         """Drop peers that are gone after a reload."""
         self._peers = {name: peer for name, peer in self._peers.items() if name in vantages}
+        self._witnesses = {name: one for name, one in self._witnesses.items() if name in vantages}
 
     def record(self, **changes: bool | str) -> None:
         """Change what is said about recording."""
@@ -93,6 +99,7 @@ class Picture:
             services=services,
             probes=dict(self._probes),
             peers=tuple(self._peers.values()),
+            witnesses=tuple(self._witnesses.values()),
             recording=self.recording,
             started=self._started,
         )

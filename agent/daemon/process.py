@@ -35,6 +35,7 @@ from agent.daemon.runners import Runners, SharedKit
 from agent.daemon.serving import Surface, serving
 from agent.daemon.sinks import Sinks
 from agent.daemon.watchdog import Systemd, Watchdog
+from agent.daemon.witnesses import Witnesses
 from agent.diagnosis.confirm import confirmation_set
 from agent.incident.engine import Engine
 from agent.incident.value import Incident, State
@@ -183,6 +184,15 @@ class Agent:
             back=self._measurement.wake_confirmations,
             pages=self._sinks.peer_pages,
         )
+        self._witnesses = Witnesses(
+            self._sinks.cosigning,
+            vantage,
+            clock=clock,
+            spawn=self._spawn,
+            log=self._log,
+            show=self._picture.witness,
+            enter=self._sinks.recorder.enter,
+        )
         self._diagnosing.on_evaluated = (self._set_pace,)
         self._watchdog = Watchdog(
             clock=clock,
@@ -207,6 +217,7 @@ class Agent:
             reload=self.reload,
             recent=self._diagnosing.recently,
             voice=self._sinks.voice,
+            witness=self._sinks.cosigning,
         )
         served = await stack.enter_async_context(serving(surface, self._options, self._folder / CONTROL, self._clock))
         self._log.info("listening", address=served.host, port=served.port, tls=served.tls)
@@ -222,6 +233,7 @@ class Agent:
         self._host_watch.start()
         self._reader.told = self._host_watch.listening
         self._peers.configure(self._host, self._chain)
+        self._witnesses.configure(self._host, self._chain)
         self._systemd.tell("READY=1", f"STATUS=measuring from {self._host.vantage}")
         if self._systemd.ping_seconds is not None:
             self._spawn(self._ping(self._systemd.ping_seconds))
@@ -329,6 +341,7 @@ class Agent:
         self._measurement.configure(chain, host.vantage)
         self._reader.reach(plain_targets(chain, host.vantage))
         self._peers.configure(host, chain)
+        self._witnesses.configure(host, chain)
         self._sinks.configure(host, chain, self._diagnosing.engine.incidents())
         self._systemd.tell("READY=1")
         self._log.info("reloaded", chain=chain.hash, changed=changed)

@@ -34,7 +34,7 @@ class Recorder:
         stopped: Callable[[str], None],
         refused: Callable[[str], None],
     ) -> None:
-        self._ledger = Ledger.open(folder / DATABASE, folder / KEY, origin(vantage), alarm=stopped)
+        self.ledger = Ledger.open(folder / DATABASE, folder / KEY, origin(vantage), alarm=stopped)
         self.signer = _signer(folder / KEY, vantage)
         self._vantage = vantage
         self._chain = chain
@@ -43,17 +43,17 @@ class Recorder:
     @property
     def saved_state(self) -> bytes | None:
         """Return the engine's state that was saved before this start."""
-        return self._ledger.saved_state()
+        return self.ledger.saved_state()
 
     @property
     def size(self) -> int:
         """Return the number of entries."""
-        return self._ledger.health.size
+        return self.ledger.health.size
 
     @property
     def trouble(self) -> str:
         """Return why nothing is recorded, empty while it is."""
-        health = self._ledger.health
+        health = self.ledger.health
         return "" if health.recording else health.reason
 
     def started(self, now: float) -> None:
@@ -120,14 +120,14 @@ class Recorder:
     ) -> Future[Receipt]:
         """Record an entry of another part of the agent, from any thread; the future holds its receipt."""
         kind, fields = body.write(entry)
-        future = self._ledger.append(kind, fields, None, details, erase)
+        future = self.ledger.append(kind, fields, None, details, erase)
         future.add_done_callback(self._settled)
         return future
 
     def stop(self, now: float, reason: str, within_seconds: float) -> bool:
         """Record an orderly stop and close; return whether everything was written in time."""
         self._append(body.AgentStop(time=body.nanoseconds(now), vantage=self._vantage, reason=reason))
-        return self._ledger.close(within_seconds)
+        return self.ledger.close(within_seconds)
 
     def _chain_in_force(self, at: int) -> None:
         chain = self._chain
@@ -136,7 +136,7 @@ class Recorder:
 
     def _append(self, entry: Entry, state: bytes | None = None, details: dict[str, bytes] | None = None) -> None:
         kind, fields = body.write(entry)
-        self._ledger.append(kind, fields, state, details).add_done_callback(self._settled)
+        self.ledger.append(kind, fields, state, details).add_done_callback(self._settled)
 
     def _settled(self, future: Future[Receipt]) -> None:
         error = future.exception()

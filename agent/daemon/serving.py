@@ -19,6 +19,7 @@ from agent.seal import Voice
 from agent.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from agent.daemon.cosigning import Cosigning
     from agent.web.server import Served
 
 
@@ -31,12 +32,13 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     reload: Callable[[], Awaitable[tuple[str, ...]]]
     recent: Callable[[int], tuple[Observation, ...]]
     voice: Callable[[], Voice]
+    witness: "Cosigning"
 
 
 @asynccontextmanager
 async def serving(surface: Surface, options: Options, control: Path, clock: Clock) -> "AsyncIterator[Served]":
     """Serve until the block ends; raises StartError when the address cannot be had, ConfigError for web.yml."""
-    from agent.web import api  # noqa: PLC0415 - see the module's docstring
+    from agent.web import api, witness  # noqa: PLC0415 - see the module's docstring
     from agent.web.app import build  # noqa: PLC0415
     from agent.web.page import site  # noqa: PLC0415
     from agent.web.server import serve  # noqa: PLC0415
@@ -47,6 +49,7 @@ async def serving(surface: Surface, options: Options, control: Path, clock: Cloc
         reload=surface.reload,
         routes=[
             *site.routes(surface.snapshot, clock.wall),
+            *witness.routes(surface.witness),
             *api.routes(surface.snapshot, surface.recent, surface.voice),
         ],
         clock=clock,

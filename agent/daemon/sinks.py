@@ -17,8 +17,10 @@ from agent.availability.fold import Cadence
 from agent.clock import Clock
 from agent.daemon.attempts import Log, Spawn
 from agent.daemon.clerk import Clerk
+from agent.daemon.cosigning import Cosigning
 from agent.daemon.diagnosing import ObservationSink, TransitionSink
 from agent.daemon.evidence import EvidenceDuty
+from agent.daemon.hours import HoursDuty
 from agent.daemon.picture import Picture
 from agent.daemon.recording import Recorder
 from agent.daemon.runners import load_module
@@ -79,6 +81,9 @@ class Sinks:
             stopped=self._in_loop(self._ledger_stopped),
             refused=self._in_loop(self._entry_refused),
         )
+        self.cosigning = Cosigning(
+            self.recorder.ledger, chain, host.vantage, clock=clock, log=log, enter=self.recorder.enter
+        )
         if self.recorder.trouble:
             picture.record(ledger=False, detail=self.recorder.trouble)
         self.store = self._open_store(chain)
@@ -91,7 +96,13 @@ class Sinks:
             chain=chain,
             vantage=host.vantage,
         )
-        self.clerk = Clerk({"evidence": self.evidence}, clock, log, spawn)
+        hours = HoursDuty(
+            ledger=self._folder / LEDGER,
+            store=self._folder / DATABASE,
+            enter=self.recorder.enter,
+            vantage=host.vantage,
+        )
+        self.clerk = Clerk({"evidence": self.evidence, "hours": hours}, clock, log, spawn)
 
     @property
     def transition_sinks(self) -> Mapping[str, TransitionSink]:

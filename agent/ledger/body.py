@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
-from agent.ledger import dossier
+from agent.ledger import dossier, testimony
 from agent.ledger.entry import Entry, Hash
 
 
@@ -132,6 +132,7 @@ AnyEntry: TypeAlias = (
     | Escalation
     | Reattribution
     | dossier.AnyDossierEntry
+    | testimony.AnyTestimony
 )
 
 KINDS: dict[str, type[Entry]] = {
@@ -144,6 +145,7 @@ KINDS: dict[str, type[Entry]] = {
     "escalation": Escalation,
     "reattribution": Reattribution,
     **dossier.KINDS,
+    **testimony.KINDS,
 }
 
 _NANO = 1_000_000_000

@@ -13,7 +13,6 @@ from agent.keys import NoteError, Signer, VerifierKey
 from agent.ledger import merkle, note
 from agent.ledger.cosignature import Held, Refusal, Request, WitnessKey, cosign, judge
 from agent.ledger.reading import log_of, node_reader
-from agent.ledger.storage import StorageError
 
 
 class Cosigned(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,11 +23,11 @@ class Cosigned(msgspec.Struct, frozen=True, kw_only=True):
     time: int
 
 
-class Conflict(msgspec.Struct, frozen=True, kw_only=True):
-    """Two notes that a log signed and of which neither continues the other, and what is wrong with them."""
+class Split(msgspec.Struct, frozen=True, kw_only=True):
+    """Two notes that a log signed, without a good proof that one continues the other, and the answer to that."""
 
     log: str
-    reason: str
+    refusal: Refusal
     held: str
     offered: str
 
@@ -41,7 +40,7 @@ def held_of(db: sqlite3.Connection, origin: str) -> Held | None:
 
 def add_checkpoint(
     db: sqlite3.Connection, signer: Signer, request: Request, log: VerifierKey, time: int
-) -> Cosigned | Refusal | Conflict:
+) -> Cosigned | Refusal | Split:
     """Cosign another log's checkpoint at `time` (POSIX seconds), or say why not."""
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -50,13 +49,14 @@ def add_checkpoint(
         if isinstance(judged, Refusal):
             db.execute("ROLLBACK")
             if judged.conflict and held is not None:
-                return Conflict(log=log.name, reason=judged.reason, held=held.note, offered=request.note)
+                return Split(log=log.name, refusal=judged, held=held.note, offered=request.note)
             return judged
         text = judged.text()
         line = cosign(signer, text, time)
-        own = log.line(note.split_note(request.note)[1], text)
-        row = (log.name, judged.size, text, own + line, time * 1_000_000_000)
-        db.execute("INSERT OR REPLACE INTO witnessed VALUES (?, ?, ?, ?, ?)", row)
+        if held is None or held.size < judged.size:  # the same tree again changes nothing that must be remembered
+            own = log.line(note.split_note(request.note)[1], text)
+            row = (log.name, judged.size, text, own + line, time * 1_000_000_000)
+            db.execute("INSERT OR REPLACE INTO witnessed VALUES (?, ?, ?, ?, ?)", row)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -85,6 +85,12 @@ def keep_cosignature(db: sqlite3.Connection, witness: WitnessKey, cosigned: str)
     return Cosigned(line=line, size=checkpoint.size, time=time or 0)
 
 
+def first_after(db: sqlite3.Connection, size: int) -> int | None:
+    """Return when the first entry beyond the first `size` was written (ns UTC), None when there is none."""
+    row = db.execute("SELECT time FROM leaf WHERE idx = ?", (size,)).fetchone()
+    return int(row[0]) if row else None
+
+
 def newest_cosigned(db: sqlite3.Connection, witness: WitnessKey) -> tuple[int, int] | None:
     """Return size and time (POSIX seconds) of the newest checkpoint that a witness has cosigned."""
     # A signature line starts with the name; whether it is a good one is seen below.
@@ -100,7 +106,7 @@ def request_of(db: sqlite3.Connection, old: int) -> Request | Refusal:
     """Return what asks a witness that holds this log's checkpoint over `old` entries to cosign the newest."""
     row = db.execute("SELECT size, text, signatures FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
     if row is None:
-        raise StorageError("nothing in this ledger is signed yet")
+        raise NoteError("nothing in this ledger is signed yet")
     size = int(row[0])
     if old > size:
         return Refusal(status=409, reason=f"this ledger is signed up to {size} entries only", size=size)

@@ -6,7 +6,7 @@ from pathlib import Path
 from agent.metrics.family import AnyFamily, Family, FamilyKind, Row
 from agent.metrics.tally import LAG_BOUNDS
 from agent.metrics.view import View
-from agent.snapshot import PeerNow
+from agent.snapshot import PeerNow, WitnessNow
 
 
 def _recording(view: View, part: str) -> Iterator[Row]:
@@ -20,6 +20,14 @@ def _peers(view: View, read: Callable[[PeerNow], float | None]) -> Iterator[Row]
         value = read(peer)
         if value is not None:
             yield (peer.vantage,), float(value)
+
+
+def _witnesses(view: View, read: Callable[[WitnessNow], float | None]) -> Iterator[Row]:
+    """Give a row for each peer with which the ledger's cosignatures are exchanged."""
+    for witness in view.snapshot.witnesses if view.snapshot else ():
+        value = read(witness)
+        if value is not None:
+            yield (witness.vantage,), float(value)
 
 
 def _optional(value: float | None) -> Iterator[Row]:
@@ -146,6 +154,36 @@ AGENT_FAMILIES: tuple[AnyFamily, ...] = (
         name="demarc_ledger_bytes",
         help="Size of the ledger on disk, its write-ahead log included.",
         read=lambda view: _bytes(view, "ledger"),
+    ),
+    Family(
+        name="demarc_ledger_cosigned_entries",
+        labels=("peer",),
+        help="Entries of this ledger that the peer has cosigned: nobody can change them unseen, we included.",
+        read=lambda view: _witnesses(view, lambda witness: witness.entries),
+    ),
+    Family(
+        name="demarc_ledger_cosigned_timestamp_seconds",
+        labels=("peer",),
+        help="When the peer last cosigned this ledger (UTC epoch seconds); absent until it has.",
+        read=lambda view: _witnesses(view, lambda witness: witness.time),
+    ),
+    Family(
+        name="demarc_ledger_uncosigned_timestamp_seconds",
+        labels=("peer",),
+        help="When the oldest entry was written that the peer has not cosigned; absent while it has cosigned all.",
+        read=lambda view: _witnesses(view, lambda witness: witness.waiting),
+    ),
+    Family(
+        name="demarc_ledger_witnessed_entries",
+        labels=("peer",),
+        help="Entries of the peer's ledger that this agent has cosigned.",
+        read=lambda view: _witnesses(view, lambda witness: witness.cosigned),
+    ),
+    Family(
+        name="demarc_ledger_conflict",
+        labels=("peer",),
+        help="1 while the peer's ledger shows two histories of which neither continues the other.",
+        read=lambda view: _witnesses(view, lambda witness: witness.conflict),
     ),
     Family(
         name="demarc_store_recording",
