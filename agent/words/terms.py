@@ -71,6 +71,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "dns": ("name lookup", "naamopzoeking"),
         "ntp": ("time comparison", "tijdvergelijking"),
         "udp": ("message and answer", "bericht en antwoord"),
+        "ad": ("directory (AD)", "directory (AD)"),
         "greeting": ("greeting of a service", "begroeting door een dienst"),
         "strongswan": ("tunnel state", "tunnelstatus"),
         "route": ("route", "route"),
