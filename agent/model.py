@@ -84,7 +84,7 @@ class Probe(Value, frozen=True, kw_only=True):
     """One repeated measurement.
 
     `path` starts with the vantage's segment; `back` is the return path where it differs (else
-    empty); `resolve` the segments that name resolution needs.
+    empty); `resolve` the segments that name resolution needs. `approved` are the facts that the parties agreed on.
     `settings` is the probe type's own struct, `flow` what it puts on the wire.
     """
 
@@ -103,6 +103,13 @@ class Probe(Value, frozen=True, kw_only=True):
     evidence: Evidence = Evidence.PATH
     pace: Pace = Pace.ROUND
     settings_hash: str = ""
+    approved: dict[str, str] = {}
+    path_facts: bool = False
+
+    @property
+    def facts_of(self) -> tuple[str, ...]:
+        """Return the segments that its facts speak of: what answers, or the whole way beyond its own host."""
+        return self.path[1:] or self.path if self.path_facts or self.evidence is Evidence.STATE else self.path[-1:]
 
     @property
     def key(self) -> str:

@@ -68,6 +68,7 @@ SPEC: Final = Spec(
         "largest": "Where the search ends, in bytes with IP header.",
         "family": FAMILY_HELP,
     },
+    path_facts=True,
     phases=("resolve", "answer"),
     faults=(
         *path_faults(Stage.CONNECT),

@@ -9,7 +9,7 @@ The canonical form is RFC 8785 (JSON Canonicalization Scheme) of this object, UT
     services   {id: {name, hours, page: {when, after}, norm: {availability}, description, reference}}
     confirm    {rounds, spacing, skew}
     probes     {id: {type, from, path, back, resolve, service, interval, timeout, settings,
-                     description, reference}}
+                     approved (where given), description, reference}}
 
 Every default is filled in; what is absent without a default is null. Durations are numbers of
 seconds, percentages numbers from 0 to 1. `owners` is a set and is sorted; `path`, `back` and
@@ -83,7 +83,8 @@ def canonical_chain(form: ChainForm, probes: dict[str, dict[str, Any]]) -> dict[
 
 def canonical_probe(form: ProbeForm, settings: msgspec.Struct, interval: float, timeout: float) -> dict[str, Any]:
     """Return the canonical form of one probe, with the type's defaults filled in."""
-    return {
+    approved = {"approved": dict(form.approved)} if form.approved else {}  # as with keys: hashes of before stay
+    return approved | {
         "type": form.type,
         "from": form.from_,
         "path": list(form.path),

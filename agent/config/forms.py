@@ -141,6 +141,12 @@ class ProbeForm(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "fro
     timeout: Annotated[
         float | None, DURATION, "an attempt without an answer by then has failed; default: the type's"
     ] = None
+    approved: Annotated[
+        dict[str, str],
+        MapKind(LINE, names=False),
+        "facts that were agreed on, as `demarc drift show` names them (`certificate sha256`, `path mtu`): "
+        "another value is drift; it makes no verdict",
+    ] = {}
     description: Description = ""
     reference: Reference = ""
 

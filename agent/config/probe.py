@@ -69,6 +69,8 @@ class ReadProbe(msgspec.Struct, frozen=True, kw_only=True):
             evidence=self.spec.evidence,
             pace=self.spec.pace,
             settings_hash=canonical.settings_hash(form, self.settings),
+            approved=dict(form.approved),
+            path_facts=self.spec.path_facts,
             description=form.description,
             reference=form.reference,
         )

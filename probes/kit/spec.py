@@ -96,7 +96,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     Duration (seconds as float), dict[str, str]; a default makes a key optional. `key_help` documents
     each key for the reference.
     `minimum_interval`: seconds below which a file is refused, for what burdens others. `segment_keys`: keys whose
-    mapping has names of segments on its left.
+    mapping has names of segments on its left. `path_facts`: the facts of its results speak of the whole path (as
+    those of evidence `state` do), not of what answers.
     """
 
     type: str
@@ -112,6 +113,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     default_timeout: float = 1.0
     minimum_interval: float = 0.0
     segment_keys: tuple[str, ...] = ()
+    path_facts: bool = False
     leaves_traces: str = ""
 
 

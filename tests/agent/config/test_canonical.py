@@ -123,6 +123,7 @@ SAME = [
     ("comment", b"director: msp", b"director: msp # us"),
     ("quotes", b"director: msp", b"director: 'msp'"),
     ("line ends", b"\n", b"\r\n"),
+    ("nothing approved", b"{type: icmp,", b"{type: icmp, approved: {},"),
     ("unit of a duration", b"after: 2m", b"after: 120s"),
     ("bare seconds", b"interval: 5s", b"interval: 5"),
     ("default written out", b"{type: icmp,", b"{type: icmp, size: 56, timeout: 1s, back: [],"),
@@ -148,6 +149,7 @@ OTHER = [
     ("order of a path", b"carrier, vpn, onprem-gw]", b"vpn, carrier, onprem-gw]"),
     ("setting", b"{type: http,", b"{type: http, verify: false,"),
     ("rounds", b"rounds: 5", b"rounds: 6"),
+    ("approved facts", b"{type: icmp,", b"{type: icmp, approved: {path mtu: '1400'},"),
     ("description", b"{name: GlasNet}", b"{name: GlasNet, description: x}"),
     ("reserved key", b"director: msp", b"director: msp\ncustodian: client"),
     ("reserved key of a party", b"{name: GlasNet}", b"{name: GlasNet, people: [x]}"),
@@ -204,6 +206,7 @@ def test_settings_hash() -> None:
 
     gw = b"{type: icmp, from: cloud,  target: 10.10.0.1,    interval: 1s, path: [cloud-host, cloud-gw]}"
     assert after(b"1s, path: [cloud-host, cloud-gw]}", b"2s, description: x, path: [cloud-host, cloud-gw]}") == before
+    assert after(gw, gw.replace(b"type: icmp", b"type: icmp, approved: {path mtu: '1400'}")) == before
     assert after(gw, gw.replace(b"type: icmp", b"type: icmp, size: 57")) != before
     assert after(gw, gw.replace(b"cloud-gw]", b"dns, cloud-gw]")) != before
     assert after(gw, gw.replace(b"icmp", b"sync")) != before
