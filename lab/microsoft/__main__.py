@@ -21,25 +21,43 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tenant", required=True, help="directory (tenant) id")
     parser.add_argument("--client-id", required=True, help="application (client) id")
     parser.add_argument("--secret-file", required=True, type=Path, help="file with the application's client secret")
+    parser.add_argument("--certificate-file", type=Path, help="PEM certificate that the application knows too")
+    parser.add_argument("--token-file", type=Path, help="another issuer's token that the application trusts")
+    parser.add_argument(
+        "--identity-listen", metavar="ADDR:PORT", help="the metadata service of a virtual machine, plain"
+    )
     parser.add_argument("--state", required=True, type=Path, help="JSON file that says what to do; may be missing")
     return parser.parse_args(arguments)
 
 
 async def run(given: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
-    secret = given.secret_file.read_text().rstrip("\r\n")
-    simulator = Simulator(Tenant(id=given.tenant, client_id=given.client_id, secret=secret), given.state, sys.stdout)
+    tenant = Tenant(
+        id=given.tenant,
+        client_id=given.client_id,
+        secret=given.secret_file.read_text().rstrip("\r\n"),
+        certificate=given.certificate_file.read_text() if given.certificate_file else "",
+        trusted_token=given.token_file.read_text().rstrip("\r\n") if given.token_file else "",
+    )
+    simulator = Simulator(tenant, given.state, sys.stdout)
     host, _, port = given.listen.rpartition(":")
     server = await asyncio.start_server(
         simulator.accept, host.strip("[]"), int(port), ssl=tls(given.cert, given.key), ssl_handshake_timeout=10.0
     )
+    plain: asyncio.Server | None = None
+    if given.identity_listen:
+        host, _, port = given.identity_listen.rpartition(":")
+        plain = await asyncio.start_server(simulator.accept, host.strip("[]"), int(port))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     name = server.sockets[0].getsockname()
-    simulator.log(event="listening", address=name[0], port=name[1])
+    at = {"identity_port": plain.sockets[0].getsockname()[1]} if plain else {}
+    simulator.log(event="listening", address=name[0], port=name[1], **at)
     await stop.wait()
     server.close()
+    if plain:
+        plain.close()
     await simulator.end()
 
 

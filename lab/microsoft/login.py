@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
+from lab.microsoft.assertion import refused_assertion
 from lab.microsoft.exchange import TOKEN_SECONDS, Reply, Request, Tenant, html_reply, json_reply
 from lab.microsoft.state import State
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 # AADSTS code: status, OAuth error (RFC 6749 section 5.2), text.
 REFUSALS = {
@@ -39,6 +42,15 @@ REFUSALS = {
         ),
     ),
     7000222: (401, "invalid_client", "The provided client secret keys for app '{app}' are expired."),
+    700027: (
+        401,
+        "invalid_client",
+        "The certificate with identifier used to sign the client assertion is not registered on application.",
+    ),
+    700024: (401, "invalid_client", "Client assertion is not within its valid time range."),
+    700213: (400, "invalid_request", "No matching federated identity record found for presented assertion subject."),
+    50027: (401, "invalid_client", "JWT token is invalid or malformed."),
+    53003: (400, "invalid_grant", "Access has been blocked by Conditional Access policies."),
     70011: (400, "invalid_scope", "The provided value for the input parameter 'scope' is not valid."),
     90055: (429, "invalid_request", "Tenant throttled: too many requests."),
     90033: (503, "temporarily_unavailable", "A transient error has occurred. Please try again."),
@@ -66,7 +78,7 @@ def token(request: Request, state: State, tenant: Tenant, now: float) -> Reply:
     elif request.method != "POST":
         code = 900561
     else:
-        code = _refusal(form, state, tenant)
+        code = _refusal(form, state, tenant, f"https://{request.headers.get('host', '')}{request.target}", now)
     if code is not None:
         app, grant = form.get("client_id", ""), form.get("grant_type", "")
         names = {"tenant": named, "method": request.method, "grant": grant, "app": app, "name": tenant.name}
@@ -75,26 +87,48 @@ def token(request: Request, state: State, tenant: Tenant, now: float) -> Reply:
         "token_type": "Bearer",
         "expires_in": TOKEN_SECONDS,
         "ext_expires_in": TOKEN_SECONDS,
-        "access_token": tenant.issue(now),
+        "access_token": tenant.issue(now, form["scope"].removesuffix("/.default"), granted(state, form["scope"])),
     }
     return json_reply(200, body, ("x-ms-request-id", str(uuid.uuid4())))
 
 
-def _refusal(form: Mapping[str, str], state: State, tenant: Tenant) -> int | None:
+def granted(state: State, scope: str) -> tuple[str, ...]:
+    """Return the application permissions in a token: those of Graph, in a token for Graph (of any address)."""
+    return () if scope.startswith("https://management.") else state.permissions
+
+
+def _refusal(form: Mapping[str, str], state: State, tenant: Tenant, audience: str, now: float) -> int | None:
     """Return the AADSTS code of the first condition that does not hold."""
-    secret, scope = form.get("client_secret", ""), form.get("scope", "")
-    right = hmac.compare_digest(secret.encode(), tenant.secret.encode())
+    scope = form.get("scope", "")
     conditions = (
         (900144, "grant_type" in form),
         (70003, form.get("grant_type") == "client_credentials"),
         (700016, form.get("client_id") == tenant.client_id and state.credential != "app-missing"),
         (7000112, state.credential != "app-disabled"),
-        (7000218, bool(secret)),
-        (7000215, right and state.credential != "wrong"),
-        (7000222, state.credential != "expired"),
-        (70011, scope.startswith("https://") and scope.endswith("/.default")),
     )
-    return next((code for code, holds in conditions if not holds), None)
+    code = next((code for code, holds in conditions if not holds), None) or _unproven(
+        form, state, tenant, audience, now
+    )
+    if code is not None:
+        return code
+    if state.credential == "policy":
+        return 53003
+    return None if scope.startswith("https://") and scope.endswith("/.default") else 70011
+
+
+def _unproven(form: Mapping[str, str], state: State, tenant: Tenant, audience: str, now: float) -> int | None:
+    """Return the code with which the presented credential is refused, None when it is good."""
+    secret, assertion = form.get("client_secret", ""), form.get("client_assertion", "")
+    if assertion and form.get("client_assertion_type") == ASSERTION_TYPE:
+        if tenant.trusted_token and hmac.compare_digest(assertion, tenant.trusted_token):
+            return {"wrong": 700213, "expired": 700024}.get(state.credential)
+        refused = refused_assertion(assertion, tenant, audience, now)
+        return refused or {"wrong": 700027, "expired": 700027}.get(state.credential)
+    if not secret:
+        return 7000218
+    if not hmac.compare_digest(secret.encode(), tenant.secret.encode()) or state.credential == "wrong":
+        return 7000215
+    return 7000222 if state.credential == "expired" else None
 
 
 def refuse(code: int, names: Mapping[str, str], now: float) -> Reply:
@@ -125,7 +159,7 @@ def openid(request: Request, tenant: Tenant) -> Reply:
             "authorization_endpoint": f"{origin}/oauth2/v2.0/authorize",
             "token_endpoint": f"{origin}/oauth2/v2.0/token",
             "jwks_uri": f"{origin}/discovery/v2.0/keys",
-            "token_endpoint_auth_methods_supported": ["client_secret_post"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
             "response_types_supported": ["code"],
             "subject_types_supported": ["pairwise"],
             "tenant_region_scope": "EU",

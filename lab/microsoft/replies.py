@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 import msgspec
 
-from lab.microsoft import graph, login
+from lab.microsoft import graph, identity, login
 from lab.microsoft.exchange import Reply, Request, Tenant, json_reply
 from lab.microsoft.state import State
 
@@ -17,7 +17,10 @@ def answer(request: Request, state: State, tenant: Tenant, now: float) -> Reply:
         reply = Reply(status=200, body=b"ok\n", headers=(("Content-Type", "text/plain"),))
     elif path.startswith(("/v1.0/", "/beta/")):
         mood = state.mode
-        reply = graph.broken(mood, state, request, now) or graph.organisation(request, state, tenant, now)
+        reply = graph.broken(mood, state, request, now) or graph.answer(request, state, tenant, now)
+    elif path == identity.PATH:
+        mood = state.identity
+        reply = identity.token(request, state, tenant, now)
     elif path.endswith("/oauth2/v2.0/token"):
         mood = state.login
         reply = login.broken(mood, state, now) or login.token(request, state, tenant, now)

@@ -15,6 +15,15 @@ def value(text: str) -> object:
     return {"null": None, "true": True, "false": False}.get(text, text)
 
 
+def given(name: str, text: str) -> object:
+    """Return what the word `name=text` gives the switch: a number, a list (of words with commas), or a value."""
+    if name == "permissions":
+        return [word for word in text.split(",") if word]
+    if name.endswith("_errors"):
+        return int(text)
+    return float(text) if name.endswith("_seconds") and text != "null" else value(text)
+
+
 def apply(state: State, words: list[str], now: float) -> State:
     """Return `state` after the changes in `words`; raises ValueError with the word that does not fit."""
     for word in words:
@@ -26,8 +35,7 @@ def apply(state: State, words: list[str], now: float) -> State:
         elif not equals:
             raise ValueError(f"{word!r}: write key=value, freeze or reset")
         else:
-            given = float(text) if name.endswith("_seconds") and text != "null" else value(text)
-            state = change(state, {name: given})
+            state = change(state, {name: given(name, text)})
     return state
 
 

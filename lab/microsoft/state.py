@@ -11,10 +11,25 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from lab.microsoft.exchange import PERMISSIONS
+
 ServerError = Literal["500", "502", "503", "504", "5xx"]
 Mode = Literal["ok", "null", "401", "403", "429", "500", "502", "503", "504", "5xx", "html", "hang", "slow"]
 Login = Literal["ok", "429", "500", "502", "503", "504", "5xx", "html", "hang", "slow"]
-Credential = Literal["valid", "expired", "wrong", "app-missing", "app-disabled"]
+Credential = Literal["valid", "expired", "wrong", "app-missing", "app-disabled", "policy"]
+Identity = Literal["ok", "missing", "410", "429", "500", "hang"]
+JobCode = Literal["NotConfigured", "NotRun", "Active", "Paused", "Quarantine"]
+Execution = Literal["Succeeded", "Failed", "EntryLevelErrors"]
+Quarantine = Literal[
+    "EncounteredBaseEscrowThreshold",
+    "EncounteredTotalEscrowThreshold",
+    "EncounteredEscrowProportionThreshold",
+    "EncounteredQuarantineException",
+    "QuarantinedOnDemand",
+    "TooManyDeletes",
+    "IngestionInterrupted",
+    "Unknown",
+]
 
 # A moment without a zone would mean the host's own zone.
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -34,6 +49,19 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sync_age_seconds: float | None = None
     last_password_sync: Moment | None = None
     password_sync_age_seconds: float | None = None
+    permissions: tuple[str, ...] = PERMISSIONS
+    user_errors: int = 0
+    group_errors: int = 0
+    contact_errors: int = 0
+    job_code: JobCode = "Active"
+    job_execution: Execution = "Succeeded"
+    job_quarantine: Quarantine = "EncounteredQuarantineException"
+    job_actionable: bool = True
+    job_age_seconds: float | None = 60.0
+    health: str = "serviceOperational"
+    health_origin: str = "microsoft"
+    secret_ends: Moment | None = None
+    identity: Identity = "ok"
     retry_after: str | None = "2.128"
     slow_seconds: float = 3.0
 

@@ -171,7 +171,7 @@ def test_it_is_labelled_as_simulated() -> None:
 
 ERRORS: dict[str, tuple[str, State, int, str]] = {
     "password time in v1.0": (f"/v1.0/organization{PASSWORD}", State(), 400, "BadRequest"),
-    "another resource": ("/v1.0/users", State(), 400, "BadRequest"),
+    "another resource": ("/v1.0/devices", State(), 400, "BadRequest"),
     "401": ("/v1.0/organization", State(mode="401"), 401, "InvalidAuthenticationToken"),
     "403": ("/v1.0/organization", State(mode="403"), 403, "Authorization_RequestDenied"),
     "429": ("/v1.0/organization", State(mode="429"), 429, "TooManyRequests"),

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +14,20 @@ from pathlib import Path
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from lab.microsoft.directory import NAMESPACE
 from lab.microsoft.state import State, save
 from probes.entra_sync import Settings
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "66666666-7777-8888-9999-000000000000"
 SECRET = "canary~Secret.8Q"
+# Another issuer's token, as a cluster or a managed identity brings it.
+TRUSTED = "canaryHead.canaryClaims.canarySignature"
+# The object id that the simulator gives Cloud Sync's service principal in this tenant.
+CLOUD_SYNC = str(uuid.uuid5(NAMESPACE, TENANT))
 NAMES = ("login.sim.test", "graph.sim.test", "localhost")
 
 
@@ -54,12 +60,28 @@ def write_certificates(directory: Path) -> None:
     )
 
 
+def write_application(directory: Path, name: str = "app", days: float = 30.0) -> None:
+    """Write an application's own certificate and RSA key, NAME.pem and NAME.key."""
+    now, key = dt.datetime.now(dt.UTC), rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "demarc")])
+    certificate = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    certificate = certificate.serial_number(x509.random_serial_number())
+    certificate = certificate.not_valid_before(now - dt.timedelta(days=60))
+    signed = certificate.not_valid_after(now + dt.timedelta(days=days)).sign(key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    (directory / f"{name}.pem").write_bytes(signed.public_bytes(pem))
+    (directory / f"{name}.key").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
 class Microsoft:
     """A simulator process: where it listens, what it logged, and how to change its mind."""
 
-    def __init__(self, directory: Path, port: int) -> None:
+    def __init__(self, directory: Path, port: int, identity_port: int = 0) -> None:
         self.directory = directory
         self.port = port
+        self.identity = f"http://127.0.0.1:{identity_port}"
         self.secret_file = directory / "client-secret"
 
     def behave(self, **changes: object) -> None:
@@ -97,10 +119,14 @@ def running(directory: Path, address: str = "127.0.0.1") -> Iterator[Microsoft]:
     command += ["--client-id", CLIENT, "--secret-file", str(directory / "client-secret")]
     command += ["--cert", str(directory / "server.pem"), "--key", str(directory / "server.key")]
     command += ["--state", str(directory / "state.json")]
+    write_application(directory)
+    (directory / "trusted-token").write_text(TRUSTED + "\n")
+    command += ["--certificate-file", str(directory / "app.pem"), "--token-file", str(directory / "trusted-token")]
+    command += ["--identity-listen", "127.0.0.1:0"]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=Path(__file__).parents[2])
     try:
-        microsoft = Microsoft(directory, _port(directory / "log", process))
+        microsoft = Microsoft(directory, *_ports(directory / "log", process))
         yield microsoft
         process.terminate()
         assert process.wait(timeout=5) == 0
@@ -110,11 +136,11 @@ def running(directory: Path, address: str = "127.0.0.1") -> Iterator[Microsoft]:
         process.wait(timeout=5)
 
 
-def _port(log: Path, process: subprocess.Popen[bytes]) -> int:
+def _ports(log: Path, process: subprocess.Popen[bytes]) -> tuple[int, int]:
     until = time.monotonic() + 20
     while not (text := log.read_text()).endswith("\n"):
         assert process.poll() is None, text
         assert time.monotonic() < until, "the simulator did not start"
         time.sleep(0.02)
-    port: int = json.loads(text.splitlines()[0])["port"]
-    return port
+    first = json.loads(text.splitlines()[0])
+    return first["port"], first["identity_port"]
