@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from agent import keys
+from agent.cli import ledger_hours
 from agent.ledger import DATABASE
 from agent.ledger.check import Verdict, check
 from agent.ledger.proof import check_proof, export_lines, prove_incident
@@ -120,3 +121,6 @@ def _told(verdict: Verdict, what: str) -> str:
 
 def _count(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
+
+
+command.add_command(ledger_hours.command)

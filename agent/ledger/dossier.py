@@ -31,8 +31,8 @@ class Evidence(Entry, frozen=True, kw_only=True, tag="evidence"):
 class Hour(Entry, frozen=True, kw_only=True, tag="hour"):
     """What this vantage measured in [opened, closed), bound by hash, so that an omission shows.
 
-    `raw`, `rollups`, `states`: SHA-256 over the lines that FORMAT.md gives. `outcomes` counts results,
-    `seconds` the seconds of the services' probes by state.
+    `raw`, `rollups`, `states`: SHA-256 over the lines that FORMAT.md gives. `outcomes` counts results.
+    `probes` are those whose states were settled by then: `states` is theirs, `seconds` theirs by state.
     """
 
     vantage: str
@@ -44,6 +44,7 @@ class Hour(Entry, frozen=True, kw_only=True, tag="hour"):
     states: Hash
     outcomes: dict[str, int]
     seconds: dict[str, int]
+    probes: tuple[str, ...] = ()
 
 
 class Erased(Part, frozen=True, kw_only=True):

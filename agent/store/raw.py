@@ -28,7 +28,11 @@ def raw_lines(
         number: b',"vantage":%b,"probe":%b,' % (msgspec.json.encode(vantage), msgspec.json.encode(probe))
         for number, (vantage, probe) in names.items()
     }
-    query = "SELECT time, source, round, rest FROM observation WHERE time >= ? AND time < ? ORDER BY time"
+    # The casts: a file that somebody altered may hold other types, and must then differ instead of failing.
+    query = (
+        "SELECT time, source, CAST(round AS INTEGER), coalesce(CAST(rest AS BLOB), x'') FROM observation"
+        " WHERE time >= ? AND time < ? ORDER BY time"
+    )
     together: list[tuple[tuple[str, str], bytes]] = []  # of the same microsecond, whose order the table does not keep
     moment = -1
     for time, source, number, rest in connection.execute(query, (round(start * _MICRO), round(stop * _MICRO))):

@@ -2,7 +2,8 @@
 
 `observation` is clustered by time: export, retention and `recent` are range scans, and a result that
 comes in twice (from a peer) is stored once. Times are integer microseconds UTC; `rest` is the
-observation's JSON without vantage, probe, time and round.
+observation's JSON without vantage, probe, time and round. `kept` says from when on nothing was forgotten:
+raw results in microseconds, minutes and spans in seconds.
 """
 
 import sqlite3
@@ -28,6 +29,10 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE TABLE fold (source INTEGER PRIMARY KEY, value TEXT NOT NULL);
     CREATE TABLE gap (opened INTEGER NOT NULL, closed INTEGER NOT NULL, dropped INTEGER NOT NULL, reason TEXT NOT NULL);
+    """,
+    """
+    CREATE TABLE kept (one INTEGER PRIMARY KEY CHECK (one = 1), raw INTEGER NOT NULL, minutes INTEGER NOT NULL);
+    INSERT INTO kept SELECT 1, coalesce(min(time), 0), 0 FROM observation;
     """,
 )
 """Statements that lead from each version (its place here) to the next."""

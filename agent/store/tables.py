@@ -144,11 +144,13 @@ class Tables:
 
     def forget(self, *, before: float, minutes_before: float, most_bytes: int) -> bool:
         """Delete one small step of what is too old or too much; return whether there is more to do."""
-        deleted = self._delete_raw("WHERE time < ?", round(before * _MICRO))
+        deleted = self._delete_raw(round(before * _MICRO))
         if not deleted and self.used_bytes() > most_bytes:
-            deleted = self._delete_raw("WHERE ? = 0", 0)
-        self._db.execute("DELETE FROM minute WHERE minute < ?", (int(minutes_before) // 60,))
-        self._db.execute("DELETE FROM span WHERE stop < ?", (int(minutes_before),))
+            deleted = self._delete_raw(None)
+        minutes = self._db.execute("DELETE FROM minute WHERE minute < ?", (int(minutes_before) // 60,)).rowcount
+        spans = self._db.execute("DELETE FROM span WHERE stop < ?", (int(minutes_before),)).rowcount
+        if minutes or spans:
+            self._db.execute("UPDATE kept SET minutes = max(minutes, ?)", (int(minutes_before),))
         self._db.execute("PRAGMA incremental_vacuum(200)").fetchall()
         return deleted >= _DELETE_STEP
 
@@ -164,9 +166,22 @@ class Tables:
         """Close the file."""
         self._db.close()
 
-    def _delete_raw(self, where: str, value: int) -> int:
-        query = f"DELETE FROM observation WHERE (time, source) IN (SELECT time, source FROM observation {where} ORDER BY time LIMIT ?)"  # noqa: S608, E501 - constants of this module
-        return self._db.execute(query, (value, _DELETE_STEP)).rowcount
+    def _delete_raw(self, before: int | None) -> int:
+        """Delete a step of the oldest results, those before a moment (microseconds) or any; note it in `kept`."""
+        query = "SELECT time, source FROM observation WHERE time < ? ORDER BY time LIMIT ?"
+        rows = self._db.execute(query, (2**62 if before is None else before, _DELETE_STEP)).fetchall()
+        if not rows:
+            return 0
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.execute("UPDATE kept SET raw = max(raw, ?)", (rows[-1][0] + 1,))
+            self._db.executemany("DELETE FROM observation WHERE time = ? AND source = ?", rows)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        return len(rows)
 
     def _source(self, observation: Observation) -> int:
         pair = (observation.vantage, observation.probe)
