@@ -177,9 +177,10 @@ class Measurement:
         if not self._stopped:
             self._check_self(self._clock.boot(), again=True)
 
-    def run_now(self, protocol: str) -> None:
-        """Attempt the probes whose flow is of this protocol now, beside their schedule."""
-        names = [name for name, probe in self._probes.items() if probe.flow.protocol == protocol]
+    def run_now(self, *, protocol: str = "", host: str = "") -> None:
+        """Attempt the probes whose flow is of this protocol, or to this host, now: beside their schedule."""
+        flows = ((name, probe.flow) for name, probe in self._probes.items())
+        names = [name for name, flow in flows if flow.protocol == protocol or flow.host == host]
         if names and not self._stopped:
             now = self._clock.boot()
             self._launch(names, now, now, confirming=False)

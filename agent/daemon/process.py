@@ -157,7 +157,8 @@ class Agent:
             transition_sinks=self._sinks.transition_sinks,
             observation_sinks=self._sinks.observation_sinks,
         )
-        self._runners = Runners(SharedKit(clock, SystemResolver(clock)), self._spawn, self._log)
+        kit = SharedKit(clock, SystemResolver(clock))
+        self._runners = Runners(kit, self._spawn, self._log, lambda host: self._measurement.run_now(host=host))
         self._ways = ways()
         self._reader = Reader(clock, device_of=self._ways.device if self._ways else None)
         self._host_watch = HostWatch(self._host_changed, self._log)
@@ -316,7 +317,7 @@ class Agent:
         now = self._clock.boot()
         if now - self._routes_looked_at >= ROUTES_AGAIN_SECONDS:
             self._routes_looked_at = now
-            self._measurement.run_now("netlink")
+            self._measurement.run_now(protocol="netlink")
 
     def _reload_soon(self) -> None:
         self._spawn(self._reload_and_log())

@@ -7,12 +7,12 @@ of its type is configured.
 
 import asyncio
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from agent.clock import Clock
 from agent.daemon.attempts import Log, Spawn
-from probes.kit.spec import Kit, ProbeModule, Resolver, Runner
+from probes.kit.spec import EventRunner, Kit, ProbeModule, Resolver, Runner
 
 # A type that did not open may want the kernel, a daemon or a file that comes later.
 RETRY_SECONDS = 10.0
@@ -42,10 +42,14 @@ def load_module(type_name: str) -> ProbeModule:
 
 
 class Runners:
-    """The open runners. One task per type enters and leaves the runner's context."""
+    """The open runners. One task per type enters and leaves the runner's context.
 
-    def __init__(self, kit: Kit, spawn: Spawn, log: Log) -> None:
+    `changed` is called with the host of a flow when a runner hears that its probes are worth an attempt.
+    """
+
+    def __init__(self, kit: Kit, spawn: Spawn, log: Log, changed: Callable[[str], None] = lambda _: None) -> None:
         self._kit = kit
+        self._changed = changed
         self._spawn = spawn
         self._log = log
         self._open: dict[str, Runner] = {}
@@ -82,6 +86,8 @@ class Runners:
             try:
                 async with load_module(name).open(self._kit) as runner:
                     self._open[name] = runner
+                    if isinstance(runner, EventRunner):
+                        runner.hear(self._changed)
                     self._why_not.pop(name, None)
                     self._tried[name].set()
                     await asyncio.Event().wait()

@@ -176,6 +176,37 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "the tunnel is up, but carries no traffic for this network",
         "de tunnel staat er, maar draagt geen verkeer voor dit netwerk",
     ),
+    "peer-silent": ("the gateway on the other side does not answer", "de gateway aan de andere kant antwoordt niet"),
+    "auth-refused": (
+        "the gateway on the other side does not accept the credentials",
+        "de gateway aan de andere kant aanvaardt de inloggegevens niet",
+    ),
+    "key-mismatch": ("the two gateways use different keys", "de twee gateways gebruiken verschillende sleutels"),
+    "no-proposal": (
+        "the two gateways have no encryption in common",
+        "de twee gateways hebben geen versleuteling gemeen",
+    ),
+    "selectors-mismatch": (
+        "the two gateways do not agree on the networks of the tunnel",
+        "de twee gateways zijn het niet eens over de netwerken van de tunnel",
+    ),
+    "certificate-refused": (
+        "the certificate of a gateway is not accepted",
+        "het certificaat van een gateway wordt niet aanvaard",
+    ),
+    "identity-mismatch": (
+        "a gateway does not know the other one by the name or address it uses",
+        "een gateway kent de andere niet onder de naam of het adres dat die gebruikt",
+    ),
+    "inbound-silent": (
+        "traffic goes into the tunnel and none comes back",
+        "er gaat verkeer de tunnel in en er komt niets terug",
+    ),
+    "rekey-failing": (
+        "the keys of the tunnel cannot be renewed",
+        "de sleutels van de tunnel kunnen niet worden vernieuwd",
+    ),
+    "child-duplicate": ("the tunnel is there more than once", "de tunnel staat er meer dan eens"),
     "not-configured": ("the gateway does not know this tunnel", "de gateway kent deze tunnel niet"),
     # the route
     "device-down": (
@@ -312,6 +343,7 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "de eigen identiteit van dit meetpunt is niet beschikbaar",
     ),
     "vici-unreachable": ("the tunnel's service does not listen", "de tunneldienst luistert niet"),
+    "vici-refused": ("the tunnel's service may not be asked this", "dit mag de tunneldienst niet worden gevraagd"),
     "vici-silent": ("the tunnel's service does not answer", "de tunneldienst antwoordt niet"),
     "vici-protocol": ("the tunnel's service answers unreadably", "de tunneldienst antwoordt onleesbaar"),
     "netlink-error": (

@@ -196,6 +196,15 @@ class BatchRunner(Runner, Protocol):
         ...
 
 
+@runtime_checkable
+class EventRunner(Runner, Protocol):
+    """A runner whose sources tell by themselves when something changed."""
+
+    def hear(self, changed: Callable[[str], None]) -> None:
+        """Call `changed`, in the loop's thread, with the host of the flow whose probes are worth an attempt now."""
+        ...
+
+
 class ProbeModule(Protocol):
     """The shape of a module in `probes`."""
 

@@ -11,7 +11,7 @@ was left in the middle of an exchange is closed, never used again.
 
 import asyncio
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from vici.exception import DeserializationException
@@ -27,6 +27,10 @@ Section = Mapping[str, Value]
 
 class ViciError(Exception):
     """The other end does not speak VICI as we know it, or refused the command."""
+
+
+class ViciUnknownError(ViciError):
+    """The other end does not know the command or event, or does not let us have it."""
 
 
 class Parsed(NamedTuple):
@@ -70,17 +74,35 @@ class Session:
         """Close at once; safe to call twice."""
         self._writer.transport.abort()
 
+    async def request(self, command: str) -> Section:
+        """Run a command that answers at once; raises as `stream` does."""
+        message, _ = await self._exchange(Packet.request(command), Packet.CMD_RESPONSE)
+        return message
+
     async def stream(self, command: str, event: str) -> list[Section]:
         """Run a streamed command and return its events' messages in order.
 
         Raises ViciError, OSError or asyncio.IncompleteReadError (the daemon went away).
         """
-        if event not in self._registered:
-            await self._exchange(Packet.register_event(event), Packet.EVENT_CONFIRM, event)
-            self._registered.add(event)
-        return await self._exchange(Packet.request(command), Packet.CMD_RESPONSE, event)
+        await self.register((event,))
+        _, events = await self._exchange(Packet.request(command), Packet.CMD_RESPONSE, event)
+        return events
 
-    async def _exchange(self, packet: bytes, expected: int, event: str) -> list[Section]:
+    async def register(self, events: Iterable[str]) -> None:
+        """Have the daemon tell of these events from now on; raises as `stream` does."""
+        for event in events:
+            if event not in self._registered:
+                await self._exchange(Packet.register_event(event), Packet.EVENT_CONFIRM)
+                self._registered.add(event)
+
+    async def heard(self) -> tuple[str, Section]:
+        """Wait for the next event of those that are registered; raises as `stream` does."""
+        while True:
+            kind, name, message = parse(await self._read())
+            if kind == Packet.EVENT:
+                return name, message
+
+    async def _exchange(self, packet: bytes, expected: int, event: str = "") -> tuple[Section, list[Section]]:
         self._writer.write(frame(packet))
         await self._writer.drain()
         events: list[Section] = []
@@ -90,14 +112,21 @@ class Session:
                 if name == event:
                     events.append(message)
                 continue
+            if kind in (Packet.CMD_UNKNOWN, Packet.EVENT_UNKNOWN):
+                raise ViciUnknownError("the daemon does not know the command, or a gate does not pass it on")
             if kind != expected:
                 raise ViciError(f"packet type {kind} where {expected} was expected")
             if message.get("success", b"yes") != b"yes":
                 raise ViciError("the daemon refused the command")
-            return events
+            return message, events
 
     async def _read(self) -> bytes:
-        (length,) = struct.unpack("!I", await self._reader.readexactly(4))
-        if length > MAX_PACKET_BYTES:
-            raise ViciError(f"a packet of {length} bytes is longer than VICI allows")
-        return await self._reader.readexactly(length)
+        return await read_packet(self._reader)
+
+
+async def read_packet(reader: asyncio.StreamReader, most: int = MAX_PACKET_BYTES) -> bytes:
+    """Read one packet without its length; ViciError for one of more than `most` bytes."""
+    (length,) = struct.unpack("!I", await reader.readexactly(4))
+    if length > most:
+        raise ViciError(f"a packet of {length} bytes is longer than VICI allows")
+    return await reader.readexactly(length)

@@ -16,7 +16,7 @@ import pytest
 from probes import strongswan
 from probes.kit.clock import SystemClock
 from probes.kit.result import Outcome, Result
-from probes.strongswan import Settings
+from probes.strongswan import Settings, StrongswanRunner
 
 pytestmark = [
     pytest.mark.lab,
@@ -108,11 +108,12 @@ class Gateway:
             self.daemon.wait(timeout=10)
         self.vici.unlink(missing_ok=True)
 
-    def load(self, secret: str = SECRET) -> None:
-        """Load connection and secret."""
+    def load(self, replace: tuple[str, str] = ("", "")) -> None:
+        """Load connection and secret, with one text in them replaced by another."""
         file = self.dir / f"{self.own}.swanctl"
         start, dpd = ("start", "restart") if self.initiates else ("none", "clear")
-        file.write_text(TUNNEL.format(own=self.own, peer=3 - self.own, secret=secret, start=start, dpd=dpd))
+        text = TUNNEL.format(own=self.own, peer=3 - self.own, secret=SECRET, start=start, dpd=dpd)
+        file.write_text(text.replace(*replace))
         self.swanctl("--load-all", "--clear", "--file", str(file))
 
     def swanctl(self, *arguments: str, check: bool = True) -> None:
@@ -186,7 +187,7 @@ def test_the_tunnel_is_up_on_both_sides(gateways: tuple[Gateway, Gateway]) -> No
     for gateway in gateways:
         wait_for(lambda gateway=gateway: ask(gateway).outcome is Outcome.OK)  # type: ignore[misc]
         values = ask(gateway, connection="site", child="net").values
-        assert (values["vpn_ike_up"], values["vpn_child_up"], values["vpn_child_duplicates"]) == (1, 1, 0)
+        assert (values["vpn_ike_up"], values["vpn_child_up"], values["vpn_duplicates"]) == (1, 1, 0)
         assert values["vpn_rekey_seconds"] > 0
         assert values["vpn_ike_age_seconds"] >= 0
 
@@ -210,15 +211,64 @@ def test_a_dead_peer_is_noticed_by_dead_peer_detection(gateways: tuple[Gateway, 
     wait_for(lambda: ask(near).outcome is Outcome.OK, 20.0)
 
 
-def test_a_wrong_key_never_establishes(gateways: tuple[Gateway, Gateway]) -> None:
-    """With another pre-shared key the IKE SA does not come back, and no key is in the result."""
+# What is changed at the responder, and the faults that the initiator's and the responder's own gateway tell.
+REFUSALS: dict[str, tuple[str, str, str, str]] = {
+    "another key": (SECRET, "another", "auth-refused", "key-mismatch"),
+    "another IKE proposal": ("prfsha256-x25519", "prfsha512-ecp256", "no-proposal", "no-proposal"),
+    "another ESP proposal": ("esp_proposals = aes128", "esp_proposals = aes256", "no-proposal", "no-proposal"),
+    "other networks": ("local_ts = 10.2", "local_ts = 10.9", "selectors-mismatch", "selectors-mismatch"),
+    "another identity": ("id = side1", "id = sideX", "auth-refused", "identity-mismatch"),
+}
+
+
+def test_a_refused_negotiation_is_told_from_the_log(gateways: tuple[Gateway, Gateway]) -> None:
+    """Each kind of refusal is a fault of its own on both gateways, with the log's line and no key in it."""
     near, far = gateways
-    far.load("another")
-    near.swanctl("--terminate", "--ike", "site", "--force")
-    near.swanctl("--initiate", "--child", "net", "--timeout", "1", check=False)
-    result = ask(near)
-    assert (result.outcome, result.values["vpn_ike_up"]) == (Outcome.FAILED, 0.0)
-    assert result.fault in ("ike-missing", "ike-connecting")
+
+    async def scenario() -> None:
+        async with strongswan.open(Kit()) as runner:
+            for gateway in gateways:
+                await told(runner, gateway, None)
+            for agreed, other, *faults in REFUSALS.values():
+                await asyncio.to_thread(far.load, (agreed, other))
+                await asyncio.to_thread(near.swanctl, "--terminate", "--ike", "site", "--force", check=False)
+                await asyncio.to_thread(near.swanctl, "--initiate", "--child", "net", "--timeout", "1", check=False)
+                for gateway, fault in zip(gateways, faults, strict=True):
+                    result = await told(runner, gateway, fault)
+                    assert (result.outcome, result.stage) == (Outcome.FAILED, "connect")
+                    assert "the gateway's log: " in result.detail
+                    assert SECRET not in repr(result)
+
+    asyncio.run(scenario())
+
+
+def test_a_terminated_tunnel_is_told_of(gateways: tuple[Gateway, Gateway]) -> None:
+    """The gateway tells of the end by itself, and the attempt that follows finds the tunnel missing."""
+    near, _ = gateways
+    changed: list[str] = []
+
+    async def scenario() -> None:
+        async with strongswan.open(Kit()) as runner:
+            runner.hear(changed.append)
+            await told(runner, near, None)
+            changed.clear()
+            await asyncio.to_thread(near.swanctl, "--terminate", "--child", "net")
+            assert str(near.vici) in changed
+            result = await runner.attempt(Settings(target=str(near.vici)), Kit.clock.boot() + 1.0)
+            assert (result.fault, result.values["vpn_downs_total"]) == ("child-missing", 1)
+
+    asyncio.run(scenario())
+
+
+async def told(runner: StrongswanRunner, gateway: Gateway, fault: str | None) -> Result:
+    """Attempt until the gateway is listened to and the result has this fault, at most 10 s."""
+    until = Kit.clock.boot() + 10.0
+    while True:
+        result = await runner.attempt(Settings(target=str(gateway.vici)), Kit.clock.boot() + 1.0, fresh=True)
+        if result.fault == fault and result.values.get("vpn_listening"):
+            return result
+        assert Kit.clock.boot() < until, f"{result.fault} where {fault} was expected: {result.detail}"
+        await asyncio.sleep(0.05)
 
 
 def test_rekeying_is_no_fault(gateways: tuple[Gateway, Gateway]) -> None:

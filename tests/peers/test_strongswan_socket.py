@@ -21,6 +21,7 @@ pytestmark = pytest.mark.peer
 
 CONN = {"site": {"children": {"net": {"mode": b"TUNNEL"}}}}
 SA = {"site": {"state": b"ESTABLISHED", "child-sas": {"net-1": {"name": b"net", "state": b"INSTALLED"}}}}
+QUESTIONS = ["list-conns", "list-sas", "stats"]
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -40,6 +41,7 @@ class Charon:
         self.connections = 0
         self.commands: list[str] = []
         self.writers: list[asyncio.StreamWriter] = []
+        self.listeners: list[asyncio.StreamWriter] = []
         self.delay_seconds = 0.0
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,7 +52,10 @@ class Charon:
             while True:
                 (length,) = struct.unpack("!I", await reader.readexactly(4))
                 packet = await reader.readexactly(length)
-                for answer in self.answers(packet[0], packet[2:].decode()):
+                name = packet[2:].decode()
+                if (packet[0], name) == (Packet.EVENT_REGISTER, "log"):
+                    self.listeners.append(writer)
+                for answer in self.answers(packet[0], name):
                     writer.write(frame(answer))
                 await asyncio.sleep(self.delay_seconds)
                 await writer.drain()
@@ -60,6 +65,8 @@ class Charon:
         if kind == Packet.EVENT_REGISTER:
             return [bytes([Packet.EVENT_CONFIRM])]
         self.commands.append(name)
+        if name == "stats":
+            return [bytes([Packet.CMD_RESPONSE]) + Message.serialize({"ikesas": {"total": "1", "half-open": "0"}})]
         messages: tuple[dict[str, Any], ...] = (CONN,)
         event = "list-conn"
         if name == "list-sas":
@@ -94,6 +101,19 @@ async def serving(path: Path, handler: Handler) -> AsyncIterator[None]:
         await asyncio.sleep(0)  # aborted transports let go of their sockets in the next turn
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds, at most 5 s."""
+    deadline = asyncio.get_running_loop().time() + 5.0
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.005)
+
+
+def told(event: str, message: dict[str, Any]) -> bytes:
+    """Return the frame of one event."""
+    return frame(bytes([Packet.EVENT, len(event)]) + event.encode() + Message.serialize(message))
+
+
 async def attempt(runner: StrongswanRunner, path: Path, seconds: float = 1.0, *, fresh: bool = False) -> Result:
     """Make one attempt with a deadline in `seconds`."""
     return await runner.attempt(Settings(target=str(path)), Kit.clock.boot() + seconds, fresh=fresh)
@@ -107,10 +127,11 @@ def test_ten_probes_share_one_connection_and_one_exchange(tmp_path: Path) -> Non
         async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
             results = await asyncio.gather(*(attempt(runner, tmp_path / "vici") for _ in range(10)))
             assert {result.outcome for result in results} == {Outcome.OK}
-            assert charon.commands == ["list-conns", "list-sas"]
+            assert charon.commands == QUESTIONS
             await attempt(runner, tmp_path / "vici", fresh=True)
-            assert charon.commands == ["list-conns", "list-sas"] * 2
-            assert charon.connections == 1
+            assert charon.commands == QUESTIONS * 2
+            await until(lambda: len(charon.listeners) == 1)
+            assert charon.connections == 2
 
     asyncio.run(scenario())
 
@@ -140,7 +161,7 @@ def test_a_reading_in_the_middle_of_a_rekeying_is_read_again(tmp_path: Path) -> 
             charon.once = [({"site": {"state": b"DELETING", "child-sas": {}}},)]
             results = await asyncio.gather(*(attempt(runner, tmp_path / "vici") for _ in range(3)))
             assert {result.outcome for result in results} == {Outcome.OK}
-            assert charon.commands == ["list-conns", "list-sas"] * 2
+            assert charon.commands == QUESTIONS * 2
 
     asyncio.run(scenario())
 
@@ -152,12 +173,119 @@ def test_a_restarted_daemon_is_asked_on_a_new_connection(tmp_path: Path) -> None
     async def scenario() -> None:
         async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
             await attempt(runner, tmp_path / "vici")
+            await until(lambda: charon.connections == 2)
             for writer in charon.writers:
                 writer.close()
             assert (await attempt(runner, tmp_path / "vici", fresh=True)).outcome is Outcome.OK
-            assert charon.connections == 2
+            await until(lambda: charon.connections == 4)
 
     asyncio.run(scenario())
+
+
+def test_an_event_is_told_and_makes_the_last_answer_old(tmp_path: Path) -> None:
+    """A terminate is told at once, and the attempt that follows asks anew though the last answer is fresh."""
+    charon = Charon()
+    changed: list[str] = []
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
+            runner.hear(changed.append)
+            await attempt(runner, tmp_path / "vici")
+            await until(lambda: bool(charon.listeners))
+            charon.sas = ()
+            charon.listeners[0].write(told("ike-updown", {"site": {"uniqueid": "1", "state": "DELETING"}}))
+            await until(lambda: changed == [str(tmp_path / "vici")])
+            assert (await attempt(runner, tmp_path / "vici")).fault == "ike-missing"
+
+    asyncio.run(scenario())
+
+
+def test_a_burst_of_events_is_told_twice(tmp_path: Path) -> None:
+    """The first of many is told at once, the others together after it; the rekeying counts them all."""
+    charon = Charon()
+    changed: list[str] = []
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
+            runner.hear(changed.append)
+            await attempt(runner, tmp_path / "vici")
+            await until(lambda: bool(charon.listeners))
+            for _ in range(50):
+                charon.listeners[0].write(told("child-rekey", {"site": {"child-sas": {}}}))
+            await until(lambda: len(changed) == 2)
+            result = await attempt(runner, tmp_path / "vici")
+            assert result.values["vpn_rekeys_total"] == 50
+            assert len(changed) == 2
+
+    asyncio.run(scenario())
+
+
+def test_the_log_explains_a_fail(tmp_path: Path) -> None:
+    """A line of the log is told of as a change and stands in the detail of the next fail."""
+    charon = Charon(sas=())
+    changed: list[str] = []
+    line = {"msg": "received NO_PROPOSAL_CHOSEN notify error", "ikesa-name": "site", "ikesa-uniqueid": "1"}
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
+            runner.hear(changed.append)
+            assert (await attempt(runner, tmp_path / "vici")).fault == "ike-missing"
+            await until(lambda: bool(charon.listeners))
+            charon.listeners[0].write(told("log", line))
+            await until(lambda: bool(changed))
+            result = await attempt(runner, tmp_path / "vici", fresh=True)
+            assert result.fault == "no-proposal"
+            assert result.detail.endswith("the gateway's log: received NO_PROPOSAL_CHOSEN notify error")
+
+    asyncio.run(scenario())
+
+
+def test_truncated_events_end_listening_and_cost_no_answer(tmp_path: Path) -> None:
+    """A message that ends too early is told of as a change; the next attempt asks and listens anew."""
+    charon = Charon()
+    changed: list[str] = []
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
+            runner.hear(changed.append)
+            await attempt(runner, tmp_path / "vici")
+            await until(lambda: bool(charon.listeners))
+            charon.listeners[0].write(frame(told("ike-updown", {"site": {"state": "DELETING"}})[4:-3]))
+            await until(lambda: bool(changed))
+            result = await attempt(runner, tmp_path / "vici", fresh=True)
+            assert (result.outcome, result.values["vpn_listening"]) == (Outcome.OK, 0)
+            await until(lambda: len(charon.listeners) == 2)
+            assert (await attempt(runner, tmp_path / "vici", fresh=True)).values["vpn_listening"] == 1
+
+    asyncio.run(scenario())
+
+
+def test_bytes_are_counted_across_rekeys(tmp_path: Path) -> None:
+    """The last counters of an ended SA come with its event; the total never falls and loses nothing."""
+    charon = Charon(sas=(counting("1", 100),))
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
+            totals = [(await attempt(runner, tmp_path / "vici", fresh=True)).values["vpn_received_bytes_total"]]
+            await until(lambda: bool(charon.listeners))
+            old, new = (counting(spi, 0)["site"]["child-sas"]["net"] for spi in ("1", "2"))
+            rekey = {"site": {"child-sas": {"net": {"old": {**old, "bytes-in": "130"}, "new": new}}}}
+            charon.sas = (counting("2", 7),)
+            charon.listeners[0].write(told("child-rekey", rekey))
+            while len(totals) < 2 or totals[-1] == totals[0]:
+                totals.append((await attempt(runner, tmp_path / "vici", fresh=True)).values["vpn_received_bytes_total"])
+                await asyncio.sleep(0.005)
+            totals.append((await attempt(runner, tmp_path / "vici", fresh=True)).values["vpn_received_bytes_total"])
+            assert totals == sorted(totals)
+            assert (totals[0], totals[-1]) == (100, 137)
+
+    asyncio.run(scenario())
+
+
+def counting(spi: str, received: int) -> dict[str, Any]:
+    """Return an IKE SA whose child has received so many bytes."""
+    child = {"name": "net", "state": "INSTALLED", "spi-in": spi, "bytes-in": str(received), "bytes-out": "0"}
+    return {"site": {"uniqueid": "1", "state": "ESTABLISHED", "child-sas": {"net": child}}}
 
 
 def test_a_silent_daemon_blinds_until_it_answers_again(tmp_path: Path) -> None:
@@ -203,7 +331,7 @@ async def _leaving(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 STRANGERS: dict[str, tuple[Handler, str]] = {
     "another protocol": (_stranger, "vici-protocol"),
-    "an unknown command": (_unknown_command, "vici-protocol"),
+    "an unknown command": (_unknown_command, "vici-refused"),
     "a refused command": (_refusing, "vici-protocol"),
     "a daemon that leaves": (_leaving, "vici-unreachable"),
 }

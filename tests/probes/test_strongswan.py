@@ -1,4 +1,4 @@
-"""strongSwan, pure: what a gateway's answers say of the children that must be established."""
+"""strongSwan, pure: what a gateway's word says of the children that must be established."""
 
 from typing import Any
 
@@ -6,122 +6,55 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.kit.result import Outcome, Result, Stage
-from probes.strongswan import SPEC, ChildSa, IkeSa, Settings, View, flow, judge, read_view, socket_path
+from probes.kit.charon_log import LogReader
+from probes.kit.charon_verdict import Asked, judge
+from probes.kit.charon_view import View, read_view
+from probes.kit.result import Outcome, Stage
+from probes.kit.tunnel_state import SILENT_SECONDS, Progress
+from probes.strongswan import SPEC, Settings, flow, socket_path
+from tests.probes.charon_samples import child, ike, line, situation, view
+from tests.probes.test_charon_view import MESSAGES
 
-# As strongSwan 5.9.8 answered on a real gateway (shortened).
-CONN: dict[str, Any] = {
-    "site": {
-        "local_addrs": [b"192.0.2.1"],
-        "version": b"IKEv2",
-        "local-1": {"id": b"a.lab", "class": b"pre-shared key"},
-        "children": {
-            "net": {"mode": b"TUNNEL", "rekey_time": b"3600", "local-ts": [b"10.1.0.0/24"]},
-            "lan-bypass": {"mode": b"PASS"},
-        },
-    }
-}
-SA: dict[str, Any] = {
-    "site": {
-        "uniqueid": b"1",
-        "state": b"ESTABLISHED",
-        "established": b"79",
-        "initiator-spi": b"19b6539c8bd26e29",
-        "child-sas": {
-            "net-1": {
-                "name": b"net",
-                "state": b"INSTALLED",
-                "bytes-in": b"1200",
-                "bytes-out": b"3400",
-                "rekey-time": b"3288",
-                "spi-in": b"d1109242",
-            }
-        },
-    }
-}
-
-
-def ike(state: str, *children: ChildSa, connection: str = "site", age_seconds: int | None = 5) -> IkeSa:
-    """Return an IKE SA."""
-    return IkeSa(connection=connection, state=state, age_seconds=age_seconds, children=children)
-
-
-def child(state: str = "INSTALLED", name: str = "net") -> ChildSa:
-    """Return a child SA."""
-    return ChildSa(name=name, state=state, received_bytes=10, sent_bytes=20, rekey_seconds=300)
-
-
-def view(*sas: IkeSa, configured: tuple[str, ...] = ("site/net",)) -> View:
-    """Return a view with these `connection/child` pairs configured."""
-    pairs = frozenset((name.split("/")[0], name.split("/")[1]) for name in configured)
-    return View(configured=pairs, ike=sas)
-
-
-def test_real_answers_are_read() -> None:
-    """The keys of a real daemon become configured pairs and SAs; bypass policies are left out."""
-    assert read_view([CONN], [SA]) == View(
-        configured=frozenset({("site", "net")}),
-        ike=(
-            IkeSa(
-                connection="site",
-                state="ESTABLISHED",
-                age_seconds=79,
-                children=(
-                    ChildSa(name="net", state="INSTALLED", received_bytes=1200, sent_bytes=3400, rekey_seconds=3288),
-                ),
-            ),
-        ),
-    )
-
-
-JUDGED: dict[str, tuple[Settings, View, str | None]] = {
-    "installed": (Settings(), view(ike("ESTABLISHED", child())), None),
-    "both SAs while the child is rekeyed": (
-        Settings(),
-        view(ike("ESTABLISHED", child("REKEYED"), child())),
-        None,
-    ),
-    "the old child while its rekeying runs": (Settings(), view(ike("ESTABLISHED", child("REKEYING"))), None),
-    "the IKE SA is being rekeyed": (Settings(), view(ike("REKEYING", child())), None),
-    "nothing but an IKE SA": (Settings(), view(ike("ESTABLISHED")), "child-missing"),
-    "a child that is being made": (Settings(), view(ike("ESTABLISHED", child("INSTALLING"))), "child-missing"),
-    "a child that is being deleted": (Settings(), view(ike("ESTABLISHED", child("DELETING"))), "child-missing"),
-    "an installed child of a dying IKE SA": (Settings(), view(ike("DELETING", child())), "ike-missing"),
-    "an installed child of a rekeyed IKE SA": (Settings(), view(ike("REKEYED", child())), "ike-missing"),
-    "negotiating": (Settings(), view(ike("CONNECTING", age_seconds=None)), "ike-connecting"),
-    "a new IKE SA beside the dying one": (Settings(), view(ike("DELETING", child()), ike("CREATED")), "ike-connecting"),
-    "no SA at all": (Settings(), view(), "ike-missing"),
-    "an SA of another connection only": (
-        Settings(),
-        view(ike("ESTABLISHED", child(), connection="other")),
-        "ike-missing",
-    ),
-    "an unknown state": (Settings(), view(ike("SOMETHING", child())), "ike-missing"),
-    "nothing configured": (Settings(), view(configured=()), "not-configured"),
+JUDGED: dict[str, tuple[Asked, View, str | None]] = {
+    "installed": (Asked(), view(ike("ESTABLISHED", child())), None),
+    "both SAs while the child is rekeyed": (Asked(), view(ike("ESTABLISHED", child("REKEYED"), child())), None),
+    "the old child while its rekeying runs": (Asked(), view(ike("ESTABLISHED", child("REKEYING"))), None),
+    "the IKE SA is being rekeyed": (Asked(), view(ike("REKEYING", child())), None),
+    "nothing but an IKE SA": (Asked(), view(ike("ESTABLISHED")), "child-missing"),
+    "a child that is being made": (Asked(), view(ike("ESTABLISHED", child("INSTALLING"))), "child-missing"),
+    "a child that is being deleted": (Asked(), view(ike("ESTABLISHED", child("DELETING"))), "child-missing"),
+    "an installed child of a dying IKE SA": (Asked(), view(ike("DELETING", child())), "ike-missing"),
+    "an installed child of a rekeyed IKE SA": (Asked(), view(ike("REKEYED", child())), "ike-missing"),
+    "negotiating": (Asked(), view(ike("CONNECTING", age_seconds=None)), "ike-connecting"),
+    "a new IKE SA beside the dying one": (Asked(), view(ike("DELETING", child()), ike("CREATED")), "ike-connecting"),
+    "no SA at all": (Asked(), view(), "ike-missing"),
+    "an SA of another connection only": (Asked(), view(ike("ESTABLISHED", child(), connection="b")), "ike-missing"),
+    "an unknown state": (Asked(), view(ike("SOMETHING", child())), "ike-missing"),
+    "nothing configured": (Asked(), view(configured=()), "not-configured"),
     "established but no longer configured": (
-        Settings(),
+        Asked(),
         view(ike("ESTABLISHED", child()), configured=()),
         "not-configured",
     ),
-    "another connection configured": (Settings(connection="b"), view(ike("ESTABLISHED", child())), "not-configured"),
-    "another child configured": (Settings(child="b"), view(ike("ESTABLISHED", child())), "not-configured"),
+    "another connection configured": (Asked(connection="b"), view(ike("ESTABLISHED", child())), "not-configured"),
+    "another child configured": (Asked(child="b"), view(ike("ESTABLISHED", child())), "not-configured"),
     "the child asked for is up, another is not": (
-        Settings(child="net"),
+        Asked(child="net"),
         view(ike("ESTABLISHED", child()), configured=("site/net", "site/voice")),
         None,
     ),
     "one of two children is up": (
-        Settings(connection="site"),
+        Asked(connection="site"),
         view(ike("ESTABLISHED", child()), configured=("site/net", "site/voice")),
         "child-missing",
     ),
     "the worst of two connections names the fault": (
-        Settings(),
+        Asked(),
         view(ike("ESTABLISHED"), configured=("site/net", "b/net")),
         "ike-missing",
     ),
     "the other connection is not asked for": (
-        Settings(connection="site"),
+        Asked(connection="site"),
         view(ike("ESTABLISHED", child()), configured=("site/net", "b/net")),
         None,
     ),
@@ -131,48 +64,153 @@ JUDGED: dict[str, tuple[Settings, View, str | None]] = {
 @pytest.mark.parametrize("name", JUDGED)
 def test_a_view_is_judged(name: str) -> None:
     """Only installed children of established IKE SAs count; every fail is of the stage connect."""
-    settings, seen, fault = JUDGED[name]
-    result = judge(settings, seen)
+    asked, seen, fault = JUDGED[name]
+    result = judge(asked, situation(seen))
     assert (result.outcome, result.fault) == (Outcome.FAILED if fault else Outcome.OK, fault)
     assert result.stage == (Stage.CONNECT if fault else None)
     assert not result.answered
 
 
-def test_values_count_duplicates_and_sum_bytes() -> None:
-    """Two SAs of one child are one established child and one duplicate."""
-    seen = view(ike("ESTABLISHED", child(), age_seconds=90), ike("ESTABLISHED", child(), age_seconds=7))
-    assert judge(Settings(), seen).values == {
+def test_values_of_a_tunnel_that_stands() -> None:
+    """What the gateway tells becomes metrics, the shared ones of every VPN among them."""
+    values = judge(Asked(), situation(view(ike("ESTABLISHED", child(), age_seconds=90)))).values
+    assert values == {
         "vpn_ike_up": 1.0,
         "vpn_child_up": 1.0,
-        "vpn_children_configured": 1,
-        "vpn_children_established": 1,
-        "vpn_child_duplicates": 1,
-        "vpn_received_bytes": 20,
-        "vpn_sent_bytes": 40,
+        "vpn_ike_age_seconds": 90,
+        "vpn_listening": 1.0,
+        "vpn_unanswered_requests": 0,
+        "vpn_downs_total": 0,
+        "vpn_rekeys_total": 0,
+        "vpn_tunnels_configured": 1,
+        "vpn_tunnels_established": 1,
+        "vpn_received_bytes_total": 10,
+        "vpn_sent_bytes_total": 20,
+        "vpn_received_packets_total": 1,
+        "vpn_sent_packets_total": 2,
+        "vpn_unanswered_seconds": 0,
+        "vpn_established_seconds": 60,
         "vpn_rekey_seconds": 300,
-        "vpn_ike_age_seconds": 7,
+        "vpn_duplicates": 0,
     }
 
 
-def test_a_missing_child_leaves_ike_up() -> None:
+def test_a_missing_child_is_a_series_at_zero() -> None:
     """The values tell an IKE SA that stands from a child that does not; absent times are absent."""
-    values = judge(Settings(), view(ike("ESTABLISHED", age_seconds=None))).values
+    values = judge(Asked(), situation(view(ike("ESTABLISHED", age_seconds=None)))).values
     assert (values["vpn_ike_up"], values["vpn_child_up"]) == (1.0, 0.0)
+    assert (values["vpn_tunnels_configured"], values["vpn_tunnels_established"]) == (1, 0)
     assert not {"vpn_rekey_seconds", "vpn_ike_age_seconds"} & set(values)
+
+
+def test_events_are_counted_for_the_connections_asked_for() -> None:
+    """Another connection's downs are not this probe's."""
+    seen = situation(view(ike("ESTABLISHED", child()), configured=("site/net", "b/net")))
+    counted = type(seen)(
+        now=1.0, view=seen.view, progress=seen.progress, log=seen.log, downs={"site": 2, "b": 5}, rekeys={"b": 1}
+    )
+    values = judge(Asked(connection="site"), counted).values
+    assert (values["vpn_downs_total"], values["vpn_rekeys_total"], values["vpn_listening"]) == (2, 0, 0)
+    assert "vpn_unanswered_requests" not in values
 
 
 def test_many_missing_children_are_named_in_one_line() -> None:
     """The detail names five and counts the rest."""
-    detail = judge(Settings(), view(configured=tuple(f"site/c{n}" for n in range(8)))).detail
+    detail = judge(Asked(), situation(view(configured=tuple(f"site/c{n}" for n in range(8))))).detail
     assert detail == "not established: site/c0, site/c1, site/c2, site/c3, site/c4 and 3 more"
 
 
 @pytest.mark.parametrize("child_name", ["net", None])
 def test_what_is_not_configured_is_named(child_name: str | None) -> None:
     """The detail repeats what the chain file asks for."""
-    asked = Settings(connection="branch", child=child_name)
     expected = f"branch{'/net' if child_name else ''} is not configured"
-    assert judge(asked, view()).detail == expected
+    assert judge(Asked(connection="branch", child=child_name), situation(view())).detail == expected
+
+
+def said(*lines: str) -> LogReader:
+    """Return a log that has brought these lines one after the other."""
+    log = LogReader()
+    for number, words in enumerate(lines):
+        log.take(line(words), 90.0 + number, {})
+    return log
+
+
+def test_the_log_says_why_a_child_is_missing() -> None:
+    """The fault becomes the one that the log tells of, and its line stands in the detail."""
+    log = said("received TS_UNACCEPTABLE notify, no CHILD_SA built")
+    result = judge(Asked(), situation(view(ike("ESTABLISHED")), log=log))
+    assert (result.outcome, result.stage, result.fault) == (Outcome.FAILED, Stage.CONNECT, "selectors-mismatch")
+    assert result.detail == (
+        "not established: site/net; the gateway's log: received TS_UNACCEPTABLE notify, no CHILD_SA built"
+    )
+
+
+def test_the_last_word_of_the_log_counts() -> None:
+    """A peer that refused and then falls silent is silent; of another connection the log says nothing here."""
+    log = said("received AUTHENTICATION_FAILED notify error", "retransmit 1 of request with message ID 0")
+    assert judge(Asked(), situation(view(ike("CONNECTING")), log=log)).fault == "peer-silent"
+    assert judge(Asked(), situation(view(configured=("b/net",)), log=log)).fault == "ike-missing"
+
+
+def silent(seconds: float) -> dict[str, Progress]:
+    """Return the progress of a tunnel that has been sending for so long without receiving."""
+    return {"site/net": Progress(at=100.0, sent_at=100.0, unanswered_at=100.0 - seconds)}
+
+
+SIGNS: dict[str, tuple[Asked, View, LogReader, float, str | None]] = {
+    "nothing": (Asked(), view(ike("ESTABLISHED", child())), said(), 0.0, None),
+    "a request sent again": (
+        Asked(),
+        view(ike("ESTABLISHED", child())),
+        said("retransmit 1 of request with message ID 7"),
+        0.0,
+        "peer-silent",
+    ),
+    "nothing comes back": (Asked(), view(ike("ESTABLISHED", child())), said(), SILENT_SECONDS, "inbound-silent"),
+    "not for long": (Asked(), view(ike("ESTABLISHED", child())), said(), SILENT_SECONDS - 1, None),
+    "nothing need come back": (Asked(one_way=True), view(ike("ESTABLISHED", child())), said(), 60.0, None),
+    "no new keys": (
+        Asked(),
+        view(ike("ESTABLISHED", child())),
+        said("received NO_PROPOSAL_CHOSEN notify, no CHILD_SA built"),
+        0.0,
+        "rekey-failing",
+    ),
+    "side by side": (
+        Asked(),
+        view(ike("ESTABLISHED", child(), child(spi="b"))),
+        said(),
+        0.0,
+        "child-duplicate",
+    ),
+    "another child side by side": (
+        Asked(child="net"),
+        view(
+            ike("ESTABLISHED", child(), child(name="voice"), child(name="voice", spi="b")),
+            configured=("site/net", "site/voice"),
+        ),
+        said(),
+        0.0,
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SIGNS)
+def test_a_tunnel_that_stands_can_show_signs_of_trouble(name: str) -> None:
+    """It is degraded then, never failed; a tunnel that carries nothing is ok."""
+    asked, seen, log, seconds, fault = SIGNS[name]
+    result = judge(asked, situation(seen, log=log, progress=silent(seconds)))
+    assert (result.outcome, result.fault) == (Outcome.DEGRADED if fault else Outcome.OK, fault)
+    assert result.stage is None
+    assert bool(result.detail) == bool(fault)
+
+
+def test_an_earlier_try_says_nothing_of_the_sa_that_stands() -> None:
+    """Evidence of another IKE SA than the one that is up is no sign of trouble."""
+    log = LogReader()
+    log.take(line("received AUTHENTICATION_FAILED notify error", ike="9"), 99.0, {})
+    assert judge(Asked(), situation(view(ike("ESTABLISHED", child())), log=log)).outcome is Outcome.OK
 
 
 TARGETS = {"/run/charon.vici": "/run/charon.vici", "unix:///run/charon.vici": "/run/charon.vici"}
@@ -192,32 +230,25 @@ def test_another_target_is_refused(target: str) -> None:
         flow(Settings(target=target))
 
 
-VALUES = st.recursive(
-    st.binary(max_size=12)
-    | st.lists(st.binary(max_size=4), max_size=2)
-    | st.sampled_from([b"INSTALLED", b"ESTABLISHED"]),
-    lambda inner: st.dictionaries(
-        st.sampled_from(["site", "net", "children", "child-sas", "state", "name", "mode", "bytes-in", "rekey-time"]),
-        inner,
-        max_size=4,
-    ),
-    max_leaves=20,
-)
-MESSAGES = st.lists(st.dictionaries(st.sampled_from(["site", "b"]), VALUES, max_size=2), max_size=3)
 DECLARED = {fault.name for fault in SPEC.faults}
 MEASURED = {metric.name for metric in SPEC.metrics}
+LOGS = st.lists(st.sampled_from(["no acceptable proposal found", "retransmit 1 of request with message ID 0"]))
 
 
-@given(MESSAGES, MESSAGES, st.sampled_from([None, "site"]), st.sampled_from([None, "net"]))
+@given(MESSAGES, MESSAGES, st.sampled_from([None, "site"]), st.sampled_from([None, "net"]), LOGS)
 def test_any_answers_give_a_declared_result(
-    conns: list[dict[str, Any]], sas: list[dict[str, Any]], connection: str | None, child_name: str | None
+    conns: list[dict[str, Any]],
+    sas: list[dict[str, Any]],
+    connection: str | None,
+    child_name: str | None,
+    lines: list[str],
 ) -> None:
     """Whatever shape the values have, the result is ok or a fault of the table, with declared values."""
-    result = judge(Settings(connection=connection, child=child_name), read_view(conns, sas))
-    assert isinstance(result, Result)
+    asked = Asked(connection=connection, child=child_name)
+    result = judge(asked, situation(read_view(conns, sas), log=said(*lines)))
     assert result.fault is None or result.fault in DECLARED
     assert set(result.values) <= MEASURED
-    assert (result.outcome is Outcome.OK) == (result.values["vpn_child_up"] == 1.0)
+    assert (result.outcome is not Outcome.FAILED) == (result.values["vpn_child_up"] == 1.0)
 
 
 def test_every_key_is_documented() -> None:

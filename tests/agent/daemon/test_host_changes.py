@@ -52,6 +52,21 @@ def test_a_port_without_carrier_blinds_its_own_probes() -> None:
     assert (blinded.fault, blinded.detail) == ("self", "this host's own interface to the target had no carrier")
 
 
+@pytest.mark.parametrize(("host", "more"), [("/run/charon.vici", 1), ("/run/other.vici", 0), ("", 0)])
+def test_what_asks_a_gateway_that_told_of_a_change_runs_now(host: str, more: int) -> None:
+    """Probes of that socket run beside their schedule, those of another one do not."""
+    flow = Flow(host="/run/charon.vici", protocol="unix", function="vici")
+    world = World(msgspec.structs.replace(make_probe("tunnel", interval=100.0), flow=flow))
+
+    async def scene() -> None:
+        await asyncio.sleep(2.0)
+        world.measurement.run_now(host=host)
+        await asyncio.sleep(1.0)
+
+    world.play(scene)
+    assert len(world.runner.attempts) == 1 + more
+
+
 @pytest.mark.parametrize(("protocol", "more"), [("netlink", 1), ("icmp", 0)])
 def test_what_watches_routes_runs_now(protocol: str, more: int) -> None:
     """Probes of the kernel's own word run beside their schedule; others keep to it."""
@@ -61,9 +76,9 @@ def test_what_watches_routes_runs_now(protocol: str, more: int) -> None:
 
     async def scene() -> None:
         await asyncio.sleep(2.0)
-        world.measurement.run_now("netlink")
+        world.measurement.run_now(protocol="netlink")
         await asyncio.sleep(1.0)
 
     world.play(scene)
     assert len(world.runner.attempts) == 1 + more
-    world.measurement.run_now("netlink")
+    world.measurement.run_now(protocol="netlink")

@@ -1,0 +1,209 @@
+"""What a strongSwan gateway says, read from its VICI messages: what is configured, what is established. Pure.
+
+Keys as strongSwan's src/libcharon/plugins/vici/README.md names them (list-conns, list-sas, stats, child-updown,
+child-rekey). What must stay true: unknown keys are ignored and a value of another shape counts as absent; an SPI
+stays inside the process, as the name by which the counters of an SA are told from those of the next one.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from probes.kit.tunnel_state import Counters, Tunnel
+from probes.kit.vici import Section
+
+# States of strongSwan's ike_sa.h and child_sa.h in which traffic flows: the old SA stays in the
+# kernel until the rekeyed one has replaced it.
+IKE_UP: Final = frozenset({"ESTABLISHED", "REKEYING"})
+IKE_STARTING: Final = frozenset({"CREATED", "CONNECTING"})
+CHILD_UP: Final = frozenset({"INSTALLED", "UPDATING", "REKEYING"})
+# Bypass and drop policies are configured as children and never have an SA.
+SHUNTS: Final = frozenset({"PASS", "DROP"})
+# Two SAs of one child are normal while it is rekeyed, which takes a round trip and the old one's deletion: both
+# must be older than this, several retransmissions with strongSwan's defaults (4 s and 7 s).
+DUPLICATE_SECONDS: Final = 15
+
+
+class ChildSa(msgspec.Struct, frozen=True, kw_only=True):
+    """One child SA. Counters of its present keys; seconds since their installation and until their rekeying.
+
+    `heard_seconds`: since the last packet that came in by it, None if none did or the kernel does not tell.
+    """
+
+    name: str
+    state: str
+    spi: str = ""
+    counters: Counters = Counters()
+    rekey_seconds: int | None = None
+    age_seconds: int | None = None
+    heard_seconds: int | None = None
+    selectors: tuple[str, ...] = ()
+
+
+class IkeSa(msgspec.Struct, frozen=True, kw_only=True):
+    """One IKE SA of a connection; `age_seconds` is None until it is established."""
+
+    connection: str
+    state: str
+    unique_id: str = ""
+    peer: str = ""
+    age_seconds: int | None = None
+    rekey_seconds: int | None = None
+    children: tuple[ChildSa, ...] = ()
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """What one gateway says: configured (connection, child) pairs, and its IKE SAs.
+
+    `half_open`: IKE SAs that somebody began with this gateway and has not finished, of all connections; None if
+    it was not told. `peers` has the addresses of each connection's other end, as configured.
+    """
+
+    configured: frozenset[tuple[str, str]] = frozenset()
+    ike: tuple[IkeSa, ...] = ()
+    half_open: int | None = None
+    peers: dict[str, tuple[str, ...]] = {}
+
+
+def read_view(conns: Iterable[Section], sas: Iterable[Section], stats: Section | None = None) -> View:
+    """Return the view that `list-conn` and `list-sa` events and the answer to `stats` give."""
+    known = tuple(sections(conns))
+    configured = frozenset(
+        (name, child)
+        for name, conn in known
+        for child, body in sections([section(conn.get("children"))])
+        if text(body.get("mode")) not in SHUNTS
+    )
+    return View(
+        configured=configured,
+        ike=tuple(read_ike(name, sa) for name, sa in sections(sas)),
+        half_open=count(section((stats or {}).get("ikesas")).get("half-open")),
+        peers={name: texts(conn.get("remote_addrs")) for name, conn in known},
+    )
+
+
+def read_ike(connection: str, sa: Section) -> IkeSa:
+    """Return one IKE SA of a `list-sa`, `ike-updown` or `child-updown` message."""
+    return IkeSa(
+        connection=connection,
+        state=text(sa.get("state")),
+        unique_id=text(sa.get("uniqueid")),
+        peer=text(sa.get("remote-host")),
+        age_seconds=count(sa.get("established")),
+        rekey_seconds=count(sa.get("rekey-time")),
+        children=tuple(read_child(key, body) for key, body in sections([section(sa.get("child-sas"))])),
+    )
+
+
+def read_child(key: str, body: Section) -> ChildSa:
+    """Return one child SA; `key` is name-uniqueid since 5.2.2, `name` holds the configured one."""
+    return ChildSa(
+        name=text(body.get("name")) or key,
+        state=text(body.get("state")),
+        spi=text(body.get("spi-in")),
+        counters=Counters(
+            received_bytes=count(body.get("bytes-in")),
+            sent_bytes=count(body.get("bytes-out")),
+            received_packets=count(body.get("packets-in")),
+            sent_packets=count(body.get("packets-out")),
+        ),
+        rekey_seconds=count(body.get("rekey-time")),
+        age_seconds=count(body.get("install-time")),
+        heard_seconds=count(body.get("use-in")),
+        selectors=(*texts(body.get("local-ts")), "===", *texts(body.get("remote-ts"))),
+    )
+
+
+def last_words(event: str, message: Section) -> Iterator[tuple[str, ChildSa]]:
+    """Yield the tunnel's name and the child SA with its last counters, for each that an event says has ended."""
+    for connection, sa in sections([message]):
+        for key, body in sections([section(sa.get("child-sas"))]):
+            ended = section(body.get("old")) if event == "child-rekey" else body
+            if event == "child-rekey" or (event == "child-updown" and "up" not in message):
+                child = read_child(key, ended)
+                yield tunnel_name(connection, child.name), child
+
+
+def tunnel_name(connection: str, child: str) -> str:
+    """Return how a child is called on screen and in metrics."""
+    return f"{connection}/{child}"
+
+
+def established(view: View) -> tuple[tuple[IkeSa, ChildSa], ...]:
+    """Return the child SAs by which traffic flows, each with its IKE SA."""
+    return tuple(
+        (sa, child) for sa in view.ike if sa.state in IKE_UP for child in sa.children if child.state in CHILD_UP
+    )
+
+
+def tunnels(view: View) -> tuple[Tunnel, ...]:
+    """Return every child that is configured or has an SA, as a tunnel, by name."""
+    present = [(sa, child) for sa in view.ike for child in sa.children]
+    pairs = view.configured | {(sa.connection, child.name) for sa, child in present}
+    up = established(view)
+    return tuple(_tunnel(pair, view, present, up) for pair in sorted(pairs))
+
+
+def _tunnel(
+    pair: tuple[str, str],
+    view: View,
+    present: Iterable[tuple[IkeSa, ChildSa]],
+    up: Iterable[tuple[IkeSa, ChildSa]],
+) -> Tunnel:
+    own = [child for sa, child in present if (sa.connection, child.name) == pair]
+    live = [(sa, child) for sa, child in up if (sa.connection, child.name) == pair]
+    return Tunnel(
+        name=tunnel_name(*pair),
+        configured=pair in view.configured,
+        established=bool(live),
+        sas={child.spi: child.counters for child in own},
+        established_seconds=_least(child.age_seconds for _, child in live),
+        rekey_seconds=_least(child.rekey_seconds for _, child in live),
+        # An inbound packet was authenticated with keys that only the peer has.
+        peer_age_seconds=_least(child.heard_seconds for _, child in live),
+        duplicates=duplicates(live),
+        state=", ".join(sorted({child.state for child in own})) or "none",
+    )
+
+
+def duplicates(live: Iterable[tuple[IkeSa, ChildSa]]) -> int:
+    """Return how many lasting SAs there are beyond one for each peer and pair of selectors."""
+    old = [
+        (sa.peer, child.name, child.selectors)
+        for sa, child in live
+        if child.state == "INSTALLED" and (child.age_seconds or 0) >= DUPLICATE_SECONDS
+    ]
+    return len(old) - len(set(old))
+
+
+def _least(values: Iterable[int | None]) -> int | None:
+    return min((value for value in values if value is not None), default=None)
+
+
+def sections(messages: Iterable[Section]) -> Iterator[tuple[str, Section]]:
+    """Yield every named section of these messages."""
+    for message in messages:
+        for name, value in message.items():
+            if isinstance(value, dict):
+                yield name, value
+
+
+def section(value: object) -> Section:
+    """Return `value` if it is a section, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def text(value: object) -> str:
+    """Return a value as text; empty for a list or a section."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """Return the texts of a list; empty for anything else."""
+    return tuple(text(item) for item in value) if isinstance(value, list) else ()
+
+
+def count(value: object) -> int | None:
+    """Return a number of at most 20 digits, which holds every 64-bit counter; None for anything else."""
+    return int(value) if isinstance(value, bytes) and value.isdigit() and len(value) <= 20 else None
