@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
-from agent.ledger import dossier, testimony
+from agent.ledger import changes, dossier, testimony
 from agent.ledger.entry import Entry, Hash
 
 
@@ -133,6 +133,7 @@ AnyEntry: TypeAlias = (
     | Reattribution
     | dossier.AnyDossierEntry
     | testimony.AnyTestimony
+    | changes.AnyChangeEntry
 )
 
 KINDS: dict[str, type[Entry]] = {
@@ -146,6 +147,7 @@ KINDS: dict[str, type[Entry]] = {
     "reattribution": Reattribution,
     **dossier.KINDS,
     **testimony.KINDS,
+    **changes.KINDS,
 }
 
 _NANO = 1_000_000_000

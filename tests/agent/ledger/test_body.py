@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.drift.value import Event as DriftEvent
+from agent.drift.value import Move
 from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
-from agent.ledger import body, canonical, dossier
+from agent.ledger import body, canonical, changes, dossier
 from agent.ledger.entry import Entry
 
 NAMES = st.text("abc-1>", min_size=1, max_size=4)
@@ -113,6 +115,20 @@ ENTRIES = [
     dossier.Objection(time=1, id="o1", incident="i", vantage="v", party="carrier", text="t", due=9),
     dossier.Decision(time=1, objection="o1", incident="i", vantage="v", outcome="upheld", party="client", text="t"),
     dossier.Acknowledgement(time=1, incident="i", vantage="v", party="carrier", via="silence"),
+    changes.DriftEntry(
+        time=1,
+        event=DriftEvent.CHANGED,
+        vantage="v",
+        probe="erp",
+        segments=("erp-app",),
+        opened=9,
+        since=8,
+        facts={"certificate sha256": Move(before="aa", after="bb"), "tls version": Move(after="TLSv1.3")},
+    ),
+    changes.DriftApproval(time=1, vantage="v", probe="erp", party="msp", facts={"path mtu": "1400"}, means="command"),
+    changes.MaintenanceEntry(
+        time=1, id="m1", vantage="v", party="msp", opened=2, closed=3, agreed="client, 20 Nov", services=("erp",)
+    ),
     dossier.KeyChange(time=1, vantage="v", old="a", new="b", by_old="c", by_new="d"),
 ]
 

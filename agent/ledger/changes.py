@@ -1,0 +1,57 @@
+"""Kinds of entry about what changed, was approved or announced. FORMAT.md, section Changes, specifies them. Pure."""
+
+from typing import TypeAlias
+
+from agent.drift.value import Event, Move
+from agent.ledger.entry import Entry
+
+
+class DriftEntry(Entry, frozen=True, kw_only=True, tag="drift"):
+    """A probe saw facts of a configuration for the first time, or saw them change; it names no cause of anything.
+
+    It happened after `since` and not after `opened`. `probe` is absent where the chain file itself changed.
+    """
+
+    event: Event
+    vantage: str
+    opened: int
+    facts: dict[str, Move]
+    probe: str = ""
+    segments: tuple[str, ...] = ()
+    since: int = 0
+
+
+class DriftApproval(Entry, frozen=True, kw_only=True, tag="drift-approval"):
+    """A person of `party` approved these values of a probe's facts; who that was is the detail `person`."""
+
+    vantage: str
+    probe: str
+    party: str
+    facts: dict[str, str]
+    means: str
+    reason: str = ""
+
+
+class MaintenanceEntry(Entry, frozen=True, kw_only=True, tag="maintenance"):
+    """A party announced that it works on its segments in [opened, closed); `state`: announced or withdrawn.
+
+    It counts for a report only if its index precedes `opened`: what is declared afterwards is a correction.
+    """
+
+    id: str
+    vantage: str
+    party: str
+    opened: int
+    closed: int
+    agreed: str
+    state: str = "announced"
+    services: tuple[str, ...] = ()
+
+
+AnyChangeEntry: TypeAlias = DriftEntry | DriftApproval | MaintenanceEntry
+
+KINDS: dict[str, type[Entry]] = {
+    "drift": DriftEntry,
+    "drift-approval": DriftApproval,
+    "maintenance": MaintenanceEntry,
+}

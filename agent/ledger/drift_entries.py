@@ -1,0 +1,40 @@
+"""Changes of a configuration to entries of the ledger and back. Pure."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from agent.drift.value import Change
+from agent.ledger.body import nanoseconds, seconds
+from agent.ledger.changes import DriftEntry
+
+# A name of 100 bytes and two values of 200 characters, each of at most four bytes, 32 times, fit into a body of 64 KiB.
+_FACTS: Final = 32
+
+
+def from_change(change: Change, now: float) -> Iterator[DriftEntry]:
+    """Yield the entries of a change, written at `now` (UTC epoch seconds): one, or more where it has many facts."""
+    names = sorted(change.moves)
+    for begin in range(0, len(names), _FACTS):
+        yield DriftEntry(
+            time=nanoseconds(now),
+            event=change.event,
+            vantage=change.vantage,
+            probe=change.probe,
+            segments=change.segments,
+            opened=nanoseconds(change.at),
+            since=0 if change.not_before is None else nanoseconds(change.not_before),
+            facts={name: change.moves[name] for name in names[begin : begin + _FACTS]},
+        )
+
+
+def to_change(entry: DriftEntry) -> Change:
+    """Return the change that an entry records."""
+    return Change(
+        event=entry.event,
+        at=seconds(entry.opened),
+        not_before=seconds(entry.since) if entry.since else None,
+        vantage=entry.vantage,
+        probe=entry.probe,
+        segments=entry.segments,
+        moves=dict(entry.facts),
+    )
