@@ -14,7 +14,7 @@ from agent.diagnosis.finding import Finding
 from agent.diagnosis.roles import Model
 from agent.incident.ground import Ground
 from agent.incident.memory import Memory, Track
-from agent.incident.value import Incident, State
+from agent.incident.value import Incident, Kind, State
 from probes.kit.spec import Evidence
 
 
@@ -73,7 +73,8 @@ def _bad_since(key: str, tracks: Mapping[str, Track], since: Mapping[str, float]
 def may_be(incident: Incident, ground: Ground | None, finding: Finding, begun: Onset, memory: Memory) -> bool:
     """Return whether an open incident that proves nobody may have the cause of `finding`.
 
-    They share a probe, and once the incident is confirmed also a role that may be broken; no probe of
+    They share a probe, and once the incident is confirmed also a role that may be broken; see `_in_pieces`
+    for those that share none. No probe of
     the incident has come to pass that the finding's roles could not have made fail; what the finding
     may be was not seen to work while the incident lasted; it explains nothing that came later and that
     the incident cannot be; and either what proves the finding failed in
@@ -81,7 +82,7 @@ def may_be(incident: Incident, ground: Ground | None, finding: Finding, begun: O
     """
     keys, model = set(incident.faults), memory.model
     if keys.isdisjoint(finding.failing):
-        return False
+        return finding.kind is Kind.ATTRIBUTED and _in_pieces(incident, ground, finding, begun, memory)
     if incident.state is State.SUSPECTED:
         return True
     if not _shares(incident, ground, finding):
@@ -96,11 +97,42 @@ def may_be(incident: Incident, ground: Ground | None, finding: Finding, begun: O
     return incident.opened > begun.after or not keys.isdisjoint(finding.proving)
 
 
+def explains(incident: Incident, ground: Ground, finding: Finding, memory: Memory) -> bool:
+    """Return whether a proven incident that goes on can be why the probes of an open `finding` fail.
+
+    Each of them needs a segment of the incident and began to fail no earlier than its proof did; one that
+    still passed while the incident was there needs the very role that is broken.
+    """
+    model, tracks = memory.model, memory.tracks
+    passed = (tracks[key].passed for key in ground.proving if key in tracks)
+    after = min((time for time in passed if time is not None), default=-inf) - model.chain.confirm.skew
+    bad = [tracks[key].bad_since for key in finding.failing if key in tracks]
+    needed = ({model.segment_of[n] for n in finding.proof[key]} for key in finding.failing)
+    return (
+        all(not segments.isdisjoint(incident.segments) for segments in needed)
+        and all(since is None or since > after for since in bad)
+        and not _second(ground, finding, memory, set(incident.faults), incident.opened + _slack(incident, model))
+    )
+
+
 def _shares(incident: Incident, ground: Ground | None, finding: Finding) -> bool:
     """Return whether incident and finding can be one broken role; of old incidents only segments are known."""
     if ground is None or not ground.roles:
         return not set(finding.segments).isdisjoint(incident.segments)
     return not ground.roles.isdisjoint(finding.roles)
+
+
+def _in_pieces(incident: Incident, ground: Ground | None, finding: Finding, begun: Onset, memory: Memory) -> bool:
+    """Return whether a proven finding is the cause of an open incident of other probes: a host that stalls sees pieces.
+
+    It is a segment of what the incident has been narrowed to, it can have been there when the incident
+    began, and nothing of the incident has passed since.
+    """
+    if ground is None or incident.opened <= begun.after:
+        return False
+    tracks, model = memory.tracks, memory.model
+    meets = any(model.segment_of[n] in finding.segments for n in ground.roles)
+    return meets and all(tracks[key].bad_since is not None for key in incident.faults if key in tracks)
 
 
 def _second(ground: Ground, finding: Finding, memory: Memory, keys: set[str], there: float) -> bool:
@@ -122,4 +154,4 @@ def _slack(incident: Incident, model: Model) -> float:
     return 2 * longest + model.chain.confirm.skew
 
 
-__all__ = ["Onset", "may_be", "onset"]
+__all__ = ["Onset", "explains", "may_be", "onset"]

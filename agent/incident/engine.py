@@ -18,11 +18,12 @@ from agent.diagnosis.finding import Finding
 from agent.diagnosis.identifiability import Analysis, SingleFault, segment_faults
 from agent.diagnosis.proof import Prover, Since
 from agent.diagnosis.roles import Model
+from agent.incident.excess import Excesses, worse
 from agent.incident.ground import restored, saved
 from agent.incident.lifecycle import Book, Saved
 from agent.incident.memory import Memory
 from agent.incident.states import segment_states, service_states
-from agent.incident.value import Incident, Transition
+from agent.incident.value import Incident, Kind, State, Transition
 from agent.model import Chain
 from agent.observation import SELF, Observation
 from probes.kit.spec import Pace
@@ -49,6 +50,7 @@ class Engine:
         state = Saved() if before is None else _decode(before)
         self.memory = Memory(self.model, state.tracks, state.availability)
         self.book = Book(self.model, self.memory, state.incidents, restored(state.grounds, self.model))
+        self.excesses = Excesses(chain, state.excesses)
         self._dirty = False
         self._said: tuple[object, ...] = ()
         self._proved: tuple[Finding, ...] = ()
@@ -64,6 +66,7 @@ class Engine:
         same = unchanged(self.model, after.model)
         carry(self.history, after.history, same)
         after.memory.carry(self.memory, same, Translator(self.model, after.model).roles)
+        after.excesses.carry(self.excesses)
         after._dirty = True
         return after
 
@@ -75,18 +78,26 @@ class Engine:
         if observation.vantage not in self.model.home:
             return
         self.memory.add(observation, self.history.add(observation))
+        self.excesses.observe(observation)
         self._dirty = True
 
     def evaluate(self, now: float) -> tuple[Transition, ...]:
         """Return the transitions that the evidence up to `now` (UTC epoch seconds) makes."""
-        if not self._dirty and not self.book.open:
+        if not self._dirty and not self.book.open and not self.excesses.open:
             return ()
         self._dirty = False
         transitions = self.book.monitors(now)
         windows = self._settled(self.history.windows(now))
         if any(window.failing for window in windows):
             transitions += self.book.findings(self._findings(windows), self._current(windows), now)
-        return (*transitions, *self.book.suspicions(now), *self.book.settle(now))
+        transitions += (*self.book.suspicions(now), *self.book.settle(now))
+        self.excesses.hold(self._outages())
+        return (*transitions, *self.excesses.evaluate(now))
+
+    def _outages(self) -> frozenset[str]:
+        """Return the probes of confirmed outages."""
+        open_ = (i for i in self.book.open.values() if i.state is not State.SUSPECTED and i.kind is not Kind.MONITOR)
+        return frozenset(key for incident in open_ for key in incident.faults)
 
     def _findings(self, windows: tuple[Window, ...]) -> tuple[Finding, ...]:
         """Return what `windows` prove; while they say the same, what they proved before."""
@@ -152,22 +163,28 @@ class Engine:
 
     def incidents(self) -> tuple[Incident, ...]:
         """Return the open incidents, suspected ones included, oldest first."""
-        return self.book.ordered()
+        if not self.excesses.open:
+            return self.book.ordered()
+        return tuple(sorted((*self.book.ordered(), *self.excesses.open.values()), key=lambda i: (i.opened, i.id)))
 
     def segment_states(self, now: float) -> dict[str, str]:
-        """Return `ok`, `failed`, `suspected`, `masked` or `unknown` for every segment."""
-        return segment_states(self.model, self.memory, self.incidents(), now)
+        """Return `ok`, `failed`, `suspected`, `masked` or `unknown` for every segment; what is slow forwards."""
+        return segment_states(self.model, self.memory, self.book.ordered(), now)
 
     def service_states(self, now: float) -> dict[str, str]:
         """Return `up`, `degraded`, `down` or `unobserved` for every service (Y.1563)."""
-        return service_states(self.chain, self.memory, now)
+        return worse(service_states(self.chain, self.memory, now), self.excesses.open.values())
 
     def save(self) -> bytes:
         """Return the state that survives a restart, as JSON."""
         memory = self.memory
         grounds = saved(self.book.grounds, self.model)
         state = Saved(
-            incidents=self.book.ordered(), tracks=memory.tracks, availability=memory.availability, grounds=grounds
+            incidents=self.book.ordered(),
+            tracks=memory.tracks,
+            availability=memory.availability,
+            grounds=grounds,
+            excesses=self.excesses.save(),
         )
         return msgspec.json.encode(state)
 

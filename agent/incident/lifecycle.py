@@ -16,6 +16,7 @@ from agent.availability.fold import Availability
 from agent.diagnosis.finding import Finding
 from agent.diagnosis.roles import Model, Verdict
 from agent.incident.cause import Onset, may_be
+from agent.incident.excess import SavedExcesses
 from agent.incident.ground import Ground, SavedGround, ground_of
 from agent.incident.matching import Matching
 from agent.incident.memory import Memory, Track
@@ -36,6 +37,7 @@ class Saved(msgspec.Struct, kw_only=True):
     tracks: dict[str, Track] = {}
     availability: dict[str, Availability] = {}
     grounds: dict[str, SavedGround] = {}
+    excesses: SavedExcesses = SavedExcesses()
 
 
 class Book:
@@ -178,6 +180,9 @@ class Book:
         for finding in sorted(found, key=lambda f: -_KIND_STRENGTH[f.kind]):
             if finding.kind is not Kind.ATTRIBUTED and self.matching.absorbed(finding, current):
                 continue
+            if known := self.matching.behind(finding):
+                made += self._strengthen(known, finding, now)
+                continue
             seen = min((current[k] for k in finding.failing if k in current), default=-inf)
             begun = self.matching.onset(finding, current)._replace(failing=failing, seen=seen)
             incident = self.matching.match(finding, begun, claimed)
@@ -199,10 +204,16 @@ class Book:
             fresh = msgspec.structs.replace(known, proven=now, masked=None)
         elif known is not None and known.kind is finding.kind:
             proven = finding.kind is Kind.ATTRIBUTED
-            both = known.roles | fresh.roles if proven else known.roles & fresh.roles
+            both = known.roles | fresh.roles if proven else self._in_both(known.roles, fresh.roles)
             proving = tuple(dict.fromkeys((*known.proving, *fresh.proving))) if proven else fresh.proving
             fresh = msgspec.structs.replace(fresh, roles=both or fresh.roles, proving=proving)
         self.grounds[name] = fresh
+
+    def _in_both(self, known: frozenset[int], fresh: frozenset[int]) -> frozenset[int]:
+        """Return the roles of the segments that are in both: one cause often takes several roles of a segment."""
+        segment_of = self.model.segment_of
+        segments = {segment_of[n] for n in known} & {segment_of[n] for n in fresh}
+        return frozenset(n for n in known | fresh if segment_of[n] in segments)
 
     def _new(self, finding: Finding, begun: Onset, now: float) -> tuple[Transition, ...]:
         opened = now if begun.opened is None else begun.opened

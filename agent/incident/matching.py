@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import inf
 
 from agent.diagnosis.finding import Finding, Kind
-from agent.incident.cause import Onset, may_be, onset
+from agent.incident.cause import Onset, explains, may_be, onset
 from agent.incident.ground import Ground
 from agent.incident.memory import Memory
 from agent.incident.recovery import GOOD_SECONDS
@@ -45,6 +45,19 @@ class Matching:
             return True
         open_ = (i for i in self._open.values() if i.confirmed and i.kind is Kind.UNDETERMINED)
         return any(failing < i.faults.keys() and self._changed(i, begun) for i in open_)
+
+    def behind(self, finding: Finding) -> Incident | None:
+        """Return the attributed incident that goes on and explains all of an undetermined `finding`, if any."""
+        if finding.kind is not Kind.UNDETERMINED:
+            return None
+        for incident in self._open.values():
+            ground = self._grounds.get(incident.id)
+            if incident.kind is Kind.ATTRIBUTED and incident.state is State.CONFIRMED and ground is not None:
+                proof = (self._memory.tracks.get(key) for key in ground.proving)
+                going_on = any(track is not None and track.bad_since is not None for track in proof)
+                if going_on and explains(incident, ground, finding, self._memory):
+                    return incident
+        return None
 
     def _changed(self, incident: Incident, begun: float) -> bool:
         """Return whether a probe of `incident` that failed at `begun` passes by now."""

@@ -17,8 +17,8 @@ class Track(msgspec.Struct, kw_only=True):
     """A probe's present run. Times are UTC epoch seconds of attempts.
 
     `bad_since` is the first fail since the last pass, `good_since` the first pass since the last
-    fail or unknown; at most one of them is set. `time` is the newest attempt, `passed` the newest
-    pass, `bad_round` the round of `bad_since`.
+    fail or unknown; at most one of them is set. `mended` is the first pass since the last fail, whatever
+    was unknown meanwhile. `time` is the newest attempt, `passed` the newest pass, `bad_round` the round of `bad_since`.
     """
 
     time: float
@@ -26,6 +26,7 @@ class Track(msgspec.Struct, kw_only=True):
     fault: str = ""
     bad_since: float | None = None
     good_since: float | None = None
+    mended: float | None = None
     passed: float | None = None
     bad_round: int | None = None
 
@@ -72,13 +73,14 @@ class Memory:
             case Outcome.OK | Outcome.DEGRADED:
                 track.bad_since, track.passed = None, time
                 track.good_since = time if track.good_since is None else track.good_since
+                track.mended = time if track.mended is None else track.mended
                 self.proven.update(dict.fromkeys(self._proves.get(key, ()), time))
             case Outcome.FAILED if observation.probe == SELF or said.says is Says.FAIL:
                 if observation.probe == SELF:
                     self._blind(observation)
                 if track.bad_since is None and not self._is_blind(observation):
                     track.bad_since, track.bad_round = time, observation.round
-                track.good_since, track.fault = None, _fault(observation)
+                track.good_since, track.mended, track.fault = None, None, _fault(observation)
             case _:
                 track.good_since = None
 

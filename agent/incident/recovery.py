@@ -68,7 +68,9 @@ def ending(
             return None
         good_until = min(memory.tracks[k].time + memory.holds(k) for k in heard)
         # What failed again meanwhile, without a finding that makes it a relapse, was not shown to be this cause.
-        end = good_from if incident.recovered is None else incident.recovered
+        # Seconds in which nobody could look end no good run, and are no bad ones either.
+        mended = max(memory.tracks[k].mended or good_from for k in heard)
+        end = mended if incident.recovered is None else incident.recovered
         hidden = None if ground is None else ground.masked
         return Ending(end if hidden is None else min(end, hidden), over=good_until - good_from >= GOOD_SECONDS)
     failing = {k for k in keys if memory.tracks[k].bad_since is not None}

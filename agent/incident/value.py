@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from agent.diagnosis.finding import Kind, Standing, Support
+from agent.excess.judge import Excess
 
 
 class State(StrEnum):
@@ -23,7 +24,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     remain possible. `standing`, `rests_on` and `margin` speak of attributed incidents only (None,
     empty, None otherwise). `faults` maps each failing probe to its last `stage/fault`. `mover` is
     the party whose move it is, never evidence of fault. Times are UTC epoch seconds; `recovered` is
-    the first good observation of an incident that is recovering.
+    the first good observation of an incident that is recovering. `excess` makes it one of delay or loss:
+    nothing fails, and `support.failing` and `faults` hold what is late or loses a share.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     confirmed: float | None = None
     recovered: float | None = None
     closed: float | None = None
+    excess: Excess | None = None
 
     @property
     def party(self) -> str | None:
@@ -80,4 +83,4 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     before: Incident | None = None
 
 
-__all__ = ["Event", "Incident", "Kind", "Standing", "State", "Support", "Transition"]
+__all__ = ["Event", "Excess", "Incident", "Kind", "Standing", "State", "Support", "Transition"]

@@ -10,7 +10,7 @@ from agent.incident.value import Incident, State
 from agent.replay import replay
 from probes.kit.result import Outcome
 from tests.agent.diagnosis.small import chain, probe
-from tests.agent.diagnosis.world import START, lab_chain, observation, record
+from tests.agent.diagnosis.world import CLOUD, ONPREM, START, lab_chain, observation, record
 
 VPN = dict.fromkeys(("anchor", "erp", "hr", "tunnel"), "s")
 CUT = dict.fromkeys(("carrier-edge", "underlay", "anchor", "erp", "hr", "tunnel", "o-underlay"), "s")
@@ -173,6 +173,42 @@ def test_a_state_that_lags_is_no_second_cause(vantages: list[str]) -> None:
     (found,) = replay(chain_, record(chain_, [(6, {}), (5, first), (12, CUT), (20, {})], vantages))
     assert (found.parties, int(found.opened - START)) == (("carrier",), 6)
     assert "cloud>tunnel" in found.faults
+
+
+UNSEEN = dict.fromkeys((*CLOUD, *ONPREM), "u")
+SYMPTOM = {**UNSEEN, "tunnel": "s"}
+PROOF = {**UNSEEN, **dict.fromkeys(("gw", "gw-outer", "saas"), "."), "carrier-edge": "s"}
+APART = {"the proof first": [(6, PROOF), (6, SYMPTOM)], "the proof last": [(6, SYMPTOM), (6, PROOF)]}
+
+
+@pytest.mark.parametrize("order", APART)
+def test_a_proof_in_other_rounds_than_what_it_explains(order: str) -> None:
+    """A host that stalls sees one cause in pieces: it is one incident, whichever piece comes first."""
+    chain_ = lab_chain()
+    (found,) = replay(chain_, record(chain_, [(6, {}), *APART[order], (20, {})]))
+    assert found.kind is Kind.ATTRIBUTED
+    assert set(found.faults) == {"cloud>tunnel", "cloud>carrier-edge"}
+    assert int(found.opened - START) == 6
+
+
+def test_what_passed_while_the_proven_cause_was_there() -> None:
+    """A tunnel that passed during the carrier's disturbance and fails later by what nobody knows is told apart."""
+    chain_ = lab_chain()
+    passing = {**PROOF, **dict.fromkeys(("anchor", "erp", "hr", "tunnel"), ".")}
+    later = {**UNSEEN, **dict.fromkeys(("erp", "hr"), "t")}
+    found = replay(chain_, record(chain_, [(6, {}), (8, passing), (8, later), (20, {})]))
+    assert [(i.kind.value, set(i.faults)) for i in found] == [
+        ("attributed", {"cloud>carrier-edge"}),
+        ("undetermined", {"cloud>erp", "cloud>hr"}),
+    ]
+
+
+def test_seconds_in_which_nobody_could_look_prolong_no_attribution() -> None:
+    """A party is named until its segment was first seen to work, although the ten good seconds began anew."""
+    chain_ = lab_chain()
+    situations = [(6, {}), (10, CUT), (3, {}), (1, dict.fromkeys(CLOUD, "u")), (20, {})]
+    (found,) = replay(chain_, record(chain_, situations, ["cloud"]))
+    assert (found.parties, seconds(found)) == (("carrier",), 16)
 
 
 def test_onset_without_tracks() -> None:
