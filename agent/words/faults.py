@@ -242,6 +242,39 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "some entries cannot be taken over into the directory",
         "sommige gegevens kunnen niet in de directory worden overgenomen",
     ),
+    "run-late": ("its last run is late", "de laatste uitvoering is te laat"),
+    "run-stale": ("its last run is too long ago", "de laatste uitvoering is te lang geleden"),
+    "run-failed": ("its last run failed", "de laatste uitvoering is mislukt"),
+    "entry-errors": ("its last run left out some entries", "de laatste uitvoering sloeg gegevens over"),
+    "quarantine": ("Microsoft has put it on hold", "Microsoft heeft het stilgezet"),
+    "quarantine-objects": (
+        "it is on hold: too many entries are wrong",
+        "het staat stil: te veel gegevens kloppen niet",
+    ),
+    "quarantine-deletes": (
+        "it is on hold: more would be deleted than is allowed",
+        "het staat stil: er zou meer worden verwijderd dan is toegestaan",
+    ),
+    "quarantine-on-demand": (
+        "it is on hold by order of an administrator",
+        "het staat stil in opdracht van een beheerder",
+    ),
+    "quarantine-ingestion": (
+        "it is on hold: reading from the domain was interrupted",
+        "het staat stil: het lezen uit het domein is onderbroken",
+    ),
+    "job-paused": ("it has been paused", "het is gepauzeerd"),
+    "job-not-set-up": ("it has not been set up", "het is niet ingericht"),
+    "job-not-run": ("it has never run", "het is nog nooit uitgevoerd"),
+    "service-issue": ("Microsoft reports an issue of its service", "Microsoft meldt een probleem met zijn dienst"),
+    "service-interrupted": (
+        "Microsoft reports that its service is interrupted",
+        "Microsoft meldt dat zijn dienst is onderbroken",
+    ),
+    "issue-elsewhere": (
+        "Microsoft reports an issue whose origin lies elsewhere",
+        "Microsoft meldt een probleem waarvan de oorzaak elders ligt",
+    ),
     # a value that another system measures
     "condition": ("a watched value is not as agreed", "een bewaakte waarde is niet zoals afgesproken"),
     "condition-degraded": ("a watched value is near its limit", "een bewaakte waarde zit tegen de grens"),
@@ -338,6 +371,7 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "not-graph": ("something else answers in the place of Microsoft", "iets anders antwoordt in plaats van Microsoft"),
     "proxy-refused": ("the proxy does not let us through", "de proxy laat ons niet door"),
     "no-data": ("Microsoft tells no time of synchronisation", "Microsoft noemt geen tijd van synchronisatie"),
+    "unavailable": ("it may not be read with our rights", "het is met onze rechten niet te lezen"),
     "identity-unavailable": (
         "this measuring point's own identity is not available",
         "de eigen identiteit van dit meetpunt is niet beschikbaar",

@@ -77,6 +77,8 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "route": ("route", "route"),
         "ike": ("VPN gateway's answer", "antwoord van de VPN-gateway"),
         "entra_sync": ("Entra synchronisation", "Entra-synchronisatie"),
+        "entra_cloud_sync": ("Entra cloud synchronisation", "Entra-cloudsynchronisatie"),
+        "entra_service_health": ("Microsoft's word on its service", "Microsofts melding over zijn dienst"),
         "metric": ("watched value", "bewaakte waarde"),
     },
     "stage": {

@@ -83,12 +83,14 @@ OAUTH_ERRORS = frozenset(
 class Blind(msgspec.Struct, frozen=True, kw_only=True):
     """We cannot see, and why: a fault name and one line for people.
 
-    `wait_seconds` is how long Microsoft asks us to stay away, None when it does not say.
+    `wait_seconds` is how long Microsoft asks us to stay away, None when it does not say; `status` that of the
+    HTTP reply, 0 when there was none.
     """
 
     fault: str
     detail: str
     wait_seconds: float | None = None
+    status: int = 0
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,7 +240,7 @@ def read_graph_error(reply: Reply) -> Blind:
         words += [f"request {request_id}"] if _UUID.match(request_id) else []
         detail = ", ".join(words)
     if reply.status in (401, 403) and body is not None:
-        return Blind(fault="no-permission", detail=_sentence("Graph", reply.status, detail))
+        return Blind(fault="no-permission", detail=_sentence("Graph", reply.status, detail), status=reply.status)
     return _by_status(reply, "Graph", detail, wait_seconds(reply.headers))
 
 
@@ -248,7 +250,7 @@ def _by_status(reply: Reply, who: str, detail: str, wait: float | None) -> Blind
         return Blind(fault="throttled", detail=sentence, wait_seconds=wait)
     if reply.status >= 500:
         return Blind(fault="graph-error", detail=sentence, wait_seconds=wait)
-    return Blind(fault="not-graph", detail=sentence)
+    return Blind(fault="not-graph", detail=sentence, status=reply.status)
 
 
 def _sentence(who: str, status: int, detail: str) -> str:

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from probes.kit.address import FAMILY_HELP, Endpoint, endpoint
+from probes.kit.microsoft import Blind
 from probes.kit.spec import Fault, Flow, Metric
 
 IDENTITY: Final = "http://169.254.169.254"  # Azure's instance metadata service, on every virtual machine there
@@ -105,6 +106,16 @@ ACCESS_FAULTS: Final = (
     Fault("proxy-refused", None, "The proxy does not let us through.", "Allow the host at the proxy."),
     Fault("clock", None, "This host's clock or Microsoft's is wrong.", "Compare them; see the detail."),
 )
+# For sources that not every application may read: that is no trouble of the watched system's, nor ours.
+OPTIONAL_FAULTS: Final = (
+    Fault(
+        "unavailable",
+        None,
+        "The application may not read this.",
+        "Grant the permission of the detail, with admin consent, or take the probe out: others do not need it.",
+    ),
+    *(fault for fault in ACCESS_FAULTS if fault.name != "no-permission"),
+)
 LEAVES: Final = "a service-principal sign-in in the tenant's sign-in log for each new token, about one an hour"
 
 
@@ -119,6 +130,19 @@ def origin(url: str, key: str, family: int, scheme: str = "https") -> Endpoint:
         return endpoint(authority, family, 443 if scheme == "https" else None)
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from None
+
+
+def unavailable(blind: Blind, permission: str) -> Blind:
+    """Return `blind`, with a lacking permission told as what cannot be read."""
+    if blind.fault != "no-permission":
+        return blind
+    return msgspec.structs.replace(blind, fault="unavailable", detail=f"{blind.detail}; it needs {permission}")
+
+
+def application_id(key: str, value: str) -> None:
+    """Raise ValueError when `value` of `key` is no id of Entra's."""
+    if not _UUID.match(value):
+        raise ValueError(f"{key}: {value!r} is no id (8-4-4-4-12 hexadecimal digits)")
 
 
 def identity_endpoint(access: Access) -> Endpoint:
@@ -164,8 +188,8 @@ def _check(access: Access) -> None:
         raise ValueError(f"tenant: {access.tenant!r} is neither a directory id nor a domain")
     for key, needed in (("client_id", access.managed_identity != "direct"), ("identity_id", False)):
         value = getattr(access, key)
-        if (value or needed) and not _UUID.match(value):
-            raise ValueError(f"{key}: {value!r} is no application id (8-4-4-4-12 hexadecimal digits)")
+        if value or needed:
+            application_id(key, value)
     identity_endpoint(access)
 
 
