@@ -19,24 +19,11 @@ $(VENV)/.ready: requirements.lock requirements-dev.lock pyproject.toml
 system: ## Install the Debian packages that lab, demo and tests use (asks for nothing when they are there)
 	@PYTHON="$(PYTHON)" sh tools/install_system_packages.sh
 
-check: venv lint types contracts unit rules ## Lint, types, contracts, unit and property tests; no root
+check: venv ## Lint, types, contracts, unit and property tests; no root
+	@$(RUN) -m tools.run_tests lint types contracts unit rules
 
-lint:
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-
-types:
-	$(BIN)/mypy
-
-contracts:
-	$(BIN)/lint-imports
-
-unit:
-	$(RUN) -m coverage run -m pytest -q tests/agent tests/probes
-	$(BIN)/coverage report --include="$$(tr '\n' ',' < tests/pure_modules.txt)" --fail-under=100 --show-missing --skip-covered
-
-rules:
-	@sh tools/check_rules.sh
+lint types contracts unit rules: venv
+	@$(RUN) -m tools.run_tests $@
 
 test: system venv ## All of check, real servers, and each lab scenario once
 	@$(RUN) -m tools.run_tests
@@ -72,4 +59,4 @@ lock: ## Renew the lock files
 	$(BIN)/pip-compile -q --upgrade --generate-hashes --allow-unsafe --no-annotate --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-fuzz.lock requirements-fuzz.in
 
 clean: ## Remove what the other commands made
-	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
+	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build

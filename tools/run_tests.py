@@ -18,35 +18,49 @@ LEFT_OUT = "LEFT OUT"
 PYTEST = (PYTHON, "-m", "pytest", "-q")
 
 
-def groups() -> dict[str, list[tuple[str, ...]]]:
-    """Return the commands of each group, in order."""
+COVERAGE = (PYTHON, "-m", "coverage")
+
+Command = tuple[str, ...]
+
+
+def groups() -> dict[str, list[tuple[Command, ...]]]:
+    """Return the steps of each group, in order; the commands of one step run side by side."""
     pure = ",".join(PURE.read_text().split())
-    report = (PYTHON, "-m", "coverage", "report", f"--include={pure}", "--fail-under=100", "--show-missing")
+    halves = tuple(
+        (*COVERAGE, "run", f"--data-file=.coverage.{half}", *PYTEST[1:], "-p", "no:cacheprovider", f"tests/{half}")
+        for half in ("agent", "probes")
+    )
     return {
-        "lint": [(str(BIN / "ruff"), "check", "."), (str(BIN / "ruff"), "format", "--check", ".")],
-        "types": [(str(BIN / "mypy"),)],
-        "contracts": [(str(BIN / "lint-imports"), "--no-cache")],
+        "lint": [((str(BIN / "ruff"), "check", "."),), ((str(BIN / "ruff"), "format", "--check", "."),)],
+        "types": [((str(BIN / "mypy"),),)],
+        "contracts": [((str(BIN / "lint-imports"), "--no-cache"),)],
         "unit": [
-            (PYTHON, "-m", "coverage", "run", "-m", "pytest", "-q", "tests/agent", "tests/probes"),
-            (*report, "--skip-covered"),
+            halves,
+            ((*COVERAGE, "combine", "-q", ".coverage.agent", ".coverage.probes"),),
+            ((*COVERAGE, "report", f"--include={pure}", "--fail-under=100", "--show-missing", "--skip-covered"),),
         ],
-        "rules": [("sh", "tools/check_rules.sh")],
-        "peers": [(*PYTEST, "tests/peers")],
-        "lab": [(*PYTEST, "tests/lab")],
+        "rules": [(("sh", "tools/check_rules.sh"),)],
+        "peers": [((*PYTEST, "tests/peers"),)],
+        "lab": [((*PYTEST, "tests/lab"),)],
     }
 
 
-def run(name: str, commands: list[tuple[str, ...]]) -> tuple[bool, float, str]:
+def run(name: str, steps: list[tuple[Command, ...]]) -> tuple[bool, float, str]:
     """Run a group, passing its output on; return success, seconds and its output."""
     print(f"\n=== {name}", flush=True)
     start, output, good = time.monotonic(), "", True
-    for command in commands:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            output += line
-        good &= process.wait() == 0
+    for commands in steps:
+        started = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            for command in commands
+        ]
+        # Each is heard in its turn; one whose pipe is full meanwhile waits.
+        for process in started:
+            assert process.stdout is not None
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                output += line
+            good &= process.wait() == 0
     return good, time.monotonic() - start, output
 
 

@@ -40,11 +40,11 @@ class Broken(io.StringIO):
 def _restored() -> Iterator[None]:
     """Leave logging as it was for the other tests."""
     root = logging.getLogger()
-    handlers, level = root.handlers, root.level
+    handlers, level, before = root.handlers, root.level, structlog.get_config()
     yield
     root.handlers = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 def logged(form: str, level: str = "info") -> tuple[io.StringIO, LineWriter]:

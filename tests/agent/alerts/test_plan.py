@@ -113,6 +113,17 @@ def test_labels_stay_when_the_incident_changes() -> None:
     assert (after.firing, after.ended) == (before, ())
 
 
+def test_what_is_left_to_another_agent_begins_nothing_and_ends_nothing() -> None:
+    """While another agent pages a party, its alert does not begin here; one that fires already goes on."""
+
+    def waits(_: Incident, to: str) -> bool:
+        return to == "carrier"
+
+    assert plan(CHAIN, case(), {}, {}, AT, waits=waits).firing == {key("msp"): AT}
+    before = {key("msp"): AT, key("carrier"): AT}
+    assert plan(CHAIN, case(), before, {}, NOW, waits=waits).firing == before
+
+
 def test_a_later_page_comes_beside_the_warning() -> None:
     """When a page becomes due its critical alert begins, and the warning goes on unchanged."""
     chain = msgspec.structs.replace(CHAIN, services={"erp": service(after=120.0)})
