@@ -236,6 +236,21 @@ def ike() -> tuple[Run, Seeds]:
     return run, [bytes(8) + struct.pack("!BBBBII", 41, 0x20, 34, 0x20, 0, 28 + len(body)) + body]
 
 
+def wireguard() -> tuple[Run, Seeds]:
+    """Read what a WireGuard interface tells, as text and as the kernel's bytes."""
+    from probes.kit.wireguard_device import WireguardError, read_messages, read_text  # noqa: PLC0415
+
+    def run(data: bytes) -> None:
+        with contextlib.suppress(WireguardError):
+            read_text(data)
+        with contextlib.suppress(WireguardError):
+            read_messages([(28, data)])
+
+    text = b"public_key=" + b"00" * 32 + b"\nendpoint=192.0.2.1:1\nrx_bytes=1\nallowed_ip=10.0.0.0/8\nerrno=0\n\n"
+    peer = struct.pack("=HH32sHHQ", 36, 1, bytes(32), 12, 7, 9)
+    return run, [text, bytes(4) + struct.pack("=HHHH", 8 + len(peer), 8, 4 + len(peer), 0) + peer]
+
+
 def certificate() -> tuple[Run, Seeds]:
     """Read a certificate in DER, as a peer shows it."""
     from probes.kit.certificate import read_certificate  # noqa: PLC0415
@@ -363,6 +378,7 @@ TARGETS: Final[Mapping[str, Callable[[], tuple[Run, Seeds]]]] = MappingProxyType
             settings,
             starttls,
             vici,
+            wireguard,
         )
     }
 )

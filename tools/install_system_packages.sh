@@ -3,7 +3,7 @@
 # nothing when all are there. They are started by us only, each in its own namespace or on loopback:
 # services that a package would start by itself are kept from starting.
 set -eu
-PACKAGES="iproute2 iputils-ping nftables procps openssl curl strongswan-swanctl charon-systemd libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins nginx-light krb5-kdc krb5-admin-server dnsmasq-base bind9-dnsutils prometheus prometheus-alertmanager prometheus-node-exporter openssh-server redis-server chrony samba-ad-dc samba-ad-provision squid-openssl"
+PACKAGES="iproute2 iputils-ping nftables procps openssl curl strongswan-swanctl charon-systemd libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins nginx-light krb5-kdc krb5-admin-server dnsmasq-base bind9-dnsutils prometheus prometheus-alertmanager prometheus-node-exporter openssh-server redis-server chrony wireguard-go samba-ad-dc samba-ad-provision squid-openssl"
 # What the benchmarks measure us against; no test needs it.
 [ "${1:-}" != bench ] || PACKAGES="$PACKAGES fping prometheus-blackbox-exporter"
 # Debian's own Python comes without the means to make a virtual environment.

@@ -208,6 +208,14 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "child-duplicate": ("the tunnel is there more than once", "de tunnel staat er meer dan eens"),
     "not-configured": ("the gateway does not know this tunnel", "de gateway kent deze tunnel niet"),
+    "peer-silent": (
+        "what is sent into the tunnel is not answered by the other gateway",
+        "wat de tunnel in gaat, wordt door de andere gateway niet beantwoord",
+    ),
+    "other-endpoint": (
+        "the other gateway comes from another address than agreed",
+        "de andere gateway komt van een ander adres dan afgesproken",
+    ),
     # the route
     "device-down": (
         "the network connection that should carry it is down",
@@ -380,6 +388,14 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "vici-refused": ("the tunnel's service may not be asked this", "dit mag de tunneldienst niet worden gevraagd"),
     "vici-silent": ("the tunnel's service does not answer", "de tunneldienst antwoordt niet"),
     "vici-protocol": ("the tunnel's service answers unreadably", "de tunneldienst antwoordt onleesbaar"),
+    "idle": ("nothing was sent or received lately", "er is de laatste tijd niets verzonden of ontvangen"),
+    "no-wireguard": ("the measuring point's kernel does not know WireGuard", "de kernel van het meetpunt kent WireGuard niet"),
+    "wireguard-unreachable": (
+        "WireGuard could not be asked on the measuring point",
+        "WireGuard was op het meetpunt niet te bevragen",
+    ),
+    "wireguard-silent": ("WireGuard did not answer in time", "WireGuard antwoordde niet op tijd"),
+    "wireguard-protocol": ("something else answered than WireGuard", "iets anders dan WireGuard antwoordde"),
     "netlink-error": (
         "this measuring point could not read its own routes",
         "dit meetpunt kon zijn eigen routes niet lezen",

@@ -74,6 +74,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "ad": ("directory (AD)", "directory (AD)"),
         "greeting": ("greeting of a service", "begroeting door een dienst"),
         "strongswan": ("tunnel state", "tunnelstatus"),
+        "wireguard": ("tunnel state (WireGuard)", "tunnelstatus (WireGuard)"),
         "route": ("route", "route"),
         "ike": ("VPN gateway's answer", "antwoord van de VPN-gateway"),
         "entra_sync": ("Entra synchronisation", "Entra-synchronisatie"),
