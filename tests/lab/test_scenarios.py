@@ -16,7 +16,7 @@ import pytest
 from lab.agents import Agent, Agents, console_command
 from lab.api import Lab
 from lab.chainfile import Pace
-from lab.faults import ATTRIBUTED, FAULTS, MONITOR, Finding
+from lab.faults import ATTRIBUTED, FAULTS, MONITOR, Fault, Finding
 from tests.lab.conftest import unique_name
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab_possible")]
@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab_possible")]
 # Times compressed through the chain file; the default ones are used by the marked test below and by the demo.
 QUICK = Pace(interval=0.3, slow_interval=0.6, entra_interval=2.0, spacing=0.3, timeout=0.4, skew=0.3)
 SETTLE_SECONDS = 2.5
+PATIENCE_SECONDS = 20.0
 ROWS = {name: fault for name, fault in FAULTS.items() if fault.row}
 # One fault of each family runs at the product's default timing.
 DEFAULT_TIMING = ("app-stopped", "near-cut", "esp-dropped", "own-link-down")
@@ -72,9 +73,7 @@ def accused(incidents: Incidents) -> set[str]:
 def scenario(name: str, pace: Pace, folder: Path) -> None:
     """Break, listen to both agents, and replay what they recorded."""
     fault = ROWS[name]
-    assert fault.cloud is not None
     assert fault.both is not None
-    guilty = {fault.both.party} - {None}
     with Lab.up(unique_name("s"), pace=pace) as lab, Agents(lab) as agents:
         agents.wait_healthy()
         time.sleep(pace.spacing * 6)  # a window of passes for every probe
@@ -86,16 +85,32 @@ def scenario(name: str, pace: Pace, folder: Path) -> None:
         listener = agents["onprem" if name == "agent-suspended" else "cloud"]
         listener.wait(lambda a: agrees(a.confirmed(), expected), 25.0, f"the finding {expected}")
         time.sleep(SETTLE_SECONDS)
-        live = {vantage: agents[vantage].incidents("all") for vantage in ("cloud", "onprem")}
-        records = {vantage: agents[vantage].observations() for vantage in ("cloud", "onprem")}
-        live = {v: [i for i in found if i["confirmed"] is not None] for v, found in live.items()}
-        assert agrees(live["cloud"], expected), told(live["cloud"])
-        assert accused(live["onprem"]) <= guilty, told(live["onprem"])
-        alone = replayed(lab, records["cloud"], folder)
-        assert agrees(alone, fault.cloud), told(alone)
-        both = replayed(lab, records["cloud"] + records["onprem"], folder)
-        assert agrees(both, fault.both), told(both)
-        assert accused(replayed(lab, records["onprem"], folder)) <= guilty
+        # On a host that stalls, rounds are unknown and a proof needs more of them; a wrong finding never goes away.
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (wrong := differences(lab, agents, fault, folder)) and time.monotonic() < deadline:
+            time.sleep(1.0)
+        assert not wrong
+
+
+def differences(lab: Lab, agents: Agents, fault: Fault, folder: Path) -> list[tuple[str, Any]]:
+    """Return what is told otherwise than expected: live, and in replays of each vantage's record and of both."""
+    assert fault.cloud is not None
+    assert fault.both is not None
+    guilty = {fault.both.party} - {None}
+    found = {vantage: agents[vantage].incidents("all") for vantage in ("cloud", "onprem")}
+    records = {vantage: agents[vantage].observations() for vantage in ("cloud", "onprem")}
+    live = {v: [i for i in some if i["confirmed"] is not None] for v, some in found.items()}
+    alone = replayed(lab, records["cloud"], folder)
+    both = replayed(lab, records["cloud"] + records["onprem"], folder)
+    far = replayed(lab, records["onprem"], folder)
+    looks = (
+        ("live", live["cloud"], agrees(live["cloud"], fault.both)),
+        ("live, the other side", live["onprem"], accused(live["onprem"]) <= guilty),
+        ("the cloud alone", alone, agrees(alone, fault.cloud)),
+        ("both", both, agrees(both, fault.both)),
+        ("the other side alone", far, accused(far) <= guilty),
+    )
+    return [(what, told(incidents)) for what, incidents, right in looks if not right]
 
 
 @pytest.mark.parametrize("name", ROWS)
