@@ -389,7 +389,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "vici-silent": ("the tunnel's service does not answer", "de tunneldienst antwoordt niet"),
     "vici-protocol": ("the tunnel's service answers unreadably", "de tunneldienst antwoordt onleesbaar"),
     "idle": ("nothing was sent or received lately", "er is de laatste tijd niets verzonden of ontvangen"),
-    "no-wireguard": ("the measuring point's kernel does not know WireGuard", "de kernel van het meetpunt kent WireGuard niet"),
+    "no-wireguard": (
+        "the measuring point's kernel does not know WireGuard",
+        "de kernel van het meetpunt kent WireGuard niet",
+    ),
     "wireguard-unreachable": (
         "WireGuard could not be asked on the measuring point",
         "WireGuard was op het meetpunt niet te bevragen",
