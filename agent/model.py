@@ -21,6 +21,15 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     reference: str = ""
 
 
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who may approve for a party: the role, and the public key as OpenSSH writes it (empty: none)."""
+
+    id: str
+    role: str
+    key: str = ""
+    name: str = ""
+
+
 class Party(Value, frozen=True, kw_only=True):
     """A contractual party. `language` is `en` or `nl`; `support` its support hours as written."""
 
@@ -29,6 +38,7 @@ class Party(Value, frozen=True, kw_only=True):
     contact: dict[str, str] = {}
     language: str = "en"
     support: str = ""
+    people: dict[str, Person] = {}
 
 
 class Segment(Value, frozen=True, kw_only=True):
@@ -118,7 +128,10 @@ class Probe(Value, frozen=True, kw_only=True):
 
 
 class Chain(Value, frozen=True, kw_only=True):
-    """The whole chain file. `hash` is SHA-256 (hex) of the canonical, fully resolved chain."""
+    """The whole chain file. `hash` is SHA-256 (hex) of the canonical, fully resolved chain.
+
+    `custodian` is the party that keeps the agreement (the client); empty: the director.
+    """
 
     version: int
     effective: str
@@ -130,6 +143,7 @@ class Chain(Value, frozen=True, kw_only=True):
     services: dict[str, Service]
     confirm: Confirm
     probes: dict[str, Probe]
+    custodian: str = ""
     hash: str
     source: bytes = b""
 

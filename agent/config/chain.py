@@ -11,6 +11,7 @@ from agent.config.canonical import canonical_chain, sha256_hex
 from agent.config.document import parse
 from agent.config.forms import ChainForm, PartyForm, SegmentForm, ServiceForm, known
 from agent.config.kinds import StructKind
+from agent.config.people import read_custodian, read_people
 from agent.config.probe import ProbeReader, ReadProbe
 from agent.config.problem import ConfigError, Problem, Report
 from agent.config.registry import ProbeTypes
@@ -94,6 +95,7 @@ def _chain(form: ChainForm, probes: dict[str, ReadProbe], chain_hash: str, sourc
         effective=form.effective,
         timezone=form.timezone,
         director=form.director,
+        custodian=read_custodian(form.custodian, form.parties),
         parties={name: _party(name, party) for name, party in form.parties.items()},
         segments={name: _segment(name, segment) for name, segment in form.segments.items()},
         vantages={
@@ -124,6 +126,7 @@ def _party(name: str, form: PartyForm) -> Party:
         contact=dict(form.contact),
         language=form.language,
         support=form.support,
+        people=read_people(form.people),
         description=form.description,
         reference=form.reference,
     )

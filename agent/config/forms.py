@@ -60,6 +60,11 @@ class PartyForm(Form, frozen=True, kw_only=True):
     contact: Annotated[dict[str, str], MapKind(LINE, names=False), "how to reach it: `phone`, `email`, anything"] = {}
     language: Annotated[Literal["en", "nl"], "the language in which this party is addressed"] = "en"
     support: Annotated[str, HOURS, "its support hours, in the chain's timezone; default: always"] = ""
+    people: Annotated[
+        Any,
+        AnyKind(),
+        "who may approve for it: a name each with `role`, `key` (the line of their SSH public key) and `name`",
+    ] = UNSET
 
 
 class SegmentForm(Form, frozen=True, kw_only=True):
@@ -163,6 +168,11 @@ class ChainForm(Form, frozen=True, kw_only=True):
     vantages: Annotated[dict[str, VantageForm], MapKind(StructKind(VantageForm)), "the hosts that run demarc"]
     services: Annotated[dict[str, ServiceForm], MapKind(StructKind(ServiceForm)), "what users use"] = {}
     confirm: Annotated[ConfirmForm, StructKind(ConfirmForm), "how a failure is confirmed"] = ConfirmForm()
+    custodian: Annotated[
+        Any,
+        AnyKind(),
+        "the party that keeps the agreement (the client): no correction without it; default: the director",
+    ] = UNSET
     probes: Annotated[dict[str, Any], MapKind(NodeKind()), "what is measured"]
 
 

@@ -164,10 +164,12 @@ def status_answer(snapshot: Snapshot, language: str) -> StatusAnswer:
 def chain_answer(chain: Chain) -> dict[str, Any]:
     """Return the resolved chain as JSON values; what a probe type keeps in its settings stays out.
 
-    Settings name files and tenants of one host; the chain file itself is what parties exchange.
+    Settings name files and tenants of one host, `people` persons; the chain file itself is what parties exchange.
     """
     plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(chain, source=b"", probes={}))
     del plain["source"]
+    for party in plain["parties"].values():
+        del party["people"]
     plain["probes"] = {
         name: {key: value for key, value in _fields(probe).items() if key != "settings"}
         for name, probe in chain.probes.items()
