@@ -34,7 +34,9 @@ def refused_assertion(assertion: str, tenant: Tenant, audience: str, now: float)
     der = certificate.public_bytes(serialization.Encoding.DER)
     thumbprint = base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
     key = certificate.public_key()
-    if header.get("alg") != "PS256" or header.get("x5t#S256") != thumbprint or not isinstance(key, rsa.RSAPublicKey):
+    # MSAL pads the thumbprint, which RFC 7515 does not; login takes both.
+    known = str(header.get("x5t#S256")).rstrip("=") == thumbprint
+    if header.get("alg") != "PS256" or not known or not isinstance(key, rsa.RSAPublicKey):
         return 700027
     pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
     try:
@@ -45,7 +47,7 @@ def refused_assertion(assertion: str, tenant: Tenant, audience: str, now: float)
         return 700027
     if said.get("iss") != tenant.client_id or said.get("sub") != tenant.client_id or said.get("aud") != audience:
         return 50027
-    begins, ends = said.get("nbf"), said.get("exp")
-    if not isinstance(begins, int) or not isinstance(ends, int):
+    begins, ends = said.get("nbf", said.get("iat")), said.get("exp")
+    if not isinstance(begins, int | float) or not isinstance(ends, int | float):
         return 50027
     return None if begins - SKEW_SECONDS <= now < ends + SKEW_SECONDS else 700024

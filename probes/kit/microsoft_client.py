@@ -103,9 +103,9 @@ class MicrosoftClient:
                 if answer is None:
                     answer = await question(visit)
         except TimeoutError:
-            answer = Blind(fault="graph-unreachable", detail=f"{visit.asked} was silent until the deadline")
+            answer = _unreached("", f"{visit.asked} was silent until the deadline", visit.asked)
         except ExchangeError as error:
-            answer = _unreached(error, visit.asked)
+            answer = _unreached(error.step, str(error), visit.asked)
         self._note(key, answer)
         if visit.renewed and access.secret_expiry:
             await visit.learn_end()
@@ -125,12 +125,10 @@ class MicrosoftClient:
         self._away[key] = _Away(until=self.kit.clock.boot() + wait, refusals=refusals, blind=answer)
 
 
-def _unreached(error: ExchangeError, asked: str) -> Blind:
-    if error.step == "proxy":
-        return Blind(fault="proxy-refused", detail=str(error))
-    if asked == _IDENTITY:
-        return Blind(fault="identity-unavailable", detail=str(error))
-    return Blind(fault="graph-unreachable", detail=str(error))
+def _unreached(step: str, detail: str, asked: str) -> Blind:
+    if step == "proxy":
+        return Blind(fault="proxy-refused", detail=detail)
+    return Blind(fault="identity-unavailable" if asked == _IDENTITY else "graph-unreachable", detail=detail)
 
 
 _LOGIN: Final = "login"

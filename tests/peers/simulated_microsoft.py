@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from cryptography import x509
@@ -20,6 +21,8 @@ from cryptography.x509.oid import NameOID
 from lab.microsoft.directory import NAMESPACE
 from lab.microsoft.state import State, save
 from probes.entra_sync import Settings
+from probes.kit.clock import SystemClock
+from probes.kit.resolver import ResolveError
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "66666666-7777-8888-9999-000000000000"
@@ -29,6 +32,38 @@ TRUSTED = "canaryHead.canaryClaims.canarySignature"
 # The object id that the simulator gives Cloud Sync's service principal in this tenant.
 CLOUD_SYNC = str(uuid.uuid5(NAMESPACE, TENANT))
 NAMES = ("login.sim.test", "graph.sim.test", "localhost")
+
+
+class Clock(SystemClock):
+    """Boot time that can be moved on."""
+
+    moved_seconds = 0.0
+
+    def boot(self) -> float:
+        """Return boot time, moved."""
+        return super().boot() + self.moved_seconds
+
+
+class Resolver:
+    """Names of the simulator, and nothing else."""
+
+    def known(self, name: str, family: int) -> str | None:
+        """Return nothing: every name is asked for."""
+        return None
+
+    async def resolve(self, name: str, family: int, deadline: float) -> str:
+        """Return loopback for known names."""
+        if name.endswith((".sim.test", "127.0.0.1")):
+            return "127.0.0.1"
+        raise ResolveError("resolve-nxdomain", f"{name} does not exist")
+
+
+class Kit:
+    """What a runner borrows."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.resolver: Any = Resolver()
 
 
 def write_certificates(directory: Path) -> None:

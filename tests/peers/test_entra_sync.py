@@ -7,57 +7,23 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from probes import entra_sync
 from probes.entra_sync import EntraRunner, Settings
 from probes.kit.address import endpoint
-from probes.kit.clock import SystemClock
 from probes.kit.https_exchange import ExchangeError, Request, exchange
-from probes.kit.resolver import ResolveError, SystemResolver
+from probes.kit.resolver import SystemResolver
 from probes.kit.result import Outcome, Result, Stage
 from probes.kit.secret import Secret
 from probes.kit.spec import Duration
-from tests.peers.simulated_microsoft import SECRET, TENANT, Microsoft, running, write_certificates
+from tests.peers.simulated_microsoft import SECRET, TENANT, Kit, Microsoft, running, write_certificates
 
 pytestmark = pytest.mark.peer
 
 TOKEN = f"POST /{TENANT}/oauth2/v2.0/token"
 ORGANISATION = "GET /v1.0/organization"
-
-
-class Clock(SystemClock):
-    """Boot time that can be moved on."""
-
-    moved_seconds = 0.0
-
-    def boot(self) -> float:
-        """Return boot time, moved."""
-        return super().boot() + self.moved_seconds
-
-
-class Resolver:
-    """Names of the simulator, and nothing else."""
-
-    def known(self, name: str, family: int) -> str | None:
-        """Return nothing: every name is asked for."""
-        return None
-
-    async def resolve(self, name: str, family: int, deadline: float) -> str:
-        """Return loopback for known names."""
-        if name.endswith((".sim.test", "127.0.0.1")):
-            return "127.0.0.1"
-        raise ResolveError("resolve-nxdomain", f"{name} does not exist")
-
-
-class Kit:
-    """What a runner borrows."""
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.resolver: Any = Resolver()
 
 
 @pytest.fixture(scope="module")

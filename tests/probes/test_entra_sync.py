@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.entra_sync import SPEC, Settings, flow, judge
+from probes.entra_sync import SPEC, Settings, flow, judge, permissions
 from probes.kit.https_exchange import Reply
 from probes.kit.microsoft import AADSTS
 from probes.kit.result import Outcome, Result, Stage
@@ -94,6 +94,49 @@ def test_thresholds_come_from_the_chain_file() -> None:
     """`warn` and `critical` decide."""
     settings = msgspec.structs.replace(SETTINGS, warn=Duration(60), critical=Duration(1133))
     assert judge(Reply(status=200, headers=DATE, body=organisation()), settings, wall=0.0).fault == "sync-stale"
+
+
+PASSWORDS: dict[str, tuple[object, Outcome, str | None]] = {
+    "a second before late": ("2026-11-23T16:00:01Z", Outcome.OK, None),
+    "late": ("2026-11-23T16:00:00Z", Outcome.DEGRADED, "password-late"),
+    "stale": ("2026-11-23T15:00:00Z", Outcome.FAILED, "password-stale"),
+    "null": (None, Outcome.UNKNOWN, "no-data"),
+}
+
+
+@pytest.mark.parametrize("name", PASSWORDS)
+def test_passwords_have_thresholds_of_their_own(name: str) -> None:
+    """Two heartbeats, and Microsoft's own 120 minutes; the directory's time, however old, says nothing of them."""
+    last, outcome, fault = PASSWORDS[name]
+    entry = {"onPremisesLastSyncDateTime": "2020-01-01T00:00:00Z", "onPremisesLastPasswordSyncDateTime": last}
+    body = msgspec.json.encode({"value": [{"onPremisesSyncEnabled": True, **entry}]})
+    watching = msgspec.structs.replace(SETTINGS, watch="password")
+    result = judge(Reply(status=200, headers=DATE, body=body), watching, wall=0.0)
+    assert (result.outcome, result.fault) == (outcome, fault)
+    assert ("entra_password_sync_age_seconds" in result.values) == (last is not None)
+
+
+NEEDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "the synchronisation": ({}, ("Organization.Read.All",)),
+    "passwords": ({"watch": "password"}, ("Organization.Read.All",)),
+    "objects": ({"watch": "objects", "objects": ("users", "contacts")}, ("User.Read.All", "OrgContact.Read.All")),
+    "the secret's end": ({"secret_expiry": True}, ("Organization.Read.All", "Application.Read.All")),
+}
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_each_question_needs_its_own_permission_only(name: str) -> None:
+    """What is not asked needs no permission."""
+    changes, needed = NEEDS[name]
+    assert permissions(msgspec.structs.replace(SETTINGS, **changes)) == needed
+
+
+def test_each_question_is_a_function_of_its_own() -> None:
+    """That passwords are synchronised does not answer for the rest: the flow names what is asked."""
+    functions = {
+        flow(msgspec.structs.replace(SETTINGS, watch=what)).function for what in ("sync", "password", "objects")
+    }
+    assert len(functions) == 3
 
 
 MOMENTS = st.datetimes().map(lambda moment: f"{moment.isoformat()}Z") | st.text(max_size=12) | st.none() | st.integers()

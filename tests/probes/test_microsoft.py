@@ -1,5 +1,6 @@
 """Microsoft's replies, pure: a token, data, or a reason why we are blind; never their words."""
 
+import base64
 import string
 from typing import Any
 
@@ -17,12 +18,17 @@ from probes.kit.microsoft import (
     Blind,
     Token,
     backoff_seconds,
+    granted,
     http_date,
+    identity_path,
     read_graph_error,
+    read_identity_token,
     read_token,
     token_form,
     wait_seconds,
 )
+from probes.kit.microsoft_access import unavailable
+from probes.kit.microsoft_client import read_secret_end
 from probes.kit.secret import Secret
 
 UNKNOWN = {fault.name for fault in SPEC.faults if fault.stage is None}
@@ -190,6 +196,97 @@ def test_the_form_is_escaped_and_hidden() -> None:
     assert f"{form}{form!r}" == "******"
 
 
+def jwt(claims: bytes) -> Secret:
+    """Return a token in Microsoft's form with these claims."""
+    return Secret(f"e30.{base64.urlsafe_b64encode(claims).rstrip(b'=').decode()}.c2ln")
+
+
+CLAIMS: dict[str, tuple[Secret, frozenset[str] | None]] = {
+    "two permissions": (jwt(b'{"roles":["User.Read.All","a b"]}'), frozenset({"User.Read.All"})),
+    "none": (jwt(b'{"aud":"x"}'), frozenset()),
+    "of another form": (jwt(b'{"roles":{}}'), None),
+    "no JSON": (jwt(b"roles"), None),
+    "opaque": (Secret("opaque"), None),
+    "no base64": (Secret("a.b\u00e9.c"), None),
+    "cut base64": (Secret("a.abcde.c"), None),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_token_may_tell_its_permissions(name: str) -> None:
+    """For advice only: a token that does not tell gives None."""
+    token, roles = CLAIMS[name]
+    assert granted(token) == roles
+
+
+@given(st.text(string.printable, max_size=40))
+def test_any_token_tells_or_not(text: str) -> None:
+    """No token raises."""
+    assert granted(Secret(text)) is None or "." in text
+    granted(Secret(f"a.{text}.b"))
+
+
+IDENTITY: dict[str, tuple[Reply, str, float | None]] = {
+    "being renewed": (Reply(status=410, headers={}, body=b""), "the metadata service answered 410", 70.0),
+    "throttled": (
+        Reply(status=429, headers={"retry-after": "5"}, body=b"{}"),
+        "the metadata service answered 429",
+        5.0,
+    ),
+    "no identity": (
+        reply(400, {"error": "invalid_request", "error_description": CANARY}),
+        "the metadata service answered 400: invalid_request",
+        None,
+    ),
+    "an error of its own": (reply(400, {"error": CANARY}), "the metadata service answered 400", None),
+}
+
+
+@pytest.mark.parametrize("name", IDENTITY)
+def test_a_metadata_service_without_a_token_says_why(name: str) -> None:
+    """It is this host's service: its refusals are not login's."""
+    given_reply, detail, wait = IDENTITY[name]
+    assert read_identity_token(given_reply) == Blind(fault="identity-unavailable", detail=detail, wait_seconds=wait)
+
+
+def test_a_metadata_service_is_asked_as_documented() -> None:
+    """Version and resource, and the identity where there are several; its 200 is a token as login's."""
+    path = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fgraph.microsoft.com%2F"
+    assert identity_path("https://graph.microsoft.com/", "") == path
+    assert identity_path("https://graph.microsoft.com/", "app") == f"{path}&client_id=app"
+    assert isinstance(read_identity_token(reply(200, {"access_token": "t", "expires_in": "3599"})), Token)
+
+
+def test_a_lacking_permission_makes_a_source_unavailable() -> None:
+    """Where others do not need it, a refusal is told as such, with what would grant it; other reasons stay."""
+    refused = Blind(fault="no-permission", detail="Graph answered 403", status=403)
+    told = Blind(fault="unavailable", detail="Graph answered 403; it needs X.Read", status=403)
+    assert unavailable(refused, "X.Read") == told
+    assert unavailable(told, "X.Read") is told
+
+
+PASSWORDS: dict[str, tuple[object, float | None]] = {
+    "ours": ([{"hint": "can", "endDateTime": "2027-01-01T00:00:00Z"}], 1798761600.0),
+    "another": ([{"hint": "xyz", "endDateTime": "2027-01-01T00:00:00Z"}], None),
+    "two that it may be": (
+        [{"hint": "can", "endDateTime": f"{year}-01-01T00:00:00Z"} for year in (2028, 2027)],
+        1798761600.0,
+    ),
+    "no hint": ([{"hint": None, "endDateTime": "2027-01-01T00:00:00Z"}], None),
+    "an empty hint": ([{"hint": "", "endDateTime": "2027-01-01T00:00:00Z"}], None),
+    "no end": ([{"hint": "can", "endDateTime": None}], None),
+    "none": ([], None),
+    "no list": (5, None),
+}
+
+
+@pytest.mark.parametrize("name", PASSWORDS)
+def test_our_secret_is_found_by_its_first_characters(name: str) -> None:
+    """The earliest end of those that it may be; nothing when none is."""
+    listed, ends = PASSWORDS[name]
+    assert read_secret_end(reply(200, {"passwordCredentials": listed}), Secret(CANARY)) == ends
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
     lambda inner: (
@@ -212,7 +309,7 @@ HEADERS = st.dictionaries(st.sampled_from(["retry-after", "date"]), st.text(stri
 def test_any_reply_gives_a_token_or_a_declared_reason(status: int, headers: dict[str, str], body: bytes) -> None:
     """No bytes raise; every reason stands in the fault table as an `unknown`."""
     anything = Reply(status=status, headers=headers, body=body)
-    for outcome in (read_token(anything), read_graph_error(anything)):
+    for outcome in (read_token(anything), read_graph_error(anything), read_identity_token(anything)):
         if isinstance(outcome, Token):
             assert status == 200
             assert is_bearer(outcome.bearer.reveal())
