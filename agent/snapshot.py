@@ -3,6 +3,7 @@
 import msgspec
 
 from agent.diagnosis.identifiability import SingleFault
+from agent.drift.value import Drift
 from agent.incident.value import Incident
 from agent.model import Chain
 from probes.kit.result import Outcome, Stage
@@ -75,7 +76,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     `probes` is keyed `vantage>probe` and holds this vantage's and the peers' probes. `segments`
     maps id to `ok`, `degraded`, `failed` (proven), `suspected` (a candidate), `masked` (hidden
     behind a fault) or `unknown`; `services` to `up`, `degraded`, `down`, `excused`, `unobserved`.
-    `single_faults` says of every probed segment whether its failure would be provable.
+    `single_faults` says of every probed segment whether its failure would be provable. `drift`: what was seen of
+    configurations, and their latest changes; no finding rests on it.
     `incidents` are the open ones (suspected included), `closed` the most recent ended ones.
     """
 
@@ -91,4 +93,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     witnesses: tuple[WitnessNow, ...] = ()
     recording: Recording = Recording()
     single_faults: tuple[SingleFault, ...] = ()
+    drift: Drift = Drift()
     started: float = 0.0

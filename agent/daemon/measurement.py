@@ -81,6 +81,10 @@ ConfirmationSet = Callable[[Chain, str, Iterable[str], Mapping[str, float]], tup
 """chain, vantage, failing probe ids, last pass (UTC epoch seconds) -> the probe ids of each round."""
 
 
+FactSink = Callable[[Probe, Mapping[str, str], float], None]
+"""probe, what an attempt saw of a configuration, when it started (UTC epoch seconds)."""
+
+
 class Measurement:
     """Measures one vantage of a chain. Needs a running loop; `start` it once, `configure` it as often as needed."""
 
@@ -98,8 +102,9 @@ class Measurement:
         first_round: int,
         alarm: AlarmMaker,
         room: int = IN_FLIGHT,
+        facts: FactSink = lambda *_: None,
     ) -> None:
-        """`first_round`: see `rounds.first_round`; `room`: attempts that may be in flight."""
+        """`first_round`: see `rounds.first_round`; `room`: attempts that may be in flight; `facts` hears facts."""
         self._clock = clock
         self._instruments = instruments
         self._first_round = first_round
@@ -136,6 +141,7 @@ class Measurement:
         # Targets whose interface on this host had no carrier, and when that was last seen (boot time).
         self._dark: dict[str, float] = {}
         self._stopped = False
+        self._facts = facts
 
     def configure(self, chain: Chain, vantage: str) -> None:
         """Take up a chain; unchanged probes keep their times and rounds go on."""
@@ -287,6 +293,8 @@ class Measurement:
         )
         if result.outcome is Outcome.FAILED and verified and probe.pace is Pace.ROUND:
             self._trigger(name, now)
+        if result.facts and result.outcome is not Outcome.UNKNOWN:
+            self._facts(probe, result.facts, attempt.time)
 
     def _round_at(self, boot: float) -> int:
         return self._first_round if self._rounds is None else self._rounds.at(boot)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from agent.drift.value import Drift
 from agent.incident.value import Event, Incident, Transition
 from agent.model import Chain
 from agent.observation import SELF, Observation
@@ -30,6 +31,7 @@ class Picture:
         self._witnesses: dict[str, WitnessNow] = {}
         self._closed: deque[Incident] = deque(maxlen=CLOSED_SHOWN)
         self.recording = Recording()
+        self.drift = Drift()
         self.has_observation = False
 
     def configure(self, chain: Chain) -> None:
@@ -101,5 +103,6 @@ class Picture:
             peers=tuple(self._peers.values()),
             witnesses=tuple(self._witnesses.values()),
             recording=self.recording,
+            drift=self.drift,
             started=self._started,
         )

@@ -173,6 +173,7 @@ class Agent:
             log=self._log,
             first_round=self._memory.first_round(chain.confirm.spacing),
             alarm=partial(alarm_of, clock),
+            facts=self._sinks.drift.look,
         )
         self._measurement.verified.update(self._memory.verified)
         self._diagnosing.on_round = (self._each_round,)

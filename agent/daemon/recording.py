@@ -10,9 +10,12 @@ from pathlib import Path
 
 from agent import __version__
 from agent.alerts import ALERTNAME, Handed
+from agent.drift.value import Change
 from agent.incident.value import Transition
 from agent.keys import NoteError, Signer, origin
 from agent.ledger import DATABASE, KEY, Ledger, Receipt, body
+from agent.ledger.changes import DriftApproval
+from agent.ledger.drift_entries import from_change
 from agent.ledger.entry import Entry
 from agent.ledger.storage import StorageError, load_key
 from agent.model import Chain
@@ -123,6 +126,26 @@ class Recorder:
         future = self.ledger.append(kind, fields, None, details, erase)
         future.add_done_callback(self._settled)
         return future
+
+    def drift(self, change: Change, now: float) -> None:
+        """Record that facts of a configuration were first seen or changed."""
+        for entry in from_change(change, now):
+            self._append(entry)
+
+    def drift_approved(
+        self, *, probe: str, facts: Mapping[str, str], party: str, person: str, reason: str, now: float
+    ) -> None:
+        """Record that a person approved these facts; who that was can be erased."""
+        entry = DriftApproval(
+            time=body.nanoseconds(now),
+            vantage=self._vantage,
+            probe=probe,
+            party=party,
+            facts=dict(facts),
+            means="command",
+            reason=reason[:1000],
+        )
+        self._append(entry, details={"person": person.encode()} if person else None)
 
     def stop(self, now: float, reason: str, within_seconds: float) -> bool:
         """Record an orderly stop and close; return whether everything was written in time."""

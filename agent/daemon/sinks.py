@@ -19,6 +19,7 @@ from agent.daemon.attempts import Log, Spawn
 from agent.daemon.clerk import Clerk
 from agent.daemon.cosigning import Cosigning
 from agent.daemon.diagnosing import ObservationSink, TransitionSink
+from agent.daemon.drifting import Drifting
 from agent.daemon.evidence import EvidenceDuty
 from agent.daemon.hours import HoursDuty
 from agent.daemon.picture import Picture
@@ -86,6 +87,7 @@ class Sinks:
         )
         if self.recorder.trouble:
             picture.record(ledger=False, detail=self.recorder.trouble)
+        self.drift = Drifting(self._folder, clock=clock, log=log, spawn=spawn, record=self.recorder, picture=picture)
         self.store = self._open_store(chain)
         self.notifier = self._open_notifier(host, chain)
         self.evidence = EvidenceDuty(
@@ -156,6 +158,7 @@ class Sinks:
     def start(self, incidents: tuple[Incident, ...]) -> None:
         """Begin; `incidents` are those that the engine took over from before the start."""
         self.recorder.started(self._clock.wall())
+        self.drift.configure(self._chain, self._host.vantage)
         self.notifier.restore(incidents)
         self._notifying = self._spawn(self._notify())
         self.metrics.reloaded(successful=True)
@@ -168,6 +171,7 @@ class Sinks:
         self.metrics.configure(chain, type_metrics(chain, host.vantage))
         self.journal.reloaded(chain.hash)
         self.recorder.loaded(chain, self._clock.wall())
+        self.drift.configure(chain, host.vantage)
         self.evidence.configure(chain)
         if recadenced:
             self.store.configure(cadences(chain))
@@ -188,7 +192,8 @@ class Sinks:
         self.recorder.refused_configuration("; ".join(problems), self._clock.wall())
 
     def each_round(self, snapshot: Snapshot, running: Running) -> None:
-        """Bring what the metrics show up to date."""
+        """Bring what is shown up to date."""
+        self.drift.each_round()
         self.clerk.turn()
         self.metrics.update(snapshot)
         self.metrics.ledger(entries=self.recorder.size)
@@ -204,6 +209,7 @@ class Sinks:
 
     def stop(self, reason: str) -> None:
         """Record the stop, write what waits and close."""
+        self.drift.save()
         if not self.recorder.stop(self._clock.wall(), reason, LEDGER_STOP_SECONDS):
             self._log.error("ledger-not-closed", within_seconds=LEDGER_STOP_SECONDS)
         if not self.store.close(STORE_STOP_SECONDS):

@@ -37,11 +37,15 @@ def load_state(folder: Path) -> tuple[AgentState, str]:
 
 def save_state(folder: Path, state: AgentState) -> None:
     """Replace the file atomically and durably; raises OSError."""
-    path = folder / FILE_NAME
+    replace_file(folder / FILE_NAME, msgspec.json.encode(state))
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` in the place of a file, atomically and durably; raises OSError."""
     draft = path.with_suffix(".new")
     try:
         with draft.open("wb") as file:
-            file.write(msgspec.json.encode(state))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

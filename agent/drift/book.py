@@ -31,7 +31,10 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watched(msgspec.Struct, kw_only=True):
-    """What is known of one probe; `raw` is its latest look, at `raw_at`, and `known` the same within bounds."""
+    """What is known of one probe; `raw` is its latest look, at `raw_at`, and `known` the same within bounds.
+
+    `fingerprint` shows it until something in it changes.
+    """
 
     settings_hash: str
     facts: dict[str, Fact] = {}
@@ -40,6 +43,9 @@ class Watched(msgspec.Struct, kw_only=True):
     raw_at: float = 0.0
     known: dict[str, str] = {}
     quiet: bool = False
+    changed: int = 0
+    last_change: float | None = None
+    fingerprint: Fingerprint | None = None
 
     def remember_seen(self) -> None:
         """Enter when the values of the latest look were last seen; quiet looks do not."""
@@ -62,6 +68,7 @@ class SavedProbe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     settings_hash: str
     facts: dict[str, Fact] = {}
     approvals: dict[str, Approval] = {}
+    last_change: float | None = None
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,18 +84,27 @@ class ApprovalError(ValueError):
 
 
 class Book:
-    """The facts of one vantage's probes. `saved` is what the former run left."""
+    """The facts of one vantage's probes. `saved` is what the former run left.
+
+    `chain` is the hash of the chain file in force; `version` rises whenever the picture may have changed.
+    """
 
     def __init__(self, saved: Saved | None = None) -> None:
         saved = saved or Saved()
         self._watched = {
-            name: Watched(settings_hash=one.settings_hash, facts=dict(one.facts), approvals=dict(one.approvals))
+            name: Watched(
+                settings_hash=one.settings_hash,
+                facts=dict(one.facts),
+                approvals=dict(one.approvals),
+                last_change=one.last_change,
+            )
             for name, one in saved.probes.items()
         }
         self._changes: deque[Change] = deque(saved.changes, maxlen=CHANGES_KEPT)
         self._probes: dict[str, Probe] = {}
         self._vantage = ""
         self.chain = saved.chain
+        self.version = 0
 
     def configure(self, chain: Chain, vantage: str) -> None:
         """Take up a chain: what is known of probes that are still the same measurement stays."""
@@ -99,6 +115,9 @@ class Book:
             for name, one in self._watched.items()
             if name in self._probes and self._probes[name].settings_hash == one.settings_hash
         }
+        for watched in self._watched.values():
+            watched.fingerprint = None
+        self.version += 1
 
     def look(self, probe: Probe, facts: Mapping[str, str], at: float) -> tuple[Change, ...]:
         """Take what one attempt that started at `at` saw; return what changed."""
@@ -115,12 +134,18 @@ class Book:
         watched.raw, watched.raw_at, watched.known = dict(facts), at, bounded(facts)
         moved: dict[str, Moved] = {}
         for name, value in watched.known.items():
-            watched.facts[name], change = look(watched.facts.get(name, Fact()), value, at)
-            if change is not None:
-                moved[name] = change
+            watched.facts[name], one = look(watched.facts.get(name, Fact()), value, at)
+            if one is not None:
+                moved[name] = one
         watched.forget_oldest()
         watched.quiet = all(watched.facts[name].quiet for name in watched.known)
         changes = tuple(self._grouped(probe, moved))
+        for change in changes:
+            if change.event is not Event.SEEN:
+                watched.changed += 1
+                watched.last_change = change.at
+        watched.fingerprint = None
+        self.version += 1
         self._changes.extend(changes)
         return changes
 
@@ -143,6 +168,7 @@ class Book:
     def enter(self, change: Change) -> None:
         """Enter a change that no probe saw: the chain file's."""
         self._changes.append(change)
+        self.version += 1
 
     def approve(self, probe: str, wanted: Mapping[str, str], *, party: str, at: float) -> None:
         """Enter that `party` approves these facts with these values; raises ApprovalError, then nothing is entered."""
@@ -162,6 +188,8 @@ class Book:
             if not fact.quiet:
                 raise ApprovalError(f"{name!r} is changing; wait until it holds")
         watched.approvals.update({name: Approval(value=value, party=party, at=at) for name, value in wanted.items()})
+        watched.fingerprint = None
+        self.version += 1
 
     def drift(self, others: Iterable[Change] = ()) -> Drift:
         """Return the whole picture, with the changes that `others` saw."""
@@ -170,11 +198,13 @@ class Book:
 
     def _fingerprints(self) -> Iterator[Fingerprint]:
         for probe in self._probes.values():
-            watched = self._watched.get(probe.id) or Watched(settings_hash="")
-            names = {name for name, fact in watched.facts.items() if fact.value is not None} | probe.approved.keys()
-            if names:
-                facts = tuple(stand(name, probe.approved, watched) for name in sorted(names))
-                yield Fingerprint(probe=probe.id, type=probe.type, segments=probe.facts_of, facts=facts)
+            watched = self._watched.get(probe.id)
+            if watched is None and probe.approved:
+                watched = Watched(settings_hash=probe.settings_hash)
+            if watched is not None:
+                watched.fingerprint = watched.fingerprint or _fingerprint(probe, watched)
+                if watched.fingerprint.facts:
+                    yield watched.fingerprint
 
     def save(self) -> Saved:
         """Return what must outlive a restart."""
@@ -183,11 +213,28 @@ class Book:
         return Saved(
             chain=self.chain,
             probes={
-                name: SavedProbe(settings_hash=one.settings_hash, facts=dict(one.facts), approvals=dict(one.approvals))
+                name: SavedProbe(
+                    settings_hash=one.settings_hash,
+                    facts=dict(one.facts),
+                    approvals=dict(one.approvals),
+                    last_change=one.last_change,
+                )
                 for name, one in self._watched.items()
             },
             changes=tuple(self._changes),
         )
+
+
+def _fingerprint(probe: Probe, watched: Watched) -> Fingerprint:
+    names = {name for name, fact in watched.facts.items() if fact.value is not None} | probe.approved.keys()
+    return Fingerprint(
+        probe=probe.id,
+        type=probe.type,
+        segments=probe.facts_of,
+        facts=tuple(stand(name, probe.approved, watched) for name in sorted(names)),
+        changed=watched.changed,
+        last_change=watched.last_change,
+    )
 
 
 def stand(name: str, agreed: Mapping[str, str], watched: Watched) -> FactNow:

@@ -66,12 +66,17 @@ class FactNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """All facts of one probe of this vantage, by name."""
+    """All facts of one probe of this vantage, by name.
+
+    `changed`: how often they changed since the agent started; `last_change`: when they last did.
+    """
 
     probe: str
     type: str
     segments: tuple[str, ...]
     facts: tuple[FactNow, ...]
+    changed: int = 0
+    last_change: float | None = None
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from agent.daemon.alarm import LoopAlarm
 from agent.daemon.attempts import IN_FLIGHT
-from agent.daemon.measurement import Measurement
+from agent.daemon.measurement import FactSink, Measurement
 from agent.daemon.selfcheck import Readings
 from agent.model import Chain, Confirm, Party, Probe, Segment, Service, Vantage
 from agent.observation import Observation
@@ -298,6 +298,7 @@ class World:
         self.log = FakeLog()
         self.runners: dict[str, Runner] = {"fake": self.runner}
         self.verified = {p.id: p.settings_hash for p in probes} if verified else {}
+        self.facts: FactSink = lambda *_: None
         self.measurement: Measurement
 
     def play(self, scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -317,6 +318,7 @@ class World:
                     first_round=500,
                     alarm=partial(LoopAlarm, self.clock),
                     room=self.room,
+                    facts=self.facts,
                 )
                 self.measurement.verified.update(self.verified)
                 self.measurement.configure(self.chain, "cloud")
