@@ -96,11 +96,13 @@ def flow(settings: Settings) -> Flow:
     """Return the echo's flow; ValueError says what is wrong with a setting."""
     end = _endpoint(settings)
     crossed = _plan(settings, end.family).packet_bytes
+    # Whoever answers small echoes need not answer larger ones than every host must accept (RFC 791, 3.2).
+    large = f" of {crossed} bytes" if crossed > 576 else ""
     return Flow(
         host=end.host,
         protocol="icmp",
         family=end.family,
-        function="echo",
+        function=f"echo{large}",
         connect_bytes=crossed,
         carry_bytes=crossed,
         named=end.named,

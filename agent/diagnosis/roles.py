@@ -51,6 +51,11 @@ def crossed(segment: str, family: int, size: int) -> Crossed:
     return Crossed(segment, family, max(size, SMALL_PACKET[family]))
 
 
+def _begins_large(probe: Probe) -> bool:
+    """Return whether a probe's first packet is of a size that its target need not answer."""
+    return probe.flow.connect_bytes > SMALL_PACKET[probe.flow.family]
+
+
 class Filtered(NamedTuple):
     """`segment` lets this flow through, coming from `before` (its direction)."""
 
@@ -175,9 +180,11 @@ class Model:
         port = Answers(last, flow.host, flow.protocol, flow.port, "")
         served = port._replace(function=flow.function)
         gates = self.gates(probe)
+        # That a host answers small packets, or that another of its states is good, does not clear it of these.
+        end = served if probe.evidence is Evidence.STATE or _begins_large(probe) else port
         accused: dict[Verdict, Iterable[Role]] = {
-            Verdict.SILENT: (*self.crossings(probe, flow.connect_bytes), *gates, port),
-            Verdict.REFUSED: (*gates, port),
+            Verdict.SILENT: (*self.crossings(probe, flow.connect_bytes), *gates, end),
+            Verdict.REFUSED: (*gates, port if _begins_large(probe) else end),
             Verdict.ANSWERED: (served,),
             Verdict.LATE: (*self.crossings(probe, flow.carry_bytes), served),
         }
@@ -269,7 +276,7 @@ class Model:
         port = Answers(last, flow.host, flow.protocol, flow.port, "")
         served = port._replace(function=flow.function)
         if probe.evidence is Evidence.STATE:
-            return (port, served) if kind is Verdict.PASS else ()
+            return (served,) if kind is Verdict.PASS else ()
         carried = packet_bytes or max(flow.carry_bytes, flow.connect_bytes)
         match kind:
             case Verdict.PASS:

@@ -1,8 +1,10 @@
 """What each outcome accuses and clears, by design.md's table."""
 
+import msgspec
 import pytest
 
 from agent.diagnosis.roles import NOTHING, Model, unproven_roles, verdict
+from agent.model import Probe
 from agent.observation import Observation
 from probes.kit.result import Outcome, Stage
 from probes.kit.spec import Evidence
@@ -214,3 +216,30 @@ def test_unproven_roles() -> None:
     assert "dns resolves app.example" in told
     assert not any(text.startswith("h ") for text in told)
     assert "g forwards IPv4 packets of 576 bytes" not in told
+
+
+def left(failing: str, passing: str, *probes: Probe) -> set[str]:
+    """Return in words what silence at one probe accuses and a pass of another does not clear."""
+    found = Model(chain({"h": "a", "c": "b", "x": "d"}, probes))
+    silent, good = found.effect(seen(failing, stage=Stage.CONNECT)), found.effect(seen(passing, Outcome.OK))
+    return words(found, silent.accused) - words(found, good.cleared)
+
+
+def test_a_good_state_clears_no_other_state() -> None:
+    """Of two states read at one address, the one that passes says nothing of the one that fails."""
+    path = ["h", "c", "x"]
+    fresh, stale = (flow("10.0.0.9", protocol="tcp", port=9182, function=f) for f in ("fresh", "stale"))
+    states = probe("p", path, to=fresh, evidence=Evidence.STATE), probe("l", path, to=stale, evidence=Evidence.STATE)
+    assert "x answers tcp/9182 at 10.0.0.9 (stale)" in left("l", "p", *states)
+
+
+def test_a_host_that_answers_small_echoes_need_not_answer_large_ones() -> None:
+    """Silence at large echoes is not laid with the way alone because small ones are answered."""
+    path = ["h", "c", "x"]
+    large = msgspec.structs.replace(flow("10.0.0.9", function="echo of 1500 bytes"), connect_bytes=1500)
+    accused = left("large", "small", probe("small", path, to=flow("10.0.0.9")), probe("large", path, to=large))
+    assert accused == {
+        "h forwards IPv4 packets of 1500 bytes",
+        "c forwards IPv4 packets of 1500 bytes",
+        "x answers icmp at 10.0.0.9 (echo of 1500 bytes)",
+    }
