@@ -63,20 +63,26 @@ class Vantage(Value, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """When a service pages: always or in its hours, after so many seconds."""
+    """When a service pages: always or in its hours, after so many seconds; `degraded`: of delay and loss too."""
 
     when: str = "always"
     after: float = 0.0
+    degraded: bool = False
 
 
 class Service(Value, frozen=True, kw_only=True):
-    """What users use. `hours` as written (`Mo-Fr 07:00-19:00`, empty: always); norm in 0..1."""
+    """What users use. `hours` as written (`Mo-Fr 07:00-19:00`, empty: always); norm in 0..1.
+
+    `delay_margin` (s) and `loss_margin` (0..1): how much beyond the usual is a disturbance; None: not watched.
+    """
 
     id: str
     name: str
     hours: str = ""
     page: Page = Page()
     availability_norm: float | None = None
+    delay_margin: float | None = None
+    loss_margin: float | None = None
 
 
 class Confirm(msgspec.Struct, frozen=True, kw_only=True):

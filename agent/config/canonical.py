@@ -6,7 +6,8 @@ The canonical form is RFC 8785 (JSON Canonicalization Scheme) of this object, UT
     parties    {id: {name, contact, language, support, description, reference}}
     segments   {id: {owners, side, filters, lead, quote, until, description, reference}}
     vantages   {id: {segment, operator, key (where given), description, reference}}
-    services   {id: {name, hours, page: {when, after}, norm: {availability}, description, reference}}
+    services   {id: {name, hours, page: {when, after, degraded where true},
+                     norm: {availability, delay and loss where given}, description, reference}}
     confirm    {rounds, spacing, skew}
     probes     {id: {type, from, path, back, resolve, service, interval, timeout, settings,
                      approved (where given), description, reference}}
@@ -74,6 +75,9 @@ def canonical_chain(form: ChainForm, probes: dict[str, dict[str, Any]]) -> dict[
     body["services"] = {name: _entry(service) for name, service in form.services.items()}
     for name, service in body["services"].items():
         service["name"] = service["name"] or name
+        # What came later is left out where it is not used: such a chain hashes as it did before.
+        service["norm"] = {k: v for k, v in service["norm"].items() if k == "availability" or v is not None}
+        service["page"] = {k: v for k, v in service["page"].items() if k != "degraded" or v}
     body["parties"] = {name: _entry(party) | {"name": party.name or name} for name, party in form.parties.items()}
     body["segments"] = {name: _segment(segment) for name, segment in form.segments.items()}
     body["vantages"] = {name: _vantage(vantage) for name, vantage in form.vantages.items()}

@@ -151,8 +151,10 @@ def _service(name: str, form: ServiceForm) -> Service:
         id=name,
         name=form.name or name,
         hours=form.hours,
-        page=Page(when=form.page.when, after=float(form.page.after)),
+        page=Page(when=form.page.when, after=float(form.page.after), degraded=form.page.degraded),
         availability_norm=form.norm.availability,
+        delay_margin=None if form.norm.delay is None else float(form.norm.delay),
+        loss_margin=form.norm.loss,
         description=form.description,
         reference=form.reference,
     )

@@ -98,6 +98,7 @@ class PageForm(msgspec.Struct, frozen=True, kw_only=True):
 
     when: Annotated[Literal["always", "hours"], "page always, or only in the service's `hours`"] = "always"
     after: Annotated[float, DURATION, "how long the disturbance must last before it pages"] = 0.0
+    degraded: Annotated[bool, "true: delay and loss beyond their margins page too, not only warn"] = False
 
 
 class NormForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +107,10 @@ class NormForm(msgspec.Struct, frozen=True, kw_only=True):
     availability: Annotated[float | None, PERCENTAGE, "the share of the month's `hours` in which the service works"] = (
         None
     )
+    delay: Annotated[float | None, DURATION, "so much more than the usual round trip or response is a disturbance"] = (
+        None
+    )
+    loss: Annotated[float | None, PERCENTAGE, "so much more than the usual loss is a disturbance"] = None
 
 
 class ServiceForm(Form, frozen=True, kw_only=True):
