@@ -323,6 +323,65 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "the clocks are so far apart that signing in may fail",
         "de klokken lopen zo ver uiteen dat aanmelden kan mislukken",
     ),
+    # the server that synchronises a directory with Microsoft
+    "service-stopped": ("the synchronisation service is not running", "de synchronisatiedienst draait niet"),
+    "sync-certificate-expired": (
+        "the certificate with which the synchronisation signs in has expired",
+        "het certificaat waarmee de synchronisatie zich aanmeldt is verlopen",
+    ),
+    "version-unsupported": (
+        "Microsoft no longer supports this version of the synchronisation",
+        "Microsoft ondersteunt deze versie van de synchronisatie niet meer",
+    ),
+    "deletion-threshold": (
+        "the synchronisation stopped, as it would delete too much",
+        "de synchronisatie is gestopt, omdat ze te veel zou verwijderen",
+    ),
+    "scheduler-disabled": (
+        "the synchronisation's timetable is switched off",
+        "het tijdschema van de synchronisatie staat uit",
+    ),
+    "scheduler-suspended": (
+        "the synchronisation's timetable is paused",
+        "het tijdschema van de synchronisatie is gepauzeerd",
+    ),
+    "staging": (
+        "the synchronisation server only stands by",
+        "de synchronisatieserver staat alleen stand-by",
+    ),
+    "not-staging": (
+        "a server that should stand by synchronises too",
+        "een server die stand-by hoort te staan synchroniseert ook",
+    ),
+    "entra-run-failed": ("the exchange with Microsoft failed", "de uitwisseling met Microsoft is mislukt"),
+    "ad-run-failed": ("the exchange with the directory failed", "de uitwisseling met de directory is mislukt"),
+    "run-failed": ("an exchange of the synchronisation failed", "een uitwisseling van de synchronisatie is mislukt"),
+    "run-errors": (
+        "some accounts or groups cannot be synchronised",
+        "een deel van de accounts of groepen is niet te synchroniseren",
+    ),
+    "runs-late": ("the last synchronisation is a while ago", "de laatste synchronisatie is een tijd geleden"),
+    "runs-stale": ("the last synchronisation is too long ago", "de laatste synchronisatie is te lang geleden"),
+    "collector-missing": (
+        "the synchronisation server tells nothing of itself",
+        "de synchronisatieserver vertelt niets over zichzelf",
+    ),
+    "collector-stale": (
+        "what the synchronisation server tells of itself is too old",
+        "wat de synchronisatieserver over zichzelf vertelt is te oud",
+    ),
+    "collector-blind": (
+        "the synchronisation server tells only part of its state",
+        "de synchronisatieserver vertelt maar een deel van zijn toestand",
+    ),
+    "textfile-error": (
+        "the synchronisation server cannot read its own notes",
+        "de synchronisatieserver kan zijn eigen notities niet lezen",
+    ),
+    "run-result-unknown": (
+        "the synchronisation ended in a way that is not known here",
+        "de synchronisatie eindigde op een manier die hier niet bekend is",
+    ),
     # our own host cannot look
     "no-link": ("it has no working network connection", "het heeft geen werkende netwerkverbinding"),
     "no-route": ("it knows no way out of its own network", "het kent geen weg uit zijn eigen netwerk"),

@@ -72,6 +72,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "ntp": ("time comparison", "tijdvergelijking"),
         "udp": ("message and answer", "bericht en antwoord"),
         "ad": ("directory (AD)", "directory (AD)"),
+        "adsync": ("synchronisation server", "synchronisatieserver"),
         "greeting": ("greeting of a service", "begroeting door een dienst"),
         "strongswan": ("tunnel state", "tunnelstatus"),
         "wireguard": ("tunnel state (WireGuard)", "tunnelstatus (WireGuard)"),
