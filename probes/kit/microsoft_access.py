@@ -5,7 +5,9 @@ credentials go to the host of `authority` and tokens to the host of `target` onl
 """
 
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
@@ -115,6 +117,14 @@ OPTIONAL_FAULTS: Final = (
         "Grant the permission of the detail, with admin consent, or take the probe out: others do not need it.",
     ),
     *(fault for fault in ACCESS_FAULTS if fault.name != "no-permission"),
+)
+# Permissions that include narrower ones (learn.microsoft.com, "Microsoft Graph permissions reference").
+BROADER: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "Directory.Read.All": ("Organization.Read.All", "User.Read.All", "Group.Read.All", "OrgContact.Read.All"),
+        "Synchronization.ReadWrite.All": ("Synchronization.Read.All",),
+        "Application.ReadWrite.All": ("Application.Read.All",),
+    }
 )
 LEAVES: Final = "a service-principal sign-in in the tenant's sign-in log for each new token, about one an hour"
 

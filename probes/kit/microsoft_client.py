@@ -21,6 +21,7 @@ from probes.kit.microsoft import (
     Blind,
     Token,
     backoff_seconds,
+    granted,
     http_date,
     identity_path,
     read_graph_error,
@@ -293,3 +294,30 @@ def read_secret_end(reply: Reply, secret: Secret) -> float | None:
         return None
     mine = (one for one in listed.password_credentials if one.hint and secret.reveal().startswith(one.hint))
     return min((one.end_date_time.timestamp() for one in mine if one.end_date_time is not None), default=None)
+
+
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """What signing in shows: `result` says whether it works, `roles` what the token permits (None: it does not tell).
+
+    `ends` is when the credential ends (UTC epoch seconds), None where that is not known.
+    """
+
+    result: Result
+    roles: frozenset[str] | None
+    ends: float | None
+
+
+async def examine(kit: Kit, access: Access, deadline: float) -> Examined:
+    """Sign in once with a new token, for an administrator's eyes (`demarc doctor`)."""
+    tokens: list[Secret] = []
+
+    async def question(visit: Visit) -> Result | Blind:
+        bearer = await visit.bearer()
+        if isinstance(bearer, Blind):
+            return bearer
+        tokens.append(bearer)
+        return Result(outcome=Outcome.OK)
+
+    result = await MicrosoftClient(kit).attempt(access, deadline, question)
+    roles = granted(tokens[0]) if tokens else None
+    return Examined(result=result, roles=roles, ends=result.values.get("entra_credential_expiry_timestamp_seconds"))
