@@ -23,7 +23,8 @@ def command(config_file: Path, style: str) -> None:
     """
     from agent.clock import SystemClock  # noqa: PLC0415 - `doctor --help` stays fast
     from agent.config import ConfigError, load_host_and_chain  # noqa: PLC0415
-    from agent.daemon.examination import FAIL, Finding, examine  # noqa: PLC0415
+    from agent.daemon.examination import examine  # noqa: PLC0415
+    from agent.daemon.finding import FAIL, Finding  # noqa: PLC0415
 
     try:
         host, chain = load_host_and_chain(config_file)

@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Say what this host lacks to run the configured probes, and the remedy."),
     "probe": ("probe", "Run one configured probe once and show each phase."),
     "probes": ("probes", "Print the probe reference: settings, phases, faults."),
+    "vici": ("vici", "Pass on to the agent what reads strongSwan's state, and nothing else."),
     "status": ("status", "Show the running agent's view of the chain."),
     "incidents": ("incidents", "List incidents of the running agent."),
     "observations": ("observations", "Write recorded observations as JSON Lines."),

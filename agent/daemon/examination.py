@@ -17,15 +17,17 @@ from pathlib import Path
 import msgspec
 
 from agent.clock import Clock
+from agent.daemon.examination_vici import vici
+from agent.daemon.finding import FAIL, OK, WARN, Finding
 from agent.daemon.host_reader import stolen_and_all
 from agent.daemon.http_client import FetchError, get
 from agent.daemon.intake import Intake
 from agent.daemon.kernel_clock import read_kernel_clock
 from agent.daemon.peers import ANSWER_SECONDS, ask
+from agent.daemon.permissions import permissions
 from agent.model import Chain, Host, Peer, Probe
 from probes.kit.resolver import ResolveError, SystemResolver
 
-OK, WARN, FAIL = "ok", "warn", "fail"
 # The store's and the ledger's months; below this a disk is full within weeks.
 FREE_BYTES = 500_000_000
 # Averaged over days; seconds in which a tenth is missing come at this average already.
@@ -33,15 +35,6 @@ STEAL_OFTEN = 0.02
 # A thousand attempts in flight, two descriptors each, and the rest of the process.
 DESCRIPTORS = 2_500
 _CAN_OPEN = "grant the unit AmbientCapabilities=CAP_NET_RAW, or set net.ipv4.ping_group_range to the agent's group"
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing looked at: `state` is ok, warn or fail; `remedy` is empty when nothing is to be done."""
-
-    subject: str
-    state: str
-    text: str
-    remedy: str = ""
 
 
 async def examine(host: Host, chain: Chain, clock: Clock) -> AsyncIterator[Finding]:
@@ -56,10 +49,13 @@ async def examine(host: Host, chain: Chain, clock: Clock) -> AsyncIterator[Findi
         *stolen_time(),
         *probing_rights(own),
         *files(own),
-        *vici(own),
     ):
         yield finding
+    async for finding in vici(own):
+        yield finding
     async for finding in names(own, clock):
+        yield finding
+    async for finding in permissions(own, clock):
         yield finding
     async for finding in others(host, chain, clock):
         yield finding
@@ -193,22 +189,6 @@ def files(probes: tuple[Probe, ...]) -> Iterator[Finding]:
                 text=f"{path} cannot be read",
                 remedy="give the agent's user the right to read it, or hand it over with LoadCredential= of the unit",
             )
-
-
-def vici(probes: tuple[Probe, ...]) -> Iterator[Finding]:
-    """Connect to the VICI sockets that probes name."""
-    for path in sorted({probe.flow.host for probe in probes if probe.flow.protocol == "unix"}):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            number = client.connect_ex(path)
-        if number:
-            yield Finding(
-                subject="vici",
-                state=FAIL,
-                text=f"{path}: {os.strerror(number)}",
-                remedy="start strongSwan with its vici plugin; let the group demarc use the socket",
-            )
-        else:
-            yield Finding(subject="vici", state=OK, text=path)
 
 
 async def names(probes: tuple[Probe, ...], clock: Clock) -> AsyncIterator[Finding]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from vici.exception import DeserializationException
-from vici.protocol import Message, Packet
+from vici.protocol import FiniteStream, Message, Packet
 
 # Longer packets are refused by strongSwan too (vici_socket.h: VICI_MESSAGE_SIZE_MAX is 512 KiB).
 MAX_PACKET_BYTES = 512 * 1024
@@ -41,12 +41,25 @@ class Parsed(NamedTuple):
     message: Section
 
 
+class _Whole(FiniteStream):  # type: ignore[misc]  # the package has no types
+    """A message's bytes; reading beyond their end is an error, where the package's own stream gives what is left."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return exactly `size` bytes; all that is left for -1."""
+        data: bytes = super().read(size)
+        if size is not None and len(data) < size:
+            raise DeserializationException("the message ends too early")
+        return data
+
+
 def parse(packet: bytes) -> Parsed:
     """Return what `packet` (without its length) says; ViciError for anything else."""
+    if packet[:1] == bytes([Packet.EVENT]) and len(packet) < 2 + sum(packet[1:2]):
+        raise ViciError("a packet that ends within its name")
     try:
         parsed = Packet.parse(packet)
         name = parsed.event_type.decode("ascii") if parsed.response_type == Packet.EVENT else ""
-        message = Message.deserialize(parsed.payload)
+        message = Message.deserialize(_Whole(parsed.payload.read()))
     except (struct.error, UnicodeDecodeError, DeserializationException) as error:
         raise ViciError(f"not a VICI packet: {type(error).__name__}") from error
     return Parsed(parsed.response_type, name, message)

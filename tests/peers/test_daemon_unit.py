@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli import vici
 from agent.daemon.errors import EX_CONFIG
 from agent.daemon.process import STOP_SECONDS
 from tests.peers.running_agent import CHECKOUT, RunningAgent
@@ -17,6 +18,8 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (package systemd)"),
 ]
 UNIT = CHECKOUT / "deploy" / "systemd" / "demarc.service"
+GATE, GATE_SOCKET = (UNIT.with_name(f"demarc-vici.{kind}") for kind in ("service", "socket"))
+UNITS = (UNIT, GATE, GATE_SOCKET)
 
 
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:
@@ -24,26 +27,27 @@ def analyze(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, timeout=60, check=False)
 
 
-def unit() -> ConfigParser:
-    """Return the unit; keys that stand twice keep their last value."""
+def unit(path: Path = UNIT) -> ConfigParser:
+    """Return a unit; keys that stand twice keep their last value."""
     parsed = ConfigParser(strict=False, interpolation=None)
     parsed.optionxform = str  # type: ignore[assignment,method-assign]  # systemd's keys have capitals
-    parsed.read(UNIT)
+    parsed.read(path)
     return parsed
 
 
 def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
-    """With a program in the place of the installed one, verify says nothing."""
-    here = tmp_path / UNIT.name
-    here.write_text(UNIT.read_text().replace("/opt/demarc/bin/demarc", sys.executable))
-    done = analyze("verify", "--man=no", str(here))
+    """With a program in the place of the installed one, verify says nothing of any unit."""
+    for path in UNITS:
+        (tmp_path / path.name).write_text(path.read_text().replace("/opt/demarc/bin/demarc", sys.executable))
+    done = analyze("verify", "--man=no", *(str(tmp_path / path.name) for path in UNITS))
     about_it = [line for line in (done.stdout + done.stderr).splitlines() if "demarc" in line]
     assert about_it == []
 
 
-def test_exposure_stays_low() -> None:
+@pytest.mark.parametrize("path", [UNIT, GATE], ids=["agent", "gate"])
+def test_exposure_stays_low(path: Path) -> None:
     """Systemd's own score, 0 (best) to 10, stays below 2."""
-    done = analyze("security", "--offline=true", "--threshold=20", str(UNIT))
+    done = analyze("security", "--offline=true", "--threshold=20", str(path))
     assert done.returncode == 0, done.stdout
 
 
@@ -62,3 +66,12 @@ def test_unit_agrees_with_the_agent() -> None:
     assert int(service["RestartPreventExitStatus"]) == EX_CONFIG
     assert service["Type"] == "notify"
     assert service["CapabilityBoundingSet"] == service["AmbientCapabilities"] == "CAP_NET_RAW"
+
+
+def test_the_gates_units_agree_with_its_command() -> None:
+    """The socket is the command's own default, its group the agent's, and the command has these options."""
+    options = {option.name: option for option in vici.command.params}
+    assert unit(GATE_SOCKET)["Socket"]["ListenStream"] == str(options["listen"].default)
+    assert unit(GATE_SOCKET)["Socket"]["SocketGroup"] == unit()["Service"]["Group"] == options["group"].default
+    words = unit(GATE)["Service"]["ExecStart"].split()[2:]
+    assert words == ["--charon", options["charon"].default]

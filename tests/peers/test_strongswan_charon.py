@@ -165,13 +165,13 @@ class Kit:
     resolver: Any = None
 
 
-def ask(gateway: Gateway, attempts: int = 1, **settings: str) -> Result:
+def ask(gateway: Gateway, attempts: int = 1, *, connection: str | None = None, child: str | None = None) -> Result:
     """Return the first result that is not ok of so many attempts in a row, else the last one."""
 
     async def scenario() -> Result:
         async with strongswan.open(Kit()) as runner:
             for _ in range(attempts):
-                asked = Settings(target=f"unix://{gateway.vici}", **settings)
+                asked = Settings(target=f"unix://{gateway.vici}", connection=connection, child=child)
                 result: Result = await runner.attempt(asked, Kit.clock.boot() + 1.0, fresh=True)
                 if result.outcome is not Outcome.OK:
                     break

@@ -44,6 +44,17 @@ def test_a_damaged_packet_gives_a_message_or_a_vici_error(section: dict[str, obj
         parse(packet[:cut] + tail)
 
 
+@given(SECTIONS, NAMES)
+def test_a_truncated_event_is_refused(section: dict[str, object], name: str) -> None:
+    """A packet that ends within its name or within a value is no message, wherever it was cut."""
+    head = struct.pack("!BB", Packet.EVENT, len(name)) + name.encode()
+    whole = head + Message.serialize({"a": section, "z": b"last"})
+    # Between two elements a cut leaves a message that is whole; within one, and within an open section, never.
+    for end in (*range(1, len(head)), len(head) + 1, len(head) + 2, len(whole) - 1, len(whole) - 5):
+        with pytest.raises(ViciError):
+            parse(whole[:end])
+
+
 def test_a_frame_carries_its_length_in_network_order() -> None:
     """Four bytes of length stand before the packet."""
     assert frame(b"\x00\x09list-sas") == b"\x00\x00\x00\x0a\x00\x09list-sas"

@@ -8,19 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from agent.cli import doctor, probe, run
-from agent.daemon.examination import (
-    FAIL,
-    OK,
-    WARN,
-    Finding,
-    clock_state,
-    data_directory,
-    descriptors,
-    files,
-    packages,
-    stolen_time,
-    vici,
-)
+from agent.daemon.examination import clock_state, data_directory, descriptors, files, packages, stolen_time
+from agent.daemon.finding import FAIL, OK, WARN, Finding
 from agent.daemon.process import needs_restart
 from agent.model import Host, Probe
 from probes.kit.result import Outcome, Result, Stage, failed, ok, unknown
@@ -144,12 +133,6 @@ def test_doctor_reads_the_files_of_probes(tmp_path: Path) -> None:
     flow = Flow(host="h", protocol="tcp", function="f")
     assert states(files((with_settings(Settings(str(there)), flow),))) == []
     assert states(files((with_settings(Settings(str(tmp_path / "none")), flow),))) == [FAIL]
-
-
-def test_doctor_knocks_at_vici(tmp_path: Path) -> None:
-    """A socket that nobody listens on is missing."""
-    flow = Flow(host=str(tmp_path / "vici"), protocol="unix", function="vici")
-    assert states(vici((with_settings(None, flow),))) == [FAIL]
 
 
 def test_every_outcome_has_an_exit_code() -> None:
