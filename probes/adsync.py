@@ -99,7 +99,7 @@ SPEC: Final = Spec(
         _state("not-staging", "A server that should stand by exports.", "There are two active servers: stage one."),
         _state("entra-run-failed", "A run to Entra failed.", "See the detail; look at its way to Microsoft."),
         _state("ad-run-failed", "A run to Active Directory failed.", "See the detail; its account, the controllers."),
-        _state("run-failed", "A run of another connector failed.", "See the detail."),
+        _state("other-run-failed", "A run of another connector failed.", "See the detail."),
         _state("runs-stale", "The last run is older than `critical`.", "Look at the scheduler: is a run hanging?"),
         _state("runs-late", "The last run is older than `warn` (degraded).", "See runs-stale."),
         _state(

@@ -355,7 +355,7 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "entra-run-failed": ("the exchange with Microsoft failed", "de uitwisseling met Microsoft is mislukt"),
     "ad-run-failed": ("the exchange with the directory failed", "de uitwisseling met de directory is mislukt"),
-    "run-failed": ("an exchange of the synchronisation failed", "een uitwisseling van de synchronisatie is mislukt"),
+    "other-run-failed": ("an exchange of the synchronisation failed", "een uitwisseling van de synchronisatie is mislukt"),
     "run-errors": (
         "some accounts or groups cannot be synchronised",
         "een deel van de accounts of groepen is niet te synchroniseren",

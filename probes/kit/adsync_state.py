@@ -250,7 +250,7 @@ def _credential(server: Server, agreed: Agreed, now: float) -> Iterable[Finding]
 
 def _runs(server: Server, agreed: Agreed, now: float) -> Iterable[Finding]:
     failed = [run for run in server.runs if kind_of(run.result) == "failed"]
-    for fault, own in (("entra-run-failed", "entra"), ("ad-run-failed", "ad"), ("run-failed", "")):
+    for fault, own in (("entra-run-failed", "entra"), ("ad-run-failed", "ad"), ("other-run-failed", "")):
         mine = [run for run in failed if (run.kind if run.kind in ("ad", "entra") else "") == own]
         if mine:
             # One run that fails is made good by the next; three cycles without a good one are not.

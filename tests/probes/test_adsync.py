@@ -122,7 +122,7 @@ STATES: dict[str, tuple[Changes, Outcome, str | None, str]] = {
     "another connector fails, and never did anything else": (
         {'adsync_last_run_end_timestamp_seconds{connector="hr",profile="Import",result="no-start-ma"}': NOW},
         Outcome.FAILED,
-        "run-failed",
+        "other-run-failed",
         "hr Import: no-start-ma",
     ),
     "objects in error": (
