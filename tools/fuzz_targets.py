@@ -251,6 +251,20 @@ def wireguard() -> tuple[Run, Seeds]:
     return run, [text, bytes(4) + struct.pack("=HHHH", 8 + len(peer), 8, 4 + len(peer), 0) + peer]
 
 
+def xfrm() -> tuple[Run, Seeds]:
+    """Read the kernel's IPsec state."""
+    from probes.kit.xfrm_message import XfrmError, read_associations, read_policies, read_statistics  # noqa: PLC0415
+
+    def run(data: bytes) -> None:
+        for read, kind in ((read_associations, 16), (read_policies, 19)):
+            with contextlib.suppress(XfrmError):
+                read([(kind, data)])
+        read_statistics(data.decode("latin-1"))
+
+    family = bytes(212) + b"\x02" + bytes(11)
+    return run, [family + struct.pack("=HH68s", 72, 18, b"rfc4106(gcm(aes))"), bytes(232), b"XfrmInError 0\n"]
+
+
 def certificate() -> tuple[Run, Seeds]:
     """Read a certificate in DER, as a peer shows it."""
     from probes.kit.certificate import read_certificate  # noqa: PLC0415
@@ -379,6 +393,7 @@ TARGETS: Final[Mapping[str, Callable[[], tuple[Run, Seeds]]]] = MappingProxyType
             starttls,
             vici,
             wireguard,
+            xfrm,
         )
     }
 )

@@ -216,6 +216,14 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "the other gateway comes from another address than agreed",
         "de andere gateway komt van een ander adres dan afgesproken",
     ),
+    "sa-missing": ("the tunnel has no keys", "de tunnel heeft geen sleutels"),
+    "sa-one-way": ("the tunnel has keys in one direction only", "de tunnel heeft maar in één richting sleutels"),
+    "sa-expired": ("the tunnel's keys have expired", "de sleutels van de tunnel zijn verlopen"),
+    "sa-errors": ("the tunnel refuses packets as false or replayed", "de tunnel weigert pakketten als vals of herhaald"),
+    "unanswered": (
+        "packets go into the tunnel and none come out",
+        "er gaan pakketten de tunnel in en er komen er geen uit",
+    ),
     # the route
     "device-down": (
         "the network connection that should carry it is down",
@@ -448,6 +456,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "vici-silent": ("the tunnel's service does not answer", "de tunneldienst antwoordt niet"),
     "vici-protocol": ("the tunnel's service answers unreadably", "de tunneldienst antwoordt onleesbaar"),
     "idle": ("nothing was sent or received lately", "er is de laatste tijd niets verzonden of ontvangen"),
+    "xfrm-silent": (
+        "the measuring point's kernel did not answer in time",
+        "de kernel van het meetpunt antwoordde niet op tijd",
+    ),
     "no-wireguard": (
         "the measuring point's kernel does not know WireGuard",
         "de kernel van het meetpunt kent WireGuard niet",

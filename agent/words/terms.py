@@ -76,6 +76,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "greeting": ("greeting of a service", "begroeting door een dienst"),
         "strongswan": ("tunnel state", "tunnelstatus"),
         "wireguard": ("tunnel state (WireGuard)", "tunnelstatus (WireGuard)"),
+        "xfrm": ("tunnel state (kernel)", "tunnelstatus (kernel)"),
         "route": ("route", "route"),
         "ike": ("VPN gateway's answer", "antwoord van de VPN-gateway"),
         "entra_sync": ("Entra synchronisation", "Entra-synchronisatie"),
