@@ -10,12 +10,15 @@ from typing import Any
 import msgspec
 
 from agent.diagnosis.identifiability import SingleFault
+from agent.drift.beside import beside
+from agent.drift.value import Change
 from agent.incident.value import Incident
 from agent.model import Chain
 from agent.snapshot import PeerNow, ProbeNow, Recording, Snapshot
 from agent.web.arrangement import arrange
 from agent.web.tunnels import TunnelNow, tunnels
 from agent.words import sentences, summary
+from agent.words.change_text import change_text, last_change_text
 from agent.words.names import party_name
 
 
@@ -57,12 +60,23 @@ class ProbeAnswer(ProbeNow, frozen=True, kw_only=True):
     path: tuple[str, ...]
 
 
+class ChangeAnswer(Change, frozen=True, kw_only=True):
+    """A change of a configuration, and what it is in words."""
+
+    text: str
+
+
 class IncidentAnswer(Incident, frozen=True, kw_only=True):
-    """An incident with its headline and sentences in the language that was asked for."""
+    """An incident with its headline and sentences in the language that was asked for.
+
+    `last_changes` stand beside it, newest first: what changed on its segments within a day before it opened. No
+    change is a finding.
+    """
 
     summary: str
     sentences: tuple[str, ...]
     mover_name: str
+    last_changes: tuple[ChangeAnswer, ...] = ()
 
 
 class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,8 +112,20 @@ def incident_answers(incidents: Iterable[Incident], snapshot: Snapshot, language
             summary=summary(i, chain, language),
             sentences=sentences(i, chain, snapshot.probes if i.closed is None else None, language),
             mover_name=party_name(i.mover, chain, language),
+            last_changes=tuple(
+                ChangeAnswer(**_fields(change), text=last_change_text(change, i, chain, language))
+                for change in beside(i, snapshot.drift.changes)
+            ),
         )
         for i in incidents
+    )
+
+
+def change_answers(snapshot: Snapshot, language: str) -> tuple[ChangeAnswer, ...]:
+    """Return the latest changes, newest first."""
+    return tuple(
+        ChangeAnswer(**_fields(change), text=change_text(change, snapshot.chain, language, now=snapshot.at))
+        for change in snapshot.drift.changes
     )
 
 

@@ -5,6 +5,8 @@
     GET /api/v1/incidents/{id}
     GET /api/v1/chain                           the resolved chain
     GET /api/v1/probes                          probes with their last results
+    GET /api/v1/changes                         the latest changes of configurations
+    GET /api/v1/drift                           what was seen of configurations, against what was approved
     GET /api/v1/observations?since_round=&limit=&nonce=
 
 Reading only. Nothing is cached; errors are problem JSON (RFC 9457) that say what to ask instead;
@@ -24,7 +26,7 @@ from starlette.routing import Route
 from agent.observation import Observation, encode
 from agent.seal import NONCE, Voice
 from agent.snapshot import Snapshot
-from agent.web.answers import chain_answer, incident_answers, probe_answers, status_answer
+from agent.web.answers import chain_answer, change_answers, incident_answers, probe_answers, status_answer
 from agent.words import LANGUAGES
 
 # Two minutes of a thousand probes of 1 s are 120,000; a peer asks every second for one round.
@@ -69,6 +71,8 @@ def routes(
         Route("/api/v1/incidents/{id}", json(_incident, "lang")),
         Route("/api/v1/chain", json(lambda _, snapshot: chain_answer(snapshot.chain))),
         Route("/api/v1/probes", json(lambda _, snapshot: probe_answers(snapshot))),
+        Route("/api/v1/changes", json(lambda request, snapshot: change_answers(snapshot, _language(request)), "lang")),
+        Route("/api/v1/drift", json(lambda _, snapshot: snapshot.drift.fingerprints)),
         Route("/api/v1/observations", _observations(get_observations, get_voice)),
         Route("/api/v1/{rest:path}", _nothing),
     ]
@@ -113,7 +117,7 @@ def _observations(get_observations: Callable[[int], Sequence[Observation]], get_
 
 
 async def _nothing(request: Request) -> Response:
-    known = "status, incidents, incidents/ID, chain, probes, observations"
+    known = "status, incidents, incidents/ID, chain, probes, changes, drift, observations"
     return _refusal(Problem(404, "No such resource", f"{request.url.path} does not exist; there are {known}."))
 
 

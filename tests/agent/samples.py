@@ -14,6 +14,7 @@ from agent.model import Chain, Confirm, Party, Probe, Segment, Service, Vantage
 from agent.snapshot import PeerNow, ProbeNow, Recording, Snapshot
 from probes.kit.result import Outcome, Stage
 from probes.kit.spec import Flow
+from tests.agent.drift_samples import drifted
 
 # 2026-11-23 14:03:05 UTC, an hour in which Amsterdam has winter time.
 NOW = 1795442585.0
@@ -399,6 +400,9 @@ MTU_HOLE = msgspec.structs.replace(
 )
 
 SNAPSHOTS = {
+    "drift": msgspec.structs.replace(
+        _broken(VPN, {"vpn": "suspected", "onprem-fw": "masked", "hr-app": "masked"}, DOWN), drift=drifted(NOW)
+    ),
     "healthy": HEALTHY,
     "carrier": _broken(CARRIER, {"carrier": "failed", **BEHIND, "erp-app": "ok"}, DOWN),
     "vpn": _broken(VPN, {"vpn": "suspected", "onprem-fw": "masked", "hr-app": "masked"}, DOWN),

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from agent.snapshot import Snapshot
+from agent.web.page.changes import changes
 from agent.web.page.findings import banners, closed_incidents, headline, open_incidents, verdict
 from agent.web.page.markup import Markup, el, joined
 from agent.web.page.measurements import measurements, peers
@@ -24,10 +25,11 @@ PARTS: Final[Mapping[str, Callable[[View], Markup]]] = {
     "tunnels": tunnel_panel,
     "probes": measurements,
     "peers": peers,
+    "changes": changes,
     "closed": closed_incidents,
     "proofs": proofs,
 }
-_LABELLED: Final = frozenset(("chain", "services", "tunnels", "probes", "peers", "closed", "proofs"))
+_LABELLED: Final = frozenset(("chain", "services", "tunnels", "probes", "peers", "changes", "closed", "proofs"))
 # Seconds between reloads of a reader without JavaScript.
 RELOAD_SECONDS: Final = 10
 

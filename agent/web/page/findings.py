@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from agent.incident.value import Incident, Kind, State
+from agent.web.page.changes import last_changes
 from agent.web.page.markup import NOTHING, Markup, el, joined
 from agent.web.page.view import View, clock, clock_words, facts, icon, owners, section
 from agent.words import sentences, summary
@@ -126,6 +127,7 @@ def _facts(view: View, incident: Incident) -> Markup:
             (labels.since, clock(view, incident.opened)),
             (labels.mover, joined(owners(view, (incident.mover,)), _phone(view, incident.mover)) if calls else NOTHING),
             (labels.segments, ", ".join(incident.segments)),
+            (labels.last_change, last_changes(view, incident)),
             (labels.incident, el("code", incident.id)),
         )
     )
@@ -152,7 +154,7 @@ def _ended(view: View, incident: Incident) -> Markup:
     """Return one ended incident: a line that opens to its sentences."""
     ended = incident.closed if incident.closed is not None else view.now
     lasted = lasting(ended - incident.opened, view.language)
-    told = sentences(incident, view.chain, None, view.language)
+    told, changed = sentences(incident, view.chain, None, view.language), last_changes(view, incident)
     return el(
         "details",
         el(
@@ -163,5 +165,6 @@ def _ended(view: View, incident: Incident) -> Markup:
             ),
         ),
         el("div", [el("p", text) for text in told], class_="told"),
+        facts(((view.labels.last_change, changed),)) if changed else NOTHING,
         id=f"closed-{incident.id}",
     )

@@ -109,6 +109,13 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     tunnel_heard: str
     tunnel_alive: str
     tunnel_silent: str
+    last_change: str
+    changes: str
+    changes_none: str
+    drifted: str
+    drifted_fact: str
+    unapproved: str
+    chain_file_word: str
 
 
 LABELS: Final[Mapping[str, Labels]] = {
@@ -213,6 +220,13 @@ LABELS: Final[Mapping[str, Labels]] = {
         tunnel_heard="proved itself {time} ago",
         tunnel_alive="answers",
         tunnel_silent="silent",
+        last_change="Last change",
+        changes="Changes",
+        changes_none="Nothing has changed in the last seven days.",
+        drifted="Other than approved:",
+        drifted_fact="{probe}: {fact} is {value}; approved is {approved} ({by})",
+        unapproved="Nobody has approved: {count}. “demarc drift show” names them.",
+        chain_file_word="chain file",
     ),
     "nl": Labels(
         title="Status van de keten",
@@ -315,5 +329,12 @@ LABELS: Final[Mapping[str, Labels]] = {
         tunnel_heard="bewees zich {time} geleden",
         tunnel_alive="antwoordt",
         tunnel_silent="zwijgt",
+        last_change="Laatste wijziging",
+        changes="Wijzigingen",
+        changes_none="In de laatste zeven dagen is niets gewijzigd.",
+        drifted="Anders dan goedgekeurd:",
+        drifted_fact="{probe}: {fact} is {value}; goedgekeurd is {approved} ({by})",
+        unapproved="Door niemand goedgekeurd: {count}. “demarc drift show” noemt ze.",
+        chain_file_word="ketenbestand",
     ),
 }
