@@ -14,7 +14,7 @@ from agent.store.store import export
 EX_NOINPUT = 66
 
 
-def _moment(text: str | None, otherwise: float) -> float:
+def moment(text: str | None, otherwise: float) -> float:
     """Return UTC epoch seconds of a number or an ISO 8601 moment (without offset: UTC)."""
     if text is None:
         return otherwise
@@ -41,7 +41,7 @@ def _moment(text: str | None, otherwise: float) -> float:
 @click.option("--to", "end", metavar="TIME", help="First moment not wanted any more; default: the newest.")
 def command(data: Path, begin: str | None, end: str | None) -> None:
     """Write the recorded observations as JSON Lines, in order of time; works beside a running agent."""
-    start, stop = _moment(begin, 0.0), _moment(end, inf)
+    start, stop = moment(begin, 0.0), moment(end, inf)
     # SQLite's integers end before infinity: the year 9999 is late enough.
     stop = min(stop, datetime(9999, 1, 1, tzinfo=UTC).timestamp())
     try:

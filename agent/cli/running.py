@@ -63,17 +63,25 @@ def find_socket(path: Path | None, config_file: Path | None) -> Path:
 
 def ask(path: Path, resource: str, **query: str) -> bytes:
     """Return the agent's answer to GET `/api/v1/{resource}`; raises Refusal for everything else."""
-    target = f"/api/v1/{resource}" + (f"?{urlencode(query)}" if query else "")
+    return _exchange(path, "GET", f"{resource}?{urlencode(query)}" if query else resource)
+
+
+def hand_in(path: Path, data: bytes, resource: str = "ledger/entries") -> bytes:
+    """Hand something in for the ledger of the running agent; returns the receipt, raises Refusal."""
+    return _exchange(path, "POST", resource, data)
+
+
+def _exchange(path: Path, method: str, resource: str, data: bytes | None = None) -> bytes:
     connection = _UnixConnection(path)
     try:
-        connection.request("GET", target, headers={"Accept": "application/json"})
+        connection.request(method, f"/api/v1/{resource}", data, headers={"Accept": "application/json"})
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
         raise trouble(path, error) from error
     finally:
         connection.close()
-    if response.status != http.client.OK:
+    if response.status not in (http.client.OK, http.client.CREATED):
         raise _refused(response.status, body)
     return body
 

@@ -20,6 +20,7 @@ from agent.daemon.clerk import Clerk
 from agent.daemon.cosigning import Cosigning
 from agent.daemon.diagnosing import ObservationSink, TransitionSink
 from agent.daemon.drifting import Drifting
+from agent.daemon.entering import Entering
 from agent.daemon.evidence import EvidenceDuty
 from agent.daemon.hours import HoursDuty
 from agent.daemon.picture import Picture
@@ -103,6 +104,13 @@ class Sinks:
             store=self._folder / DATABASE,
             enter=self.recorder.enter,
             vantage=host.vantage,
+        )
+        self.entering = Entering(
+            ledger=self._folder / LEDGER,
+            enter=self.recorder.enter,
+            chain=lambda: self._chain,
+            vantage=host.vantage,
+            clock=clock,
         )
         self.clerk = Clerk({"evidence": self.evidence, "hours": hours}, clock, log, spawn)
 

@@ -1,13 +1,16 @@
-"""Entries of some kinds read back from the ledger's file, for those who go on from them after a start."""
+"""What the ledger's file holds about incidents and disputes, read back for those who go on from it."""
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import msgspec
 
 from agent.ledger import body, canonical
+from agent.ledger.dossier import Decision, Hold, Objection, Reply, Request
 from agent.ledger.reading import with_connection
+
+_DISPUTE = ("hold", "request", "reply", "objection", "decision")
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +21,20 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     entry: body.AnyEntry
 
 
+class Cases(msgspec.Struct, frozen=True, kw_only=True):
+    """How things stand: held incidents, requests and objections without an end, details that are there.
+
+    `incidents` are the newest entries of those that were asked for; `details` maps (entry, name) of every
+    detail that was not erased to the incident that it is about, empty where it is about none.
+    """
+
+    incidents: dict[str, Recorded] = {}
+    held: frozenset[str] = frozenset()
+    requests: dict[str, Request] = {}
+    objections: dict[str, Objection] = {}
+    details: dict[tuple[int, str], str] = {}
+
+
 def read_recorded(path: Path, kinds: Collection[str], since: int = 0) -> tuple[Recorded, ...]:
     """Return the entries of these kinds from `since` (ns UTC) on, in order; sqlite3.Error, OSError or StorageError.
 
@@ -26,12 +43,17 @@ def read_recorded(path: Path, kinds: Collection[str], since: int = 0) -> tuple[R
     return with_connection(path, lambda connection: recorded(connection, kinds, since))
 
 
-def recorded(connection: sqlite3.Connection, kinds: Collection[str], since: int = 0) -> tuple[Recorded, ...]:
-    """Return the same of an open file."""
+def recorded(
+    connection: sqlite3.Connection, kinds: Collection[str], since: int = 0, saying: str = ""
+) -> tuple[Recorded, ...]:
+    """Return the same of an open file; `saying` bounds it to bodies that hold this text."""
     marks = ",".join("?" * len(kinds))
-    query = f"SELECT idx, hash, body FROM leaf WHERE kind IN ({marks}) AND time >= ? ORDER BY idx"  # noqa: S608 - marks
+    query = (
+        f"SELECT idx, hash, body FROM leaf WHERE kind IN ({marks}) AND time >= ?"  # noqa: S608 - marks are question marks
+        " AND instr(body, CAST(? AS BLOB)) ORDER BY idx"
+    )
     found = []
-    for index, leaf, data in connection.execute(query, (*kinds, since)):
+    for index, leaf, data in connection.execute(query, (*kinds, since, saying)):
         try:
             entry = body.read(canonical.decode(data))
         except ValueError:
@@ -39,3 +61,53 @@ def recorded(connection: sqlite3.Connection, kinds: Collection[str], since: int 
         if entry is not None:
             found.append(Recorded(index=index, hash=leaf.hex(), entry=entry))
     return tuple(found)
+
+
+def read_cases(path: Path, incidents: Iterable[str] = ()) -> Cases:
+    """Return how things stand, with the newest entry of these incidents."""
+    return with_connection(path, lambda connection: _cases(connection, tuple(incidents)))
+
+
+def _cases(connection: sqlite3.Connection, wanted: tuple[str, ...]) -> Cases:
+    held: set[str] = set()
+    requests: dict[str, Request] = {}
+    objections: dict[str, Objection] = {}
+    for one in recorded(connection, _DISPUTE):
+        match one.entry:
+            case Hold(state="held"):
+                held.add(one.entry.incident)
+            case Hold():
+                held.discard(one.entry.incident)
+            case Request():
+                requests[one.entry.id] = one.entry
+            case Reply():
+                requests.pop(one.entry.request, None)
+            case Objection():
+                objections[one.entry.id] = one.entry
+            case Decision():
+                objections.pop(one.entry.objection, None)
+    return Cases(
+        incidents={name: found for name in wanted if (found := _incident(connection, name)) is not None},
+        held=frozenset(held),
+        requests=requests,
+        objections=objections,
+        details=_details(connection),
+    )
+
+
+def _incident(connection: sqlite3.Connection, name: str) -> Recorded | None:
+    found = None
+    for one in recorded(connection, ("incident",), saying=f'"id":"{name}"'):
+        if isinstance(one.entry, body.IncidentEntry) and one.entry.incident.id == name:
+            found = one
+    return found
+
+
+def _details(connection: sqlite3.Connection) -> dict[tuple[int, str], str]:
+    query = "SELECT leaf, name, body FROM detail JOIN leaf ON leaf.idx = detail.leaf ORDER BY leaf, name"
+    found = {}
+    for leaf, name, data in connection.execute(query):
+        about = canonical.decode(data).get("incident", "")
+        inner = about.get("id") if isinstance(about, dict) else about
+        found[leaf, name] = inner if isinstance(inner, str) else ""
+    return found

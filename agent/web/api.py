@@ -87,7 +87,7 @@ def _endpoint(get_snapshot: Callable[[], Snapshot], answer: Answer, known: Seque
             snapshot = get_snapshot()
             body = await asyncio.to_thread(lambda: msgspec.json.encode(answer(request, snapshot)))
         except Problem as problem:
-            return _refusal(problem)
+            return refusal(problem)
         return Response(body, media_type="application/json", headers=_HEADERS)
 
     return endpoint
@@ -103,7 +103,7 @@ def _observations(get_observations: Callable[[int], Sequence[Observation]], get_
             limit = _number(request, "limit", LIMIT_DEFAULT, 1, LIMIT_MOST)
             nonce = _nonce(request)
         except Problem as problem:
-            return _refusal(problem)
+            return refusal(problem)
         found, voice = whole_rounds(get_observations(since), limit), get_voice()
 
         def build() -> Response:
@@ -118,7 +118,7 @@ def _observations(get_observations: Callable[[int], Sequence[Observation]], get_
 
 async def _nothing(request: Request) -> Response:
     known = "status, incidents, incidents/ID, chain, probes, changes, drift, observations"
-    return _refusal(Problem(404, "No such resource", f"{request.url.path} does not exist; there are {known}."))
+    return refusal(Problem(404, "No such resource", f"{request.url.path} does not exist; there are {known}."))
 
 
 def whole_rounds(observations: Sequence[Observation], limit: int) -> list[Observation]:
@@ -196,6 +196,7 @@ def _check(request: Request, known: Sequence[str]) -> None:
             raise Problem(400, "Bad query", f"The parameter {key!r} is given more than once; give it once.")
 
 
-def _refusal(problem: Problem) -> Response:
+def refusal(problem: Problem) -> Response:
+    """Return a problem as the answer."""
     body = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
     return Response(msgspec.json.encode(body), problem.status, headers=_HEADERS, media_type="application/problem+json")
