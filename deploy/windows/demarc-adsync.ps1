@@ -117,7 +117,7 @@ Read-Section 'runs' {
     # Newest first; the last run of each profile, and when it last ended well.
     $runs = @(Get-ADSyncRunProfileResult -NumberRequested 200 | Where-Object { $_.IsRunComplete -and $_.EndDate } |
         Sort-Object -Property EndDate -Descending)
-    $groups = $runs | Group-Object -Property ConnectorId, RunProfileName
+    $groups = $runs | Group-Object -Property 'ConnectorId', 'RunProfileName'
     $last = @{}
     foreach ($group in $groups) {
         $newest = $group.Group[0]
@@ -132,7 +132,8 @@ Read-Section 'runs' {
                 Select-Object -First 1 }
     }
     foreach ($entry in $last.Values) {
-        $labels = [ordered] @{} + $entry.Labels
+        $labels = [ordered] @{}
+        foreach ($key in $entry.Labels.Keys) { $labels[$key] = $entry.Labels[$key] }
         $labels['result'] = "$($entry.Newest.Result)"
         Add-Sample 'adsync_last_run_end_timestamp_seconds' 'When the last run of a profile ended, and how.' `
             (ConvertTo-Epoch $entry.Newest.EndDate) $labels
@@ -144,7 +145,7 @@ Read-Section 'runs' {
 }
 
 Read-Section 'passwords' {
-    # The newest successful cycle of each directory; the connector "default" is none.
+    # When the domain of each connector that lags the most was last done; the connector "default" is none.
     $states = @(Get-ADSyncPartitionPasswordSyncState | Where-Object { $_.DN -notlike 'default' })
     foreach ($group in $states | Group-Object -Property ConnectorId) {
         $ends = @($group.Group | ForEach-Object { $_.PasswordSyncLastSuccessfulCycleEndTimestamp } |
@@ -160,13 +161,25 @@ Read-Section 'passwords' {
 
 Read-Section 'events' {
     $since = (Get-Date).AddDays(-8)
-    $filter = @{ LogName = 'Application'; ProviderName = 'Directory Synchronization', 'ADSync'; Id = $watchedEvents; StartTime = $since }
     $events = @()
-    try { $events = @(Get-WinEvent -FilterHashtable $filter -MaxEvents 500) }
-    catch {
-        # "No events were found" is an answer like any other; a log or provider that cannot be read is not.
-        if ($_.FullyQualifiedErrorId -notlike 'NoMatchingEventsFound*') { throw }
+    $providers = 0
+    foreach ($provider in 'Directory Synchronization', 'ADSync') {
+        $filter = @{ LogName = 'Application'; ProviderName = $provider; Id = $watchedEvents; StartTime = $since }
+        try {
+            $events += @(Get-WinEvent -FilterHashtable $filter -MaxEvents 500)
+            $providers++
+        }
+        catch {
+            # That there are no such events is an answer; that a version has only one of the providers is none to wait
+            # for; a log that cannot be read is a failure.
+            switch -Wildcard ($_.FullyQualifiedErrorId) {
+                'NoMatchingEventsFound*' { $providers++ }
+                'NoMatchingProvidersFound*' { }
+                default { throw }
+            }
+        }
     }
+    if (-not $providers) { throw 'no provider of events of Entra Connect is known here' }
     foreach ($group in $events | Group-Object -Property Id) {
         $newest = ($group.Group | Sort-Object -Property TimeCreated -Descending)[0]
         Add-Sample 'adsync_event_timestamp_seconds' 'When an event was last written, of the last eight days.' `

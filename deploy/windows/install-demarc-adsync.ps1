@@ -31,7 +31,7 @@ Set-StrictMode -Version Latest
 $ErrorActionPreference = 'Stop'
 $taskName = 'demarc-adsync'
 $folder = Join-Path $env:ProgramFiles 'demarc'
-$script = Join-Path $folder 'demarc-adsync.ps1'
+$collector = Join-Path $folder 'demarc-adsync.ps1'
 $output = Join-Path $TextfileFolder 'demarc_adsync.prom'
 # S-1-5-32-573 is Event Log Readers in every language. ADSyncOperators may see the runs; on a domain controller the
 # ADSync groups are the domain's, elsewhere the server's own.
@@ -44,7 +44,7 @@ $groups = @(
 if ($Uninstall) {
     if ($PSCmdlet.ShouldProcess($taskName, 'remove')) {
         Get-ScheduledTask -TaskName $taskName -ErrorAction SilentlyContinue | Unregister-ScheduledTask -Confirm:$false
-        Remove-Item -LiteralPath $script, $output, "$output.part" -Force -ErrorAction SilentlyContinue
+        Remove-Item -LiteralPath $collector, $output, "$output.part" -Force -ErrorAction SilentlyContinue
         foreach ($group in $groups) {
             Remove-LocalGroupMember @group -Member $ServiceAccount -ErrorAction SilentlyContinue
         }
@@ -78,7 +78,7 @@ function Set-Access([string] $Path, [string] $Rights) {
 
 if ($PSCmdlet.ShouldProcess($folder, 'install the collector')) {
     New-Item -ItemType Directory -Path $folder -Force | Out-Null
-    Copy-Item -LiteralPath (Join-Path $PSScriptRoot 'demarc-adsync.ps1') -Destination $script -Force
+    Copy-Item -LiteralPath (Join-Path $PSScriptRoot 'demarc-adsync.ps1') -Destination $collector -Force
     Set-Access $folder 'ReadAndExecute'
 }
 
@@ -99,8 +99,8 @@ foreach ($group in $groups) {
 }
 
 if ($PSCmdlet.ShouldProcess($taskName, 'register the task')) {
-    $arguments = "-NoProfile -NonInteractive -ExecutionPolicy AllSigned -File `"$script`" -OutputFile `"$output`""
-    if ((Get-AuthenticodeSignature -LiteralPath $script).Status -ne 'Valid') {
+    $arguments = "-NoProfile -NonInteractive -ExecutionPolicy AllSigned -File `"$collector`" -OutputFile `"$output`""
+    if ((Get-AuthenticodeSignature -LiteralPath $collector).Status -ne 'Valid') {
         # Not signed by you: the folder's access list is what protects it.
         $arguments = $arguments.Replace('AllSigned', 'Bypass')
     }
