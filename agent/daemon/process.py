@@ -219,6 +219,7 @@ class Agent:
             reload=self.reload,
             recent=self._diagnosing.recently,
             voice=self._sinks.voice,
+            submit=self._sinks.entering.submit,
             witness=self._sinks.cosigning,
         )
         served = await stack.enter_async_context(serving(surface, self._options, self._folder / CONTROL, self._clock))
