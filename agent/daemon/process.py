@@ -224,8 +224,6 @@ class Agent:
         )
         served = await stack.enter_async_context(serving(surface, self._options, self._folder / CONTROL, self._clock))
         self._log.info("listening", address=served.host, port=served.port, tls=served.tls)
-            submit=self._sinks.entering.submit,
-            approve=self._sinks.drift.approve,
 
     async def _start(self) -> None:
         self._sinks.start(self._diagnosing.engine.incidents())
