@@ -85,9 +85,13 @@ SPEC: Final = Spec(
         Metric("icmp_loss_ratio_high", "Upper end of the 95 % interval (Wilson) of that share."),
         Metric("icmp_rtt_min_seconds", "Shortest round trip of the last burst."),
         Metric("icmp_rtt_max_seconds", "Longest round trip of the last burst."),
-        Metric("icmp_duplicates", "Replies after the first to the same request, since the start."),
-        Metric("icmp_reordered", "Replies that came after the reply to a later request, since the start."),
-        Metric("icmp_late", "Replies that came after their time, since the start."),
+        Metric("icmp_duplicates_total", "Replies after the first to the same request, since the start.", counter=True),
+        Metric(
+            "icmp_reordered_total",
+            "Replies that came after the reply to a later request, since the start.",
+            counter=True,
+        ),
+        Metric("icmp_late_total", "Replies that came after their time, since the start.", counter=True),
     ),
 )
 

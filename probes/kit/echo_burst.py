@@ -172,9 +172,9 @@ def _values(burst: Burst) -> dict[str, float]:
     history = burst.history
     values: dict[str, float] = {
         "icmp_jitter_seconds": history.jitter,
-        "icmp_duplicates": history.duplicates,
-        "icmp_reordered": history.reordered,
-        "icmp_late": history.late,
+        "icmp_duplicates_total": history.duplicates,
+        "icmp_reordered_total": history.reordered,
+        "icmp_late_total": history.late,
     }
     if burst.round_trips:
         values["icmp_kernel_stamps"] = 1.0 if burst.precision == KERNEL else 0.0
