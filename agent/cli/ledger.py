@@ -1,126 +1,203 @@
-"""`demarc ledger`: verify, export or prove entries of the ledger."""
+"""`demarc ledger`: verify, export, prove and hand over the ledger; its other commands stand beside this file."""
 
 import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
 
 from agent import keys
-from agent.cli import ledger_hours
+from agent.cli import ledger_correct, ledger_dispute, ledger_hours, ledger_witness
+from agent.config import ConfigError, load_chain, load_chain_text
 from agent.ledger import DATABASE
-from agent.ledger.check import Verdict, check
-from agent.ledger.proof import check_proof, export_lines, prove_incident
+from agent.ledger.body import nanoseconds
+from agent.ledger.bundle import source_in_force, with_earlier_keys, write_bundle
+from agent.ledger.check import check
+from agent.ledger.cosignature import parse_witness
+from agent.ledger.policy import PolicyError, key_policy, policy_text
+from agent.ledger.proof import export_lines, file_text, prove_incident, tlog_files
 from agent.ledger.reading import log_of, with_connection
-from agent.ledger.storage import StorageError
+from agent.ledger.storage import StorageError, earlier_epochs, first_name
+from agent.ledger.verifier import Bad, Policy, check_file, parse_policy, told
 
 _DATA = Path("/var/lib/demarc")
+_PATH = click.argument("path", type=click.Path(path_type=Path), default=_DATA)
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_DISCLOSE = click.option(
+    "--disclose", is_flag=True, help="Add the details that have not been erased (they may name people)."
+)
 _FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 
 
 @click.group(name="ledger")
 def command() -> None:
-    """Verify, export or prove entries of the ledger. PATH is the file, or the agent's data directory."""
+    """Verify, export, prove and hand over the ledger. PATH is the file, or the agent's data directory."""
 
 
 @command.command()
-@click.argument("path", type=click.Path(path_type=Path), default=_DATA)
-@click.option(
-    "--proof", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Check a proof file instead."
-)
+@click.argument("paths", metavar="[PATH]...", type=click.Path(path_type=Path), nargs=-1)
+@click.option("--proof", "proofs", type=_FILE, multiple=True, help="A proof file or an export (PATH takes them too).")
+@click.option("--policy", "policy_file", type=_FILE, help="Whose keys count and how many witnesses are wanted.")
 @click.option("--key", "key_text", help="The verifier key to check against, or a file that holds it.")
 @_FORMAT
-def verify(path: Path, proof: Path | None, key_text: str | None, form: str) -> None:
-    """Recompute every hash and signature; exit 0 if the ledger is whole, 1 if not."""
-    key = _key(key_text)
-    verdict = check_proof(proof.read_bytes(), key) if proof else check(_file(path), key)
-    if form == "json":
-        click.echo(msgspec.json.encode(verdict))
-    else:
-        click.echo(_told(verdict, "proof" if proof else "ledger"))
-    sys.exit(0 if verdict.ok else 1)
+def verify(
+    paths: tuple[Path, ...], proofs: tuple[Path, ...], policy_file: Path | None, key_text: str | None, form: str
+) -> None:
+    """Recompute every hash and signature of ledgers, exports and proof files; exit 0 if all are whole, 1 if not."""
+    policy = _policy(policy_file, key_text)
+    good = True
+    files = [one for path in paths or (() if proofs else (_DATA,)) for one in _ledgers(path)] + list(proofs)
+    for path in files:
+        verdict = check(path, policy) if _is_database(path) else check_file(path, policy)
+        good &= verdict.ok
+        if form == "text" and len(files) > 1:
+            click.echo(f"{path}:")
+        click.echo(msgspec.json.encode(verdict) if form == "json" else told(verdict))
+    sys.exit(0 if good else 1)
 
 
 @command.command()
-@click.argument("path", type=click.Path(path_type=Path), default=_DATA)
-def export(path: Path) -> None:
-    """Write every signed entry as JSON Lines, and the checkpoint over them."""
-    try:
-        for line in export_lines(_file(path)):
-            click.echo(line)
-    except (StorageError, sqlite3.Error, OSError) as error:
-        raise click.ClickException(str(error)) from error
+@_PATH
+@click.option(
+    "--since", type=click.DateTime(), help="Only entries written from this time (UTC) on, each with its proof."
+)
+@click.option(
+    "--until", type=click.DateTime(), help="Only entries written before this time (UTC), each with its proof."
+)
+@_DISCLOSE
+def export(path: Path, since: datetime | None, until: datetime | None, *, disclose: bool) -> None:
+    """Write every signed entry as JSON Lines, with the checkpoints that others cosigned; `verify` takes it."""
+    with _told():
+        for line in export_lines(_file(path), disclose=disclose, since=_nano(since), until=_nano(until)):
+            click.echo(line, nl=False)
 
 
 @command.command()
 @click.argument("incident")
 @click.option("--ledger", "path", type=click.Path(path_type=Path), default=_DATA, help="The file or data directory.")
-@click.option("--disclose", is_flag=True, help="Add the details that have not been erased (they may name people).")
-def proof(incident: str, path: Path, *, disclose: bool) -> None:
-    """Write a file that proves every entry about INCIDENT; `verify --proof` checks it anywhere."""
-    try:
+@click.option(
+    "--files", type=click.Path(path_type=Path), help="Write body and tlog-proof of each entry into this folder."
+)
+@_DISCLOSE
+def proof(incident: str, path: Path, files: Path | None, *, disclose: bool) -> None:
+    """Write a file that proves every entry about INCIDENT; `verify` checks it anywhere."""
+    with _told():
         file = prove_incident(_file(path), incident, disclose=disclose)
-    except (StorageError, sqlite3.Error, OSError) as error:
+        for name, text in tlog_files(file) if files else ():
+            _into(files, name, text)
+    if files is None:
+        click.echo(file_text(file), nl=False)
+
+
+@command.command()
+@click.argument("chain_file", type=_FILE)
+@click.option("--vantage", required=True, help="Whose ledger is to be checked.")
+@click.option("--witnesses", type=click.IntRange(min=0), default=1, help="Of how many other parties. [default: 1]")
+@click.option("--witness", "others", multiple=True, help="The key of a witness that runs no agent.")
+def policy(chain_file: Path, vantage: str, witnesses: int, others: tuple[str, ...]) -> None:
+    """Write the policy that CHAIN_FILE gives for a ledger: `verify --policy` and other tools for such logs take it."""
+    try:
+        chain = load_chain(chain_file)
+        if vantage not in chain.vantages:
+            raise click.BadParameter(f"the chain has no vantage {vantage!r}", param_hint="--vantage")
+        keys_ = tuple(parse_witness(text) for text in others)
+        click.echo(policy_text(chain, vantage, wanted=witnesses, others=keys_), nl=False)
+    except (ConfigError, PolicyError, keys.NoteError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(msgspec.json.format(msgspec.json.encode(file), indent=1))
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--ledger", "path", type=click.Path(path_type=Path), default=_DATA, help="The file or data directory.")
+@click.option("--policy", "policy_file", type=_FILE, help="The policy; without it the one of the chain file in force.")
+@_DISCLOSE
+def bundle(folder: Path, path: Path, policy_file: Path | None, *, disclose: bool) -> None:
+    """Write FOLDER: everything that is signed, and what checks it without demarc."""
+    with _told():
+        file = _file(path)
+        written = policy_file.read_text(encoding="utf-8") if policy_file else _policy_in_force(file)
+        exports = write_bundle(folder, file, with_earlier_keys(written, earlier_epochs(file)), disclose=disclose)
+    click.echo(f"{folder} holds {', '.join(exports)}, and verify.py to check it with.")
 
 
 @command.command(name="key")
-@click.argument("path", type=click.Path(path_type=Path), default=_DATA)
+@_PATH
 def show_key(path: Path) -> None:
     """Print the verifier key of this agent: it goes into the chain file as `vantages.NAME.key`."""
     try:
-        click.echo(with_connection(_file(path), log_of))
+        key = with_connection(_file(path), log_of)
     except (StorageError, sqlite3.Error, OSError) as error:
         raise click.ClickException(f"{error}; the agent makes its key when it first starts") from error
+    click.echo(keys.VerifierKey(name=first_name(key.name), public=key.public))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell what goes wrong in one line."""
+    try:
+        yield
+    except (StorageError, Bad, sqlite3.Error, OSError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _file(path: Path) -> Path:
     return path / DATABASE if path.is_dir() else path
 
 
-def _key(text: str | None) -> keys.VerifierKey | None:
-    if text is None:
-        return None
+def _ledgers(path: Path) -> tuple[Path, ...]:
+    """Return the file, or all epochs in a data directory, oldest first."""
+    return (*earlier_epochs(path / DATABASE), path / DATABASE) if path.is_dir() else (path,)
+
+
+def _is_database(path: Path) -> bool:
+    """Say whether a file is to be checked as a ledger; one that is not there is told of as one."""
+    if path.suffix == ".db" or not path.exists():
+        return True
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"  # sqlite.org/fileformat.html, section 1.3
+
+
+def _policy(file: Path | None, key_text: str | None) -> Policy | None:
+    """Return the policy of the command line, None when there is none."""
     try:
-        return keys.parse_verifier(Path(text).read_text(encoding="utf-8") if Path(text).is_file() else text)
-    except (keys.NoteError, OSError) as error:
-        raise click.BadParameter(str(error), param_hint="--key") from error
+        if file is not None:
+            return parse_policy(file.read_text(encoding="utf-8"))
+        if key_text is None:
+            return None
+        text = Path(key_text).read_text(encoding="utf-8") if Path(key_text).is_file() else key_text
+        return parse_policy(key_policy(keys.parse_verifier(text)))
+    except (Bad, keys.NoteError, OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(str(error), param_hint="--policy" if file else "--key") from error
 
 
-def _told(verdict: Verdict, what: str) -> str:
-    """Return a verdict in sentences."""
-    lines = []
-    if verdict.ok:
-        lines.append(f"The {what} is whole: {_count(verdict.entries, 'entry', 'entries')} of {verdict.origin}.")
-        if verdict.checkpoint:
-            lines += [
-                "It stands under this checkpoint:",
-                "",
-                *(f"    {x}" for x in verdict.checkpoint.splitlines()),
-                "",
-            ]
-        if verdict.erased:
-            lines.append(f"{_count(verdict.erased, 'detail was', 'details were')} erased; the entries still verify.")
-    else:
-        lines.append(f"The {what} is NOT whole:")
-        lines += [f"  - {problem}" for problem in verdict.problems]
-    lines += [f"Note: {text}." for text in verdict.notes[:20]]
-    if len(verdict.notes) > 20:
-        lines.append(f"Note: {len(verdict.notes) - 20} more notes (--format json shows all).")
-    if verdict.own_key and verdict.key:
-        lines += [f"It was checked against the key that the {what} itself brings:", f"    {verdict.key}"]
-    if verdict.own_key and verdict.ok:
-        lines += [
-            "That shows that it is whole, not whose it is. Compare the key with the one that was agreed on,",
-            "or give that one with --key.",
-        ]
-    return "\n".join(lines)
+def _policy_in_force(file: Path) -> str:
+    """Return the policy of the newest chain file in a ledger, of its own key alone where that gives none."""
+    try:
+        vantage, source = source_in_force(file)
+        return policy_text(load_chain_text(source, "the chain file in the ledger"), vantage)
+    except (ConfigError, PolicyError, KeyError) as error:
+        click.echo(f"No witness is wanted in policy.txt: {error}", err=True)
+        return key_policy(with_connection(file, log_of))
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
+def _nano(moment: datetime | None) -> int | None:
+    return None if moment is None else nanoseconds(moment.replace(tzinfo=UTC).timestamp())
+
+
+def _into(folder: Path | None, name: str, text: str) -> None:
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 command.add_command(ledger_hours.command)
+for one in ledger_witness.COMMANDS:
+    command.add_command(one)
+
+
+for _one in (ledger_hours.command, *ledger_dispute.COMMANDS, *ledger_correct.COMMANDS):
+    command.add_command(_one)

@@ -10,71 +10,48 @@ import hashlib
 import sqlite3
 from pathlib import Path
 
-import msgspec
-
 from agent import keys
 from agent.ledger import body as kinds
 from agent.ledger import canonical, merkle, note, schema
+from agent.ledger.dossier import Erasure
 from agent.ledger.reading import connect, log_of
 from agent.ledger.storage import StorageError
-
-PROBLEMS = 100
-"""After so many sentences the rest is only counted."""
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What a check found. `problems` is empty when the ledger is whole.
-
-    `own_key` is true when the only key at hand was the one in the ledger itself. `signed` is the size
-    under the newest good checkpoint, `checkpoint` its note.
-    """
-
-    ok: bool
-    origin: str = ""
-    key: str = ""
-    own_key: bool = True
-    entries: int = 0
-    signed: int = 0
-    erased: int = 0
-    checkpoint: str = ""
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+from agent.ledger.verifier import Bad, Policy, Verdict
+from agent.ledger.verifier.checks import Findings
+from agent.ledger.verifier.trust import LOG, parse_key
 
 
-def check(path: Path, key: keys.VerifierKey | None = None) -> Verdict:
-    """Check the ledger at `path`, against `key` if one is given; never raises for what is in the file."""
+def check(path: Path, policy: Policy | None = None) -> Verdict:
+    """Check the ledger at `path`, against `policy` if one is given; never raises for what is in the file."""
     try:
         connection = connect(path)
     except (sqlite3.Error, OSError) as error:
-        return Verdict(ok=False, problems=(f"the ledger cannot be read: {error}",))
-    examination = _Examination(connection, key)
+        return Verdict(ok=False, what="ledger", problems=(f"the ledger cannot be read: {error}",))
+    examination = _Examination(connection, policy)
     try:
         examination.run()
     except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes damaged bytes in its messages
         examination.problems.append(f"the file is damaged: {error}")
     finally:
         connection.close()
-    return examination.verdict()
+    examination.entries = examination.size
+    return examination.verdict("ledger", whole=True)
 
 
-class _Examination:
+class _Examination(Findings):
     """One pass over one file."""
 
-    def __init__(self, connection: sqlite3.Connection, key: keys.VerifierKey | None) -> None:
+    def __init__(self, connection: sqlite3.Connection, policy: Policy | None) -> None:
+        super().__init__(policy or Policy(own=True))
         self._db = connection
-        self._given = key
-        self._key = key
+        self._key: keys.VerifierKey | None = None
         self._tree: list[merkle.Node] = []  # complete subtrees that make up what was read, largest first
         self._commitments: dict[tuple[int, str], str] = {}
         self._checkpoints: dict[int, tuple[object, object]] = {}
-        self._notes: list[str] = []
-        self._size = 0
-        self._signed = 0
-        self._note = ""
+        self._erasures: set[tuple[int, str]] = set()
+        self.size = 0
         self._nodes = 0
         self._newest_time = 0
-        self._erased = 0
-        self.problems: list[str] = []
 
     def run(self) -> None:
         """Read everything once."""
@@ -86,31 +63,13 @@ class _Examination:
             for size, text, signatures in self._db.execute("SELECT size, text, signatures FROM checkpoint")
         }
         for row in self._db.execute("SELECT idx, kind, time, hash, body FROM leaf ORDER BY idx"):
-            if row[0] != self._size:
-                self.problems.append(f"entries {self._size} to {row[0] - 1} are missing")
+            if row[0] != self.size:
+                self.problems.append(f"entries {self.size} to {row[0] - 1} are missing")
                 break
             self._leaf(*row[1:])
             self._checkpoint()
         self._rest()
         self._details()
-
-    def verdict(self) -> Verdict:
-        """Return what was found."""
-        shown = self.problems[:PROBLEMS]
-        if len(self.problems) > PROBLEMS:
-            shown.append(f"and {len(self.problems) - PROBLEMS} more")
-        return Verdict(
-            ok=not self.problems,
-            origin=self._key.name if self._key else "",
-            key=str(self._key) if self._key else "",
-            own_key=self._given is None,
-            entries=self._size,
-            signed=self._signed,
-            erased=self._erased,
-            checkpoint=self._note,
-            problems=tuple(shown),
-            notes=tuple(self._notes),
-        )
 
     def _file(self) -> None:
         """Check what SQLite thinks of the file, and that tables and triggers are the ones of FORMAT.md."""
@@ -137,13 +96,17 @@ class _Examination:
         except StorageError as error:
             self.problems.append(str(error))
             return
-        if self._given is not None and str(own) != str(self._given):
-            self.problems.append(f"the ledger names the key {own}, not {self._given}")
-        self._key = self._given or own
+        if self.policy.own:
+            self.policy = Policy(logs=(parse_key(str(own), LOG),), own=True)
+        agreed = self.policy.log(own.name)
+        if agreed is None or str(agreed) != str(own):
+            known = str(agreed or ", ".join(str(key) for key in self.policy.logs))
+            self.problems.append(f"the ledger names the key {own}, not {known}")
+        self._key = own if agreed is None else keys.VerifierKey(name=own.name, public=agreed.public)
 
     def _leaf(self, kind: object, time: object, stored: object, body: object) -> None:
         """Check one entry by itself, then take it into the tree and check the subtrees that it completes."""
-        index = self._size
+        index = self.size
         computed = merkle.leaf_hash(body) if isinstance(body, bytes) else None
         if not isinstance(body, bytes):
             self.problems.append(f"entry {index}: the body is {_type(body)}, not bytes")
@@ -166,27 +129,38 @@ class _Examination:
             if type(column) is not type(fields.get(name)) or column != fields.get(name):
                 self.problems.append(f"entry {index}: the column {name} says {column!r}, the body {fields.get(name)!r}")
         self._meaning(index, fields)
+        if fields.get("kind") == "erasure":
+            self._erasure(fields)
         details = fields.get("details", {})
         if isinstance(details, dict):
             self._commitments.update(((index, name), str(value)) for name, value in details.items())
+
+    def _erasure(self, fields: dict[str, canonical.Json]) -> None:
+        """Remember which details an entry says it took away."""
+        try:
+            entry = kinds.read(fields)
+        except ValueError:
+            return
+        if isinstance(entry, Erasure):
+            self._erasures.update((one.entry, one.name) for one in entry.erased)
 
     def _meaning(self, index: int, fields: dict[str, canonical.Json]) -> None:
         """Note what this version does not understand; a later version may have written it."""
         try:
             known = kinds.read(fields) is not None
         except ValueError as error:
-            self._notes.append(f"entry {index}: {error}")
+            self.notes.append(f"entry {index}: {error}")
             return
         if not known:
-            self._notes.append(f"entry {index}: the kind {fields.get('kind')!r} is not known to this version")
+            self.notes.append(f"entry {index}: the kind {fields.get('kind')!r} is not known to this version")
         time = fields.get("time")
         if isinstance(time, int):
             if time < self._newest_time:
-                self._notes.append(f"entry {index}: its time is before that of an earlier entry (the clock was set)")
+                self.notes.append(f"entry {index}: its time is before that of an earlier entry (the clock was set)")
             self._newest_time = max(self._newest_time, time)
 
     def _grow(self, leaf: bytes) -> None:
-        current = merkle.Node(0, self._size, leaf)
+        current = merkle.Node(0, self.size, leaf)
         while self._tree and self._tree[-1].level == current.level:
             left = self._tree.pop()
             level, number = current.level + 1, left.number >> 1
@@ -202,50 +176,62 @@ class _Examination:
                 if row is not None and isinstance(row[0], bytes) and len(row[0]) == 32:
                     current = merkle.Node(level, number, row[0])  # one sentence, as for a leaf
         self._tree.append(current)
-        self._size += 1
+        self.size += 1
 
     def _checkpoint(self) -> None:
         """Check the checkpoint over exactly what was read so far, if there is one."""
-        if self._size not in self._checkpoints:
+        if self.size not in self._checkpoints:
             return
-        text, signatures = self._checkpoints.pop(self._size)
-        where = f"the checkpoint over {self._size} entries"
+        text, signatures = self._checkpoints.pop(self.size)
+        where = f"the checkpoint over {self.size} entries"
         if not isinstance(text, str) or not isinstance(signatures, str) or self._key is None:
             self.problems.append(f"{where} cannot be read")
             return
         root = self._tree[-1].hash
         for node in reversed(self._tree[:-1]):
             root = merkle.node_hash(node.hash, root)
-        if text != note.Checkpoint(self._key.name, self._size, root).text():
+        if text != note.Checkpoint(self._key.name, self.size, root).text():
             self.problems.append(f"{where} does not match the entries: {text!r}")
-        elif not self._key.verify(text, signatures):
-            self.problems.append(f"{where} has no good signature of {self._key.name}")
         else:
-            self._signed, self._note = self._size, f"{text}\n{signatures}"
+            self._signatures(where, f"{text}\n{signatures}")
+
+    def _signatures(self, where: str, whole: str) -> None:
+        """Take a checkpoint that is right about the entries, if the signatures under it are good."""
+        try:
+            self.stands(self.checkpoint(whole), whole)
+        except Bad as error:
+            self.problems.append(f"{where}: {error}")
 
     def _rest(self) -> None:
         """Check what speaks of more than there is."""
         self.problems += [
-            f"the checkpoint over {size} entries speaks of more than the {self._size} entries here"
+            f"the checkpoint over {size} entries speaks of more than the {self.size} entries here"
             for size in self._checkpoints
         ]
         count = self._db.execute("SELECT count(*) FROM node").fetchone()[0]
         if count > self._nodes:
             self.problems.append(f"{count - self._nodes} subtrees belong to no entry here")
-        if self._signed < self._size and not self.problems:
-            self._notes.append(f"entries {self._signed} to {self._size - 1} are not signed yet")
+        signed = self.signed.size if self.signed else 0
+        if signed < self.size and not self.problems:
+            self.notes.append(f"entries {signed} to {self.size - 1} are not signed yet")
 
     def _details(self) -> None:
-        self._erased = len(self._commitments)
+        gone = dict(self._commitments)
         for leaf, name, salt, data in self._db.execute("SELECT leaf, name, salt, data FROM detail"):
             commitment = self._commitments.get((leaf, name))
             if commitment is None:
                 self.problems.append(f"entry {leaf}: the detail {name!r} is not bound by its body")
                 continue
-            self._erased -= 1
+            gone.pop((leaf, name), None)
             whole = isinstance(salt, bytes) and isinstance(data, bytes)
             if not whole or hashlib.sha256(salt + data).hexdigest() != commitment:
                 self.problems.append(f"entry {leaf}: the detail {name!r} does not match its commitment")
+        self.erased = len(gone)
+        self.problems += [
+            f"entry {leaf}: the detail {name!r} is gone, and no entry says why"
+            for leaf, name in sorted(gone)
+            if (leaf, name) not in self._erasures
+        ]
 
 
 def _sort(name: str) -> str:

@@ -1,149 +1,140 @@
 """Proof files and exports: entries with all that is needed to check them without the ledger.
 
-FORMAT.md, sections Proof file and Export, is the specification.
+FORMAT.md, sections Proof file and Export, is the specification; `agent.ledger.verifier` checks them.
 """
 
 import base64
-import binascii
+import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-import msgspec
-
-from agent import keys
-from agent.ledger import canonical, merkle, note
-from agent.ledger.check import Verdict
-from agent.ledger.reading import bodies, fields, log_of, newest_checkpoint, node_reader, with_connection
+from agent.ledger import merkle, note
+from agent.ledger.reading import bodies, connect, fields, log_of, newest_checkpoint, node_reader, with_connection
 from agent.ledger.storage import StorageError
-
-FORMAT = "demarc-proof-1"
-
-
-class Disclosure(msgspec.Struct, frozen=True, kw_only=True):
-    """A detail with its salt, both base64."""
-
-    salt: str
-    data: str
+from agent.ledger.verifier.checks import EXPORT, PROOF
+from agent.ledger.verifier.forms import one_form
 
 
-class ProvenEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A canonical body and its tlog-proof."""
-
-    body: str
-    proof: str
-    details: dict[str, Disclosure] = {}
-
-
-class ProofFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What `demarc ledger proof` writes."""
-
-    format: str
-    key: str
-    entries: tuple[ProvenEntry, ...]
-
-
-def prove_incident(path: Path, incident: str, *, disclose: bool = False) -> ProofFile:
-    """Return the proof of every signed entry about one incident; StorageError if there is none.
+def prove_incident(path: Path, incident: str, *, disclose: bool = False) -> dict[str, Any]:
+    """Return the proof file of every signed entry about one incident; StorageError if there is none.
 
     `disclose` adds the details of those entries that have not been erased.
     """
-    return with_connection(path, lambda db: _prove(db, lambda body: _speaks_of(body, incident), incident, disclose))
+    return with_connection(path, lambda db: _prove(db, incident, disclose=disclose))
 
 
-def check_proof(data: bytes, key: keys.VerifierKey | None = None) -> Verdict:
-    """Check a proof file offline, against `key` or else the key that it brings; never raises for its content."""
-    try:
-        file = msgspec.json.decode(data, type=ProofFile)
-        own = keys.parse_verifier(file.key)
-    except (msgspec.DecodeError, UnicodeDecodeError, keys.NoteError) as error:
-        return Verdict(ok=False, problems=(f"not a proof file: {error}",))
-    if file.format != FORMAT or not file.entries:
-        return Verdict(ok=False, problems=(f"not a proof file of format {FORMAT} with entries",))
-    used = key or own
-    problems = [] if str(used) == str(own) else [f"the file was signed with {own}, not {used}"]
-    newest = ""
-    for number, entry in enumerate(file.entries):
-        try:
-            newest = _check_entry(entry, used)
-        except (keys.NoteError, canonical.CanonicalError, StorageError, binascii.Error) as error:
-            problems.append(f"entry {number} of the file: {error}")
-    return Verdict(
-        ok=not problems,
-        origin=used.name,
-        key=str(used),
-        own_key=key is None,
-        entries=len(file.entries),
-        checkpoint="" if problems else newest,
-        problems=tuple(problems),
-    )
+def file_text(proof: Mapping[str, Any]) -> str:
+    """Return a proof file as it is written."""
+    return f"{one_form(proof, 1)}\n"
 
 
-def export_lines(path: Path) -> Iterator[bytes]:
-    """Yield the export of everything that is signed, a JSON line each without line feed."""
-    yield from with_connection(path, lambda db: list(_export(db)))
+def tlog_files(proof: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield for each entry a file of its body and one of its tlog-proof, as tools for transparency logs take them."""
+    for entry in proof["entries"]:
+        index = entry["proof"].split("\n", 2)[1].removeprefix("index ")
+        yield f"entry-{index}.json", entry["body"]
+        yield f"entry-{index}.json.tlog-proof", entry["proof"]
 
 
-def _export(db: sqlite3.Connection) -> Iterator[bytes]:
-    size, checkpoint = newest_checkpoint(db)
-    for index, body in bodies(db, size):
-        yield msgspec.json.encode({"index": index, "hash": merkle.leaf_hash(body).hex(), "body": body.decode()})
-    yield msgspec.json.encode({"checkpoint": checkpoint, "key": str(log_of(db))})
+def export_lines(
+    path: Path, *, disclose: bool = False, since: int | None = None, until: int | None = None
+) -> Iterator[str]:
+    """Yield the export of everything that is signed, a line each with its line feed.
+
+    `since` and `until` (ns UTC) leave only the entries from the first one written at or after `since` to the
+    last one written before `until`; then each has its own proof. StorageError, sqlite3.Error or OSError.
+    """
+    digest = hashlib.sha256()
+    for line in _export(path, disclose=disclose, since=since, until=until):
+        if "format" in line:
+            digest.update(line["checkpoint"].encode())
+            yield _line(line | {"digest": digest.hexdigest()})
+        else:
+            text = _line(line)
+            digest.update(text.encode())
+            yield text
 
 
-def _prove(
-    db: sqlite3.Connection, wanted: Callable[[Mapping[str, canonical.Json]], bool], what: str, disclose: bool
-) -> ProofFile:
-    size, checkpoint = newest_checkpoint(db)
+def _export(path: Path, *, disclose: bool, since: int | None, until: int | None) -> Iterator[dict[str, Any]]:
+    with contextlib.closing(connect(path)) as db:
+        db.execute("BEGIN")
+        size, checkpoint = newest_checkpoint(db)
+        part = since is not None or until is not None
+        first, stop = _range(db, size, since, until) if part else (0, size)
+        cosigned = {} if part else _cosigned(db)
+        read = node_reader(db)
+        for index, body in bodies(db, stop, first):
+            line: dict[str, Any] = {"body": body.decode(), "hash": merkle.leaf_hash(body).hex(), "index": index}
+            if part:
+                line["proof"] = [_text(one) for one in merkle.inclusion_proof(index, size, read)]
+            yield line | _details(db, index, disclose=disclose)
+            if index + 1 in cosigned and index + 1 < size:
+                yield {"checkpoint": cosigned[index + 1]}
+        yield {"checkpoint": checkpoint, "format": EXPORT, "key": str(log_of(db))}
+
+
+def _range(db: sqlite3.Connection, size: int, since: int | None, until: int | None) -> tuple[int, int]:
+    low = db.execute("SELECT min(idx) FROM leaf WHERE time >= ?", (since or 0,)).fetchone()[0]
+    high = db.execute("SELECT max(idx) FROM leaf WHERE time < ?", (until or 2**63 - 1,)).fetchone()[0]
+    if low is None or high is None or low > min(high, size - 1):
+        raise StorageError("no signed entry was written in that time")
+    return int(low), min(int(high) + 1, size)
+
+
+def _cosigned(db: sqlite3.Connection) -> dict[int, str]:
+    """Return the notes of the checkpoints that bear more than the log's own signature, by size."""
+    query = "SELECT size, text, signatures FROM checkpoint WHERE instr(signatures, char(10)) < length(signatures)"
+    return {int(size): f"{text}\n{signatures}" for size, text, signatures in db.execute(query)}
+
+
+def _prove(db: sqlite3.Connection, incident: str, *, disclose: bool) -> dict[str, Any]:
+    newest, checkpoint = newest_checkpoint(db)
+    found = list(_about(db, incident, newest))
+    if not found:
+        raise StorageError(f"no signed entry speaks of {incident}")
+    # What others have cosigned proves more than what is newest.
+    better = [one for one in _cosigned(db).items() if one[0] > found[-1][0]]
+    size, signed = max(better, default=(newest, checkpoint))
     read = node_reader(db)
-    entries = []
-    for index, body in bodies(db, size):
-        if wanted(fields(body)):
-            proof = note.Proof(index, merkle.inclusion_proof(index, size, read), checkpoint)
-            details = _disclosures(db, index) if disclose else {}
-            entries.append(ProvenEntry(body=body.decode(), proof=proof.text(), details=details))
-    if not entries:
-        raise StorageError(f"no signed entry speaks of {what}")
-    return ProofFile(format=FORMAT, key=str(log_of(db)), entries=tuple(entries))
+    entries = [
+        {
+            "body": body.decode(),
+            "proof": note.Proof(index, merkle.inclusion_proof(index, size, read), signed).text(),
+            **_details(db, index, disclose=disclose),
+        }
+        for index, body in found
+    ]
+    digest = hashlib.sha256(one_form(entries).encode()).hexdigest()
+    return {"digest": digest, "entries": entries, "format": PROOF, "key": str(log_of(db))}
 
 
-def _speaks_of(body: Mapping[str, canonical.Json], incident: str) -> bool:
-    """Say whether a body is about the incident: its transitions (an object) and escalations (its id)."""
-    about = body.get("incident")
-    return incident in (about, about.get("id") if isinstance(about, dict) else None)
+def _about(db: sqlite3.Connection, incident: str, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield index and body of the first `size` entries that speak of an incident: by its id, or with it whole."""
+    # Most bodies do not hold the id at all; SQLite finds that out without them leaving it.
+    wanted = "(instr(body, ?) > 0 OR typeof(body) <> 'blob')"
+    query = f"SELECT idx, body FROM leaf WHERE idx < ? AND {wanted} ORDER BY idx"  # noqa: S608 - a constant
+    for index, body in db.execute(query, (size, one_form(incident).encode())):
+        if not isinstance(body, bytes):
+            raise StorageError(f"entry {index} has no body")
+        about = fields(body).get("incident")
+        if incident in (about, about.get("id") if isinstance(about, dict) else None):
+            yield index, body
 
 
-def _disclosures(db: sqlite3.Connection, index: int) -> dict[str, Disclosure]:
-    rows = db.execute("SELECT name, salt, data FROM detail WHERE leaf = ?", (index,))
-    return {name: Disclosure(salt=_text(salt), data=_text(data)) for name, salt, data in rows}
+def _details(db: sqlite3.Connection, index: int, *, disclose: bool) -> dict[str, Any]:
+    """Return the key `details` of an entry's line, or nothing."""
+    query = "SELECT name, salt, data FROM detail WHERE leaf = ?"
+    rows = db.execute(query, (index,)).fetchall() if disclose else []
+    details = {name: {"data": _text(data), "salt": _text(salt)} for name, salt, data in rows}
+    return {"details": details} if details else {}
+
+
+def _line(value: Mapping[str, Any]) -> str:
+    return f"{one_form(value)}\n"
 
 
 def _text(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
-
-
-def _check_entry(entry: ProvenEntry, key: keys.VerifierKey) -> str:
-    """Return the note that proves the entry, or raise with what is wrong."""
-    body = entry.body.encode()
-    content = canonical.decode(body)
-    proof = note.parse_proof(entry.proof)
-    text, signatures = note.split_note(proof.note)
-    checkpoint = note.parse_checkpoint(text)
-    if checkpoint.origin != key.name or not key.verify(text, signatures):
-        raise StorageError(f"the checkpoint has no good signature of {key.name}")
-    included = merkle.verify_inclusion(
-        leaf=merkle.leaf_hash(body),
-        index=proof.leaf,
-        size=checkpoint.size,
-        proof=proof.hashes,
-        root=checkpoint.root,
-    )
-    if not included:
-        raise StorageError(f"the body is not entry {proof.leaf} under the checkpoint over {checkpoint.size} entries")
-    bound = content.get("details", {})
-    for name, detail in entry.details.items():
-        data = base64.b64decode(detail.salt, validate=True) + base64.b64decode(detail.data, validate=True)
-        if not isinstance(bound, dict) or bound.get(name) != hashlib.sha256(data).hexdigest():
-            raise StorageError(f"the detail {name!r} does not match its commitment")
-    return proof.note

@@ -60,9 +60,10 @@ def newest_checkpoint(connection: sqlite3.Connection) -> tuple[int, str]:
     return int(row[0]), f"{row[1]}\n{row[2]}"
 
 
-def bodies(connection: sqlite3.Connection, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield index and body of the first `size` leaves, in order."""
-    for index, body in connection.execute("SELECT idx, body FROM leaf WHERE idx < ? ORDER BY idx", (size,)):
+def bodies(connection: sqlite3.Connection, size: int, first: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Yield index and body of the first `size` leaves, in order, from the `first` one on."""
+    query = "SELECT idx, body FROM leaf WHERE idx >= ? AND idx < ? ORDER BY idx"
+    for index, body in connection.execute(query, (first, size)):
         if not isinstance(body, bytes):
             raise StorageError(f"entry {index} has no body")
         yield index, body

@@ -228,6 +228,11 @@ def epoch_name(origin: str, epoch: int) -> str:
     return origin if epoch == 1 else f"{origin}/{epoch}"
 
 
+def first_name(name: str) -> str:
+    """Return the name of the first log of the agent whose log is called `name` (see `keys.origin`)."""
+    return re.sub(_EPOCH + r"\Z", "", name) if name.count("/") > 1 else name
+
+
 def is_epoch_of(name: object, origin: str) -> bool:
     """Say whether `name` is that of a log of the agent with the first log's name `origin`."""
     return isinstance(name, str) and (name == origin or bool(re.fullmatch(re.escape(origin) + _EPOCH, name)))

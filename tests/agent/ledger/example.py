@@ -5,6 +5,7 @@ import hashlib
 from agent import keys
 from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
 from agent.ledger import body, canonical, merkle, note
+from agent.ledger.entry import Entry
 
 SEED = bytes(range(32))
 ORIGIN = "demarc.example/cloud"
@@ -34,7 +35,7 @@ def entries(signer: keys.Signer) -> list[dict[str, object]]:
         confirmed=1795442406.5,
     )
     transition = Transition(event=Event.CONFIRMED, at=1795442406.5, incident=incident)
-    made: list[body.Entry] = [
+    made: list[Entry] = [
         body.AgentStart(time=1795442390000000000, agent="0.1.0", vantage="cloud", key=str(signer.verifier)),
         body.ChainEntry(
             time=1795442390000000000,

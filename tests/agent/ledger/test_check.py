@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from agent import keys
 from agent.ledger import Ledger, merkle, note, schema
-from agent.ledger.check import PROBLEMS, check
+from agent.ledger.check import check
+from agent.ledger.policy import key_policy
+from agent.ledger.verifier import parse_policy
+from agent.ledger.verifier.checks import SENTENCES
 from tests.agent.ledger.test_ledger import ORIGIN, filled, stop_entry, without_triggers
 
 SIZE = 9
@@ -50,7 +53,7 @@ def test_a_sound_ledger(ledger: Path) -> None:
     assert (verdict.origin, verdict.entries, verdict.signed, verdict.own_key) == (ORIGIN, SIZE, SIZE, True)
     assert verdict.checkpoint.startswith(f"{ORIGIN}\n{SIZE}\n")
     assert verdict.notes == ()
-    assert check(ledger, keys.parse_verifier(verdict.key)).own_key is False
+    assert check(ledger, parse_policy(key_policy(keys.parse_verifier(verdict.key)))).own_key is False
 
 
 CASES = {
@@ -103,7 +106,7 @@ CASES = {
     ),
     "a signature": (
         "UPDATE checkpoint SET signatures = (SELECT signatures FROM checkpoint WHERE size = 8) WHERE size = 9",
-        [f"the checkpoint over 9 entries has no good signature of {ORIGIN}"],
+        [f"the checkpoint over 9 entries: the checkpoint has no good signature of {ORIGIN}"],
     ),
     "a signature as bytes": (
         "UPDATE checkpoint SET signatures = CAST(signatures AS BLOB) WHERE size = 9",
@@ -111,7 +114,7 @@ CASES = {
     ),
     "text that is no text": (
         "UPDATE checkpoint SET signatures = CAST(x'ff00ff' AS TEXT) WHERE size = 9",
-        [f"the checkpoint over 9 entries has no good signature of {ORIGIN}"],
+        ["the checkpoint over 9 entries: a checkpoint is three lines"],
     ),
     "a detail": ("UPDATE detail SET data = x'00'", ["entry 4: the detail 'who' does not match its commitment"]),
     "a detail as text": (
@@ -220,7 +223,7 @@ def test_a_rewritten_history_is_caught_by_an_earlier_checkpoint_only(tmp_path: P
 def test_another_key_is_told(ledger: Path) -> None:
     """The key that was agreed on decides, not the one in the file."""
     other = keys.Signer(name=ORIGIN, seed=bytes(32)).verifier
-    verdict = check(ledger, other)
+    verdict = check(ledger, parse_policy(key_policy(other)))
     assert f"not {other}" in verdict.problems[0]
     assert "no good signature" in verdict.problems[1]
     assert verdict.own_key is False
@@ -290,9 +293,9 @@ def test_a_clock_that_was_set_back_is_noted(tmp_path: Path) -> None:
 
 def test_sentences_are_bounded(tmp_path: Path) -> None:
     """A ledger that is all wrong does not fill the screen."""
-    filled(tmp_path, PROBLEMS + 50)
+    filled(tmp_path, SENTENCES + 50)
     problems = altered(tmp_path / "ledger.db", "UPDATE leaf SET kind = 'x'")
-    assert len(problems) == PROBLEMS + 1
+    assert len(problems) == SENTENCES + 1
     assert problems[-1] == "and 50 more"
 
 

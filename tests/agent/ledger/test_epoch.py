@@ -11,8 +11,10 @@ from agent import keys
 from agent.ledger import Ledger, body, canonical, epoch
 from agent.ledger.check import check
 from agent.ledger.dossier import KeyChange
+from agent.ledger.policy import key_policy
 from agent.ledger.storage import earlier_epochs
 from agent.ledger.testimony import Epoch
+from agent.ledger.verifier import parse_policy
 from tests.agent.ledger.test_ledger import ORIGIN, WAIT, filled, refuses, stop_entry, without_triggers
 
 
@@ -110,8 +112,8 @@ def test_a_new_key_is_named_by_the_old_log(tmp_path: Path) -> None:
     text = f"demarc key change v1\n{ORIGIN}\n{last.old}\n{last.new}\n"
     assert keys.parse_verifier(last.old).verify(text, last.by_old)
     assert keys.parse_verifier(last.new).verify(text, last.by_new)
-    assert check(tmp_path / "ledger.db", keys.parse_verifier(last.new)).ok
-    assert check(tmp_path / "ledger-1.db", before.verifier).signed == 4
+    assert check(tmp_path / "ledger.db", parse_policy(key_policy(keys.parse_verifier(last.new)))).ok
+    assert check(tmp_path / "ledger-1.db", parse_policy(key_policy(before.verifier))).signed == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger-1.db", "ledger.db", "ledger.key"]
 
 

@@ -1,0 +1,92 @@
+"""The forms of JSON, base64 and details that ledger files have: one value has one form, and no other is read.
+
+Pure. FORMAT.md, sections Body, Proof file and Export.
+"""
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+BODY_BYTES = 65_536
+DEPTH = 16
+
+
+class Bad(Exception):  # noqa: N818 - it is what is bad that is told, and nothing has failed
+    """What is wrong with a text, in a sentence."""
+
+
+def read_base64(text: str) -> bytes:
+    """Read standard base64 in its one form (RFC 4648 section 3.5)."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise Bad(f"{text[:40]!r} is not base64") from error
+    if base64.b64encode(raw).decode() != text:
+        raise Bad(f"{text[:40]!r} is not base64 in its one form")
+    return raw
+
+
+def one_form(value: Any, indent: int | None = None) -> str:
+    """Return JSON in the one form that bodies and files have."""
+    separators = (",", ":") if indent is None else (",", ": ")
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=separators, indent=indent)
+
+
+def read_object(text: str, what: str, indent: int | None = None) -> dict[str, Any]:
+    """Read a JSON object in its one form."""
+    try:
+        value = json.loads(text, parse_float=_refuse, parse_constant=_refuse, parse_int=_integer)
+        same = one_form(value, indent) == text
+    except (ValueError, RecursionError) as error:
+        raise Bad(f"{what} is not JSON: {error}") from error
+    if not isinstance(value, dict) or not same:
+        raise Bad(f"{what} is not a JSON object in its one form")
+    return value
+
+
+def _refuse(text: str) -> None:
+    raise ValueError(f"{text} is not an integer")
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20:
+        raise ValueError("an integer beyond 64 bits")
+    return int(text)
+
+
+def read_body(text: str) -> dict[str, Any]:
+    """Read a canonical body (FORMAT.md, Body)."""
+    if len(text.encode()) > BODY_BYTES:
+        raise Bad(f"the body has more than {BODY_BYTES} bytes")
+    value = read_object(text, "the body")
+    _check_value(value, 1)
+    return value
+
+
+def _check_value(value: Any, depth: int) -> None:
+    if depth > DEPTH:
+        raise Bad(f"the body is nested deeper than {DEPTH}")
+    if isinstance(value, dict):
+        if not all(key and key.isascii() and key.isprintable() for key in value):
+            raise Bad("a key in the body is not printable ASCII")
+        for one in value.values():
+            _check_value(one, depth + 1)
+    elif isinstance(value, list):
+        for one in value:
+            _check_value(one, depth + 1)
+    elif isinstance(value, bool) or not isinstance(value, int | str):
+        raise Bad("the body holds more than integers and strings")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise Bad("the body holds an integer beyond 64 bits")
+
+
+def check_details(body: dict[str, Any], details: Any) -> None:
+    """Check disclosed details against the commitments in a body."""
+    bound = body.get("details", {})
+    for name, detail in details.items() if isinstance(details, dict) else [("", details)]:
+        if not isinstance(detail, dict) or set(detail) != {"data", "salt"}:
+            raise Bad("details are by name, each with data and salt")
+        data = read_base64(str(detail["salt"])) + read_base64(str(detail["data"]))
+        if not isinstance(bound, dict) or bound.get(name) != hashlib.sha256(data).hexdigest():
+            raise Bad(f"the detail {name!r} does not match its commitment")
