@@ -88,7 +88,7 @@ SPEC: Final = Spec(
         Metric("icmp_duplicates_total", "Replies after the first to the same request, since the start.", counter=True),
         Metric(
             "icmp_reordered_total",
-            "Replies that came after the reply to a later request, since the start.",
+            "Replies after the reply to a later request, since the start.",
             counter=True,
         ),
         Metric("icmp_late_total", "Replies that came after their time, since the start.", counter=True),
