@@ -143,13 +143,13 @@ class Chain(Value, frozen=True, kw_only=True):
     effective: str
     timezone: str
     director: str
+    custodian: str = ""
     parties: dict[str, Party]
     segments: dict[str, Segment]
     vantages: dict[str, Vantage]
     services: dict[str, Service]
     confirm: Confirm
     probes: dict[str, Probe]
-    custodian: str = ""
     hash: str
     source: bytes = b""
 
@@ -171,6 +171,19 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     key_file: str | None = None
 
 
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How long what is kept beside the ledger's entries stays, in seconds; `raw_bytes` bounds raw results too.
+
+    Defaults: a week of raw results; rollups, evidence and names for 25 months, two reporting years and a month.
+    """
+
+    raw: float = 7 * 86400.0
+    raw_bytes: int = 2_000_000_000
+    rollups: float = 761 * 86400.0
+    evidence: float = 761 * 86400.0
+    people: float = 761 * 86400.0
+
+
 class Host(msgspec.Struct, frozen=True, kw_only=True):
     """The agent file: what is local to one host. Paths are absolute, resolved beside the file."""
 
@@ -180,4 +193,5 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     peers: tuple[Peer, ...] = ()
     alertmanagers: tuple[str, ...] = ()
     external_url: str = ""
+    retention: Retention = Retention()
     source_file: str = ""

@@ -140,9 +140,9 @@ def details(path: Path) -> None:
     """List the details that have not been erased: entry, name, incident."""
     with _told():
         found = read_cases(path / DATABASE if path.is_dir() else path)
-    for (entry, name), about in found.details.items():
-        held = " (held)" if about in found.held else ""
-        click.echo(f"{entry}\t{name}\t{about}{held}")
+    for (entry, name), detail in found.details.items():
+        held = " (held)" if detail.incident in found.held else ""
+        click.echo(f"{entry}\t{name}\t{detail.incident}{held}")
 
 
 @contextmanager

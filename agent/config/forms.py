@@ -168,16 +168,16 @@ class ChainForm(Form, frozen=True, kw_only=True):
     effective: Annotated[str, LOCAL_TIME, "from when this chain holds, local time in `timezone`"]
     timezone: Annotated[str, LINE, "an IANA timezone; hours and months are counted in it"]
     director: Annotated[str, NAME, "the party that coordinates the chain, addressed when nobody owns the cause alone"]
-    parties: Annotated[dict[str, PartyForm], MapKind(StructKind(PartyForm)), "who the parties are"]
-    segments: Annotated[dict[str, SegmentForm], MapKind(StructKind(SegmentForm)), "what must work, and who owns it"]
-    vantages: Annotated[dict[str, VantageForm], MapKind(StructKind(VantageForm)), "the hosts that run demarc"]
-    services: Annotated[dict[str, ServiceForm], MapKind(StructKind(ServiceForm)), "what users use"] = {}
-    confirm: Annotated[ConfirmForm, StructKind(ConfirmForm), "how a failure is confirmed"] = ConfirmForm()
     custodian: Annotated[
         Any,
         AnyKind(),
         "the party that keeps the agreement (the client): no correction without it; default: the director",
     ] = UNSET
+    parties: Annotated[dict[str, PartyForm], MapKind(StructKind(PartyForm)), "who the parties are"]
+    segments: Annotated[dict[str, SegmentForm], MapKind(StructKind(SegmentForm)), "what must work, and who owns it"]
+    vantages: Annotated[dict[str, VantageForm], MapKind(StructKind(VantageForm)), "the hosts that run demarc"]
+    services: Annotated[dict[str, ServiceForm], MapKind(StructKind(ServiceForm)), "what users use"] = {}
+    confirm: Annotated[ConfirmForm, StructKind(ConfirmForm), "how a failure is confirmed"] = ConfirmForm()
     probes: Annotated[dict[str, Any], MapKind(NodeKind()), "what is measured"]
 
 
@@ -191,6 +191,16 @@ class PeerForm(msgspec.Struct, frozen=True, kw_only=True):
     key_file: Annotated[str | None, LINE, "the private key of `cert_file`"] = None
 
 
+class RetentionForm(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things are kept; the ledger's entries themselves stay for ever."""
+
+    raw: Annotated[float, DURATION, "single results"] = 7 * 86400.0
+    raw_megabytes: Annotated[int, "of the observation store at most, the oldest single results go first"] = 2000
+    rollups: Annotated[float, DURATION, "minutes, and which seconds counted as what: reports need them"] = 761 * 86400.0
+    evidence: Annotated[float, DURATION, "the single results around an incident, unless it is held"] = 761 * 86400.0
+    people: Annotated[float, DURATION, "names and signatures of people, unless the incident is held"] = 761 * 86400.0
+
+
 class HostForm(msgspec.Struct, frozen=True, kw_only=True):
     """The agent file: what is local to one host."""
 
@@ -200,3 +210,4 @@ class HostForm(msgspec.Struct, frozen=True, kw_only=True):
     peers: Annotated[tuple[PeerForm, ...], ListKind(StructKind(PeerForm)), "the agents at other vantages"] = ()
     alertmanagers: Annotated[tuple[str, ...], ListKind(URL), "the Alertmanagers that this agent tells"] = ()
     external_url: Annotated[str, URL, "the address under which people reach this agent's page"] = ""
+    retention: Annotated[RetentionForm, StructKind(RetentionForm), "how long what is stored"] = RetentionForm()

@@ -9,9 +9,11 @@ from agent.config.document import parse
 from agent.config.forms import HostForm, known
 from agent.config.kinds import StructKind
 from agent.config.problem import ConfigError, Problem, Report, did_you_mean, shown
-from agent.model import Chain, Host, Peer
+from agent.model import Chain, Host, Peer, Retention
 
 _HOST = StructKind(HostForm)
+SHORTEST_RETENTION = 86400.0  # an hour is bound up to three hours after its begin, evidence ten minutes after a close
+LEAST_MEGABYTES = 50  # a day of ten probes of 1 s
 
 
 class ExaminedHost(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +54,7 @@ def examine_host(data: bytes, path: Path, chain: Chain | None = None) -> Examine
 
 def _check(form: HostForm, chain: Chain | None, report: Report) -> None:
     _vantage(("vantage",), form.vantage, chain, report)
+    _retention(form, report)
     peers = form.peers if known(form.peers) else ()
     seen: set[str] = set()
     for at, peer in enumerate(peers):
@@ -68,6 +71,20 @@ def _check(form: HostForm, chain: Chain | None, report: Report) -> None:
         for one, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
             if known(getattr(peer, one)) and getattr(peer, one) and getattr(peer, other) is None:
                 report.problem(("peers", at, one), f"goes with `{other}`; write both or neither")
+
+
+def _retention(form: HostForm, report: Report) -> None:
+    """Report bounds below which the hours could not be bound, or a disturbance not be looked into."""
+    if not known(form.retention):
+        return
+    for key in ("raw", "rollups", "evidence", "people"):
+        value = getattr(form.retention, key)
+        if known(value) and value < SHORTEST_RETENTION:
+            report.problem(("retention", key), "is shorter than a day; write 1d or more")
+    if known(form.retention.raw_megabytes) and form.retention.raw_megabytes < LEAST_MEGABYTES:
+        report.problem(
+            ("retention", "raw_megabytes"), f"is less than {LEAST_MEGABYTES}; write {LEAST_MEGABYTES} or more"
+        )
 
 
 def _vantage(where: tuple[str | int, ...], name: str, chain: Chain | None, report: Report) -> None:
@@ -103,5 +120,12 @@ def _host(form: HostForm, path: Path) -> Host:
         ),
         alertmanagers=form.alertmanagers,
         external_url=form.external_url,
+        retention=Retention(
+            raw=float(form.retention.raw),
+            raw_bytes=form.retention.raw_megabytes * 1_000_000,
+            rollups=float(form.retention.rollups),
+            evidence=float(form.retention.evidence),
+            people=float(form.retention.people),
+        ),
         source_file=str(path.absolute()),
     )

@@ -16,7 +16,7 @@ from agent.alerts import Notifier
 from agent.availability.fold import Cadence
 from agent.clock import Clock
 from agent.daemon.attempts import Log, Spawn
-from agent.daemon.clerk import Clerk
+from agent.daemon.clerk import Clerk, Duty
 from agent.daemon.cosigning import Cosigning
 from agent.daemon.diagnosing import ObservationSink, TransitionSink
 from agent.daemon.drifting import Drifting
@@ -26,6 +26,7 @@ from agent.daemon.hours import HoursDuty
 from agent.daemon.picture import Picture
 from agent.daemon.recording import Recorder
 from agent.daemon.runners import load_module
+from agent.daemon.terms import TermsDuty
 from agent.incident.value import Incident, Transition
 from agent.journal import Journal
 from agent.ledger import DATABASE as LEDGER
@@ -36,6 +37,7 @@ from agent.observation import Observation
 from agent.seal import Pages, Voice
 from agent.snapshot import Snapshot
 from agent.store import DATABASE, Store
+from agent.store.store import Limits
 from agent.store.tables import StoreGap
 
 Told = TypeVar("Told")
@@ -112,7 +114,14 @@ class Sinks:
             vantage=host.vantage,
             clock=clock,
         )
-        self.clerk = Clerk({"evidence": self.evidence, "hours": hours}, clock, log, spawn)
+        self._terms = TermsDuty(
+            ledger=self._folder / LEDGER,
+            enter=self.recorder.enter,
+            vantage=host.vantage,
+            retention=host.retention,
+        )
+        duties: dict[str, Duty] = {"evidence": self.evidence, "hours": hours, "terms": self._terms}
+        self.clerk = Clerk(duties, clock, log, spawn)
 
     @property
     def transition_sinks(self) -> Mapping[str, TransitionSink]:
@@ -181,6 +190,7 @@ class Sinks:
         self.recorder.loaded(chain, self._clock.wall())
         self.drift.configure(chain, host.vantage)
         self.evidence.configure(chain)
+        self._terms.configure(host.retention)
         if recadenced:
             self.store.configure(cadences(chain))
         if elsewhere and self._notifying is not None:
@@ -228,6 +238,11 @@ class Sinks:
         return Store.open(
             self._folder / DATABASE,
             cadences=cadences(chain),
+            limits=Limits(
+                raw_seconds=self._host.retention.raw,
+                most_bytes=self._host.retention.raw_bytes,
+                minute_seconds=self._host.retention.rollups,
+            ),
             alarm=self._in_loop(self._store_stopped),
             on_gap=self._in_loop(self._store_goes_on),
             clock=self._clock,

@@ -21,18 +21,24 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     entry: body.AnyEntry
 
 
+class Detail(msgspec.Struct, frozen=True, kw_only=True):
+    """A detail that is there: the incident that it is about (empty: none), and the entry's time (ns UTC)."""
+
+    incident: str
+    time: int
+
+
 class Cases(msgspec.Struct, frozen=True, kw_only=True):
     """How things stand: held incidents, requests and objections without an end, details that are there.
 
-    `incidents` are the newest entries of those that were asked for; `details` maps (entry, name) of every
-    detail that was not erased to the incident that it is about, empty where it is about none.
+    `incidents` are the newest entries of those that were asked for; `details` are by entry and name.
     """
 
     incidents: dict[str, Recorded] = {}
     held: frozenset[str] = frozenset()
     requests: dict[str, Request] = {}
     objections: dict[str, Objection] = {}
-    details: dict[tuple[int, str], str] = {}
+    details: dict[tuple[int, str], Detail] = {}
 
 
 def read_recorded(path: Path, kinds: Collection[str], since: int = 0) -> tuple[Recorded, ...]:
@@ -103,11 +109,11 @@ def _incident(connection: sqlite3.Connection, name: str) -> Recorded | None:
     return found
 
 
-def _details(connection: sqlite3.Connection) -> dict[tuple[int, str], str]:
-    query = "SELECT leaf, name, body FROM detail JOIN leaf ON leaf.idx = detail.leaf ORDER BY leaf, name"
+def _details(connection: sqlite3.Connection) -> dict[tuple[int, str], Detail]:
+    query = "SELECT leaf, name, time, body FROM detail JOIN leaf ON leaf.idx = detail.leaf ORDER BY leaf, name"
     found = {}
-    for leaf, name, data in connection.execute(query):
+    for leaf, name, time, data in connection.execute(query):
         about = canonical.decode(data).get("incident", "")
         inner = about.get("id") if isinstance(about, dict) else about
-        found[leaf, name] = inner if isinstance(inner, str) else ""
+        found[leaf, name] = Detail(incident=inner if isinstance(inner, str) else "", time=time)
     return found

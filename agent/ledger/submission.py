@@ -167,11 +167,11 @@ def _erase(asked: Erase, ground: Ground) -> Draft:
     if not wanted:
         raise Refused("nothing is named that is to be erased")
     for entry, name in wanted:
-        about = ground.cases.details.get((entry, name))
-        if about is None:
+        detail = ground.cases.details.get((entry, name))
+        if detail is None:
             raise Refused(f"entry {entry} has no detail {name!r} (any more)")
-        if about in ground.cases.held:
-            raise Refused(f"entry {entry} is about the incident {about}, which is held: release it first")
+        if detail.incident in ground.cases.held:
+            raise Refused(f"entry {entry} is about the incident {detail.incident}, which is held: release it first")
     return Draft(
         entry=dossier.Erasure(
             time=ground.now,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agent.config.chain import examine_chain
 from agent.config.host import chain_beside, examine_host
 from agent.config.problem import ConfigError
-from agent.model import Host, Peer
+from agent.model import Host, Peer, Retention
 from tests.agent.config.fakes import TYPES
 
 CHAIN = examine_chain((Path(__file__).parent / "design.yml").read_bytes(), "chain.yml", TYPES).loaded()
@@ -41,6 +41,30 @@ def test_least() -> None:
     """Three keys are enough, and the chain need not be at hand."""
     host = examine_host(b"{vantage: elsewhere, chain: ../c.yml, data: d}", FILE).loaded()
     assert (host.chain_file, host.data, host.peers) == ("/etc/c.yml", "/etc/demarc/d", ())
+
+
+def test_retention() -> None:
+    """Each class has its own time; what is left out has the default."""
+    host = examine_host(GOOD + b"retention: {raw: 3d, raw_megabytes: 500, evidence: 90d}", FILE, CHAIN).loaded()
+    assert host.retention == Retention(raw=3 * 86400.0, raw_bytes=500_000_000, evidence=90 * 86400.0)
+
+
+@pytest.mark.parametrize(
+    ("written", "key", "problem"),
+    [
+        (b"{raw: 2h}", "retention.raw", "is shorter than a day; write 1d or more"),
+        (b"{raw_megabytes: 1}", "retention.raw_megabytes", "is less than 50; write 50 or more"),
+        (b"{people: x}", "retention.people", "`x` is no duration; write one such as 250ms, 1s, 2m, 1h or 3d"),
+        (b"7d", "retention", "expected a mapping with the keys raw"),
+    ],
+)
+def test_bad_retention(written: bytes, key: str, problem: str) -> None:
+    """What would leave hours unbound is refused."""
+    with pytest.raises(ConfigError) as caught:
+        examine_host(GOOD + b"retention: " + written, FILE, CHAIN).loaded()
+    (found,) = caught.value.problems
+    assert found.key == key
+    assert problem in str(found)
 
 
 PEER_KEYS = "vantage, url, ca_file, cert_file, key_file"

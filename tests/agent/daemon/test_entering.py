@@ -31,6 +31,7 @@ class Desk:
         self.refused: list[str] = []
         self.recorder = Recorder(folder, PEOPLED, "cloud", stopped=pytest.fail, refused=self.refused.append)
         self.recorder.transition(Transition(event=Event.CLOSED, at=2010.0, incident=INCIDENT), b"state")
+        self.recorder.ledger.run(lambda storage: storage.size).result(10.0)
         self.entering = Entering(
             ledger=self.file, enter=self.recorder.enter, chain=lambda: PEOPLED, vantage="cloud", clock=VirtualClock()
         )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.incident.value import Event, Transition
 from agent.ledger import body, correction, dossier, submission
-from agent.ledger.cases import Cases, Recorded
+from agent.ledger.cases import Cases, Detail, Recorded
 from agent.ledger.correction import Refused
 from agent.ledger.submission import AnySubmission, Ground, draft
 from tests.agent.ledger.people import PEOPLED, SIGNATORIES
@@ -26,7 +26,7 @@ CASES = Cases(
     incidents={"i1": Recorded(index=3, hash=PROPOSAL.entry, entry=ENTRY)},
     requests={"r-1": REQUEST},
     objections={"o-1": OBJECTION},
-    details={(4, "observations"): "i1", (7, "person"): ""},
+    details={(4, "observations"): Detail(incident="i1", time=1), (7, "person"): Detail(incident="", time=2)},
 )
 GROUND = Ground(chain=PEOPLED, cases=CASES, vantage="cloud", log="demarc/cloud", now=NOW)
 HELD = msgspec.structs.replace(GROUND, cases=msgspec.structs.replace(CASES, held=frozenset({"i1"})))
