@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "incidents": ("incidents", "List incidents of the running agent."),
     "observations": ("observations", "Write recorded observations as JSON Lines."),
     "replay": ("replay", "Diagnose recorded observations offline, deterministically."),
+    "drift": ("drift", "Show what changed in configurations, and approve what was seen."),
     "ledger": ("ledger", "Verify, export or prove entries of the ledger."),
     "report": ("report", "Write the monthly service-level report."),
 }

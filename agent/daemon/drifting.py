@@ -16,7 +16,7 @@ from agent.daemon.attempts import Log, Spawn
 from agent.daemon.picture import Picture
 from agent.daemon.state import replace_file
 from agent.drift.book import Book, Saved, chain_change
-from agent.drift.value import Change, Event
+from agent.drift.value import Approve, Change, Event
 from agent.model import Chain, Probe
 
 FILE_NAME: Final = "drift.json"
@@ -38,15 +38,6 @@ class Record(Protocol):
     ) -> None:
         """Record an approval."""
         ...
-
-
-class Approve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a person asks: that these facts of a probe, as they were shown, be approved for a party."""
-
-    probe: str
-    facts: dict[str, str]
-    party: str
-    reason: str = ""
 
 
 class Drifting:

@@ -20,6 +20,7 @@ from agent.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from agent.daemon.cosigning import Cosigning
+    from agent.web.approving import EnterApproval
     from agent.web.entering import Submit
     from agent.web.server import Served
 
@@ -35,12 +36,13 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     voice: Callable[[], Voice]
     witness: "Cosigning"
     submit: "Submit"
+    approve: "EnterApproval"
 
 
 @asynccontextmanager
 async def serving(surface: Surface, options: Options, control: Path, clock: Clock) -> "AsyncIterator[Served]":
     """Serve until the block ends; raises StartError when the address cannot be had, ConfigError for web.yml."""
-    from agent.web import api, entering, witness  # noqa: PLC0415 - see the module's docstring
+    from agent.web import api, approving, entering, witness  # noqa: PLC0415 - see the module's docstring
     from agent.web.app import build  # noqa: PLC0415
     from agent.web.page import site  # noqa: PLC0415
     from agent.web.server import serve  # noqa: PLC0415
@@ -53,6 +55,7 @@ async def serving(surface: Surface, options: Options, control: Path, clock: Cloc
             *site.routes(surface.snapshot, clock.wall),
             *witness.routes(surface.witness),
             *entering.routes(surface.submit),
+            *approving.routes(surface.approve),
             *api.routes(surface.snapshot, surface.recent, surface.voice),
         ],
         clock=clock,

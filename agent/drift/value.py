@@ -84,3 +84,12 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
 
     fingerprints: tuple[Fingerprint, ...] = ()
     changes: tuple[Change, ...] = ()
+
+
+class Approve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person asks: that these facts of a probe, as they were shown, be approved for a party."""
+
+    probe: str
+    facts: dict[str, str]
+    party: str
+    reason: str = ""

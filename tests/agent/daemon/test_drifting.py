@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.daemon.drifting import FILE_NAME, REST_SECONDS, SOON_SECONDS, Approve, Drifting
+from agent.daemon.drifting import FILE_NAME, REST_SECONDS, SOON_SECONDS, Drifting
 from agent.daemon.picture import Picture
 from agent.drift.book import chain_change
-from agent.drift.value import Change, Event, Standing
+from agent.drift.value import Approve, Change, Event, Standing
 from agent.model import Chain
 from probes.kit.result import Stage, failed, ok, unknown
 from tests.agent.daemon.world import FakeLog, VirtualClock, World, make_chain, make_probe
