@@ -12,7 +12,7 @@ import msgspec
 from lab import tunnel
 from lab.build import Site, run_in
 from lab.cable import Settings
-from lab.faults import FAULTS, Block, Commands, Effect, Fault, Forget, Secret, Stop, Suspend, Wire
+from lab.faults import FAULTS, Block, Commands, Effect, Fault, Forget, Misconfigure, Outlive, Stop, Suspend, Wire
 from lab.rundir import LabError
 from lab.topology import CABLES
 from lab.wire import Command, order
@@ -67,7 +67,8 @@ class Breakage:
             Wire: lambda _, __: self._lay_cables(),
             Stop: self._stop,
             Commands: lambda _, effect: self._ip(effect.node, effect.broken),
-            Secret: self._change_secret,
+            Misconfigure: self._misconfigure,
+            Outlive: self._outlive,
             Forget: self._forget,
             Suspend: lambda _, __: None,  # the lab's starter signals its own processes
         }
@@ -76,7 +77,8 @@ class Breakage:
             Wire: lambda _, __: self._lay_cables(),
             Stop: self._restart,
             Commands: lambda _, effect: self._ip(effect.node, effect.restored, forgiving=True),
-            Secret: lambda _, effect: self._reload((effect.node,)),
+            Misconfigure: lambda _, effect: self._reload((effect.node,)),
+            Outlive: lambda _, __: self._reload(tuple(tunnel.GATEWAYS)),
             Forget: lambda _, __: self._reload(tuple(tunnel.GATEWAYS)),
             Suspend: lambda _, __: None,
         }
@@ -109,7 +111,11 @@ class Breakage:
             del self.active[healed]
         troubles = [trouble for healed in names for trouble in self._undo_all(healed)]
         if self.active:
-            if any(isinstance(effect, Secret | Forget) for healed in names for effect in FAULTS[healed].effects):
+            if any(
+                isinstance(effect, Misconfigure | Outlive | Forget)
+                for healed in names
+                for effect in FAULTS[healed].effects
+            ):
                 self._site.swanctl.restart(seconds=TRY_SECONDS)
         elif not self._site.swanctl.agrees() and not self._site.swanctl.restart(seconds=HEAL_SECONDS):
             troubles.append(f"the tunnel does not come up within {HEAL_SECONDS} s")
@@ -179,12 +185,20 @@ class Breakage:
             if not forgiving:
                 raise
 
-    def _change_secret(self, _: str, effect: Secret) -> None:
+    def _misconfigure(self, _: str, effect: Misconfigure) -> None:
         swanctl = self._site.swanctl
-        swanctl.load(effect.node, secret=tunnel.OTHER_SECRET)
+        swanctl.load(effect.node, change=effect.change)
         for node in tunnel.GATEWAYS:
             swanctl.drop(node)
         swanctl.order("cloud-gw", "--initiate", "--child", tunnel.CHILD, "--timeout", "1")
+
+    def _outlive(self, _: str, effect: Outlive) -> None:
+        """Renegotiate with short-lived keys, then change what the next negotiation will meet."""
+        swanctl = self._site.swanctl
+        swanctl.load("cloud-gw", change=tunnel.SHORT_KEYS)
+        if not swanctl.restart():
+            raise LabError("the tunnel does not come up with short-lived keys")
+        swanctl.load(effect.node, change=effect.change)
 
     def _forget(self, name: str, effect: Forget) -> None:
         """Renegotiate without dead peer detection, then delete at one side while its word cannot leave."""

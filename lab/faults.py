@@ -7,7 +7,8 @@
 import msgspec
 
 from lab.cable import Settings
-from lab.topology import ADDRESSES, ERP_PORT
+from lab.topology import ADDRESSES, CLOUD_PREFIX, ERP_PORT
+from lab.tunnel import OTHER_ESP, OTHER_IKE, OTHER_KEY, OTHER_NETWORKS, Change
 
 ATTRIBUTED = "attributed"
 UNDETERMINED = "undetermined"
@@ -70,10 +71,18 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True):
     restored: tuple[str, ...]
 
 
-class Secret(msgspec.Struct, frozen=True, kw_only=True):
-    """The pre-shared key is changed at one gateway and the tunnel renegotiated."""
+class Misconfigure(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of what was agreed is changed at one gateway and the tunnel renegotiated."""
 
     node: str
+    change: Change
+
+
+class Outlive(msgspec.Struct, frozen=True, kw_only=True):
+    """The same, without a negotiation: the tunnel lives on until its keys, which are short-lived now, expire."""
+
+    node: str
+    change: Change
 
 
 class Forget(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +97,7 @@ class Suspend(msgspec.Struct, frozen=True, kw_only=True):
     node: str
 
 
-Effect = Block | Wire | Stop | Commands | Secret | Forget | Suspend
+Effect = Block | Wire | Stop | Commands | Misconfigure | Outlive | Forget | Suspend
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,11 +110,16 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One way to break the chain. `row` names the row of the first issue's table that it realises."""
+    """One way to break the chain.
+
+    `row` names the row of the first issue's table that it realises, `catalogue` those of the failure catalogue
+    of hybrid chains (docs/vpn.md).
+    """
 
     does: str
     effects: tuple[Effect, ...]
     row: str = ""
+    catalogue: tuple[int, ...] = ()
     cloud: Finding | None = None
     both: Finding | None = None
     parameters: dict[str, Parameter] = {}
@@ -144,6 +158,8 @@ def _shaping(does: str, parameters: dict[str, Parameter]) -> Fault:
 _CUT = Settings(drop=("all",))
 # ESP in UDP (RFC 3948): port 4500 and a first word that is not zero; IKE on the same port starts with zeros.
 _ESP = "udp dport 4500 @th,64,32 != 0 drop"
+# As strongSwan itself puts it there.
+_INTO_TUNNEL = f"{CLOUD_PREFIX} dev ipsec0 proto static scope global src {ADDRESSES['onprem-gw']} table 220"
 # Passes an IKE message, a ping and a TCP handshake inside the tunnel; not a full-size TLS flight.
 _HOLE_BYTES = 1200
 _OUTER = ("incumbent", "msp")
@@ -174,6 +190,7 @@ FAULTS: dict[str, Fault] = {
             ),
         ),
         row="firewall drops one port",
+        catalogue=(13,),
         cloud=proven("incumbent"),
         both=proven("incumbent"),
     ),
@@ -209,13 +226,56 @@ FAULTS: dict[str, Fault] = {
         does="The cable between the carrier's far edge and the on-premise gateway carries nothing.",
         effects=(Wire(cable="last-mile", settings=_CUT),),
         row="last mile cut",
+        catalogue=(1,),
         cloud=open_between("carrier", "incumbent", perhaps=("msp",)),
         both=proven("carrier", rests_on=_OUTER),
     ),
     "wrong-psk": Fault(
         does="The pre-shared key is changed on the on-premise side only; the tunnel cannot be set up again.",
-        effects=(Secret(node="onprem-gw"),),
+        effects=(Misconfigure(node="onprem-gw", change=OTHER_KEY),),
         row="wrong PSK",
+        catalogue=(4,),
+        cloud=open_between(*_JOINT, perhaps=("carrier",)),
+        both=open_between(*_JOINT, perhaps=("carrier",)),
+    ),
+    "ike-proposals": Fault(
+        does="The IKE proposals are changed on the on-premise side only; the tunnel cannot be set up again.",
+        effects=(Misconfigure(node="onprem-gw", change=OTHER_IKE),),
+        catalogue=(5,),
+        cloud=open_between(*_JOINT, perhaps=("carrier",)),
+        both=open_between(*_JOINT, perhaps=("carrier",)),
+    ),
+    "selectors": Fault(
+        does="The on-premise gateway has other networks for the tunnel: IKE comes up, the child does not.",
+        effects=(Misconfigure(node="onprem-gw", change=OTHER_NETWORKS),),
+        catalogue=(6,),
+        cloud=open_between(*_JOINT, perhaps=("carrier",)),
+        both=open_between(*_JOINT, perhaps=("carrier",)),
+    ),
+    "rekey-fails": Fault(
+        does="The ESP proposals are changed on the on-premise side only; the tunnel ends when its keys do.",
+        effects=(Outlive(node="onprem-gw", change=OTHER_ESP),),
+        catalogue=(5, 8),
+        cloud=open_between(*_JOINT, perhaps=("carrier",)),
+        both=open_between(*_JOINT, perhaps=("carrier",)),
+    ),
+    "cloud-gw-no-forward": Fault(
+        does="The cloud gateway answers on all its addresses and forwards nothing.",
+        effects=(Block(node="cloud-gw", rules=(("forward", "drop"),)),),
+        catalogue=(12,),
+        cloud=open_between("msp", perhaps=("carrier", "incumbent", "microsoft")),
+        both=proven("msp", rests_on=("incumbent",)),
+    ),
+    "return-route-lost": Fault(
+        does="The on-premise gateway has lost its route into the tunnel: packets arrive, the answers do not leave.",
+        effects=(
+            Commands(
+                node="onprem-gw",
+                broken=(f"route del {_INTO_TUNNEL}",),
+                restored=(f"route replace {_INTO_TUNNEL}",),
+            ),
+        ),
+        catalogue=(14,),
         cloud=open_between(*_JOINT, perhaps=("carrier",)),
         both=open_between(*_JOINT, perhaps=("carrier",)),
     ),
@@ -237,6 +297,7 @@ FAULTS: dict[str, Fault] = {
         does="The on-premise gateway is without power: silent on every side, its IKE daemon gone.",
         effects=(Stop(service="ike-onprem"), *_silent("onprem-gw")),
         row="on-prem gateway dead",
+        catalogue=(3,),
         cloud=open_between("carrier", "incumbent", perhaps=("msp",)),
         both=proven("incumbent"),
     ),
@@ -251,6 +312,7 @@ FAULTS: dict[str, Fault] = {
         does=f"The carrier's last mile loses IP packets longer than {_HOLE_BYTES} bytes without a word.",
         effects=(Wire(cable="last-mile", settings=Settings(max_bytes=_HOLE_BYTES)),),
         row="MTU hole on the carrier",
+        catalogue=(9,),
         cloud=Finding(kinds=(UNDETERMINED, ATTRIBUTED), perhaps=("msp", "carrier", "incumbent"), never=("incumbent",)),
         both=Finding(kinds=(UNDETERMINED, ATTRIBUTED), perhaps=("msp", "carrier", "incumbent"), never=("incumbent",)),
     ),

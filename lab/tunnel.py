@@ -22,7 +22,6 @@ PLUGINS = (
     "kernel-libipsec kernel-netlink socket-default vici updown counters"
 )
 AGREED_SECRET = "lab-secret-agreed-by-both"
-OTHER_SECRET = "lab-secret-changed-by-one"
 DPD_SECONDS = 1
 NO_DPD = 0
 WAIT_SECONDS = 3.0
@@ -90,8 +89,37 @@ swanctl {{
 """
 
 
-def connection_text(node: str, *, secret: str = AGREED_SECRET, dpd_seconds: int = DPD_SECONDS) -> str:
-    """Return swanctl.conf of one gateway."""
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of what was agreed, and what one side has instead."""
+
+    agreed: str
+    other: str
+
+
+OTHER_KEY = Change(agreed=AGREED_SECRET, other="lab-secret-changed-by-one")
+OTHER_IKE = Change(
+    agreed="proposals = aes256gcm16-prfsha256-curve25519", other="proposals = aes128gcm16-prfsha384-ecp256"
+)
+OTHER_ESP = Change(agreed="esp_proposals = aes256gcm16", other="esp_proposals = aes128gcm16")
+OTHER_NETWORKS = Change(agreed=f"local_ts = {ONPREM_PREFIX}", other="local_ts = 10.21.0.0/16")
+# Of the addresses that matter it holds the gateway's own only.
+NARROW_NETWORKS = Change(agreed=f"local_ts = {ONPREM_PREFIX}", other="local_ts = 10.20.0.0/28")
+# A new negotiation after seconds instead of hours. Reauthentication, since a rekeying goes on with the configuration
+# that the SA was made with, whatever was loaded since.
+SHORT_KEYS = Change(
+    agreed="keyingtries = 0",
+    other="keyingtries = 0\n    reauth_time = 2s\n    over_time = 1s\n    rand_time = 0s",
+)
+
+
+def connection_text(node: str, *, change: Change | None = None, dpd_seconds: int = DPD_SECONDS) -> str:
+    """Return swanctl.conf of one gateway, with one line of it changed."""
+    text = agreed_text(node, dpd_seconds)
+    return text if change is None else text.replace(change.agreed, change.other)
+
+
+def agreed_text(node: str, dpd_seconds: int = DPD_SECONDS) -> str:
+    """Return swanctl.conf of one gateway as both have agreed."""
     gateway = GATEWAYS[node]
     actions = ("start", "restart", "start") if gateway.starts else ("none", "clear", "none")
     return f"""
@@ -130,7 +158,7 @@ secrets {{
   ike-{CONNECTION} {{
     id-cloud = cloud-gw.lab
     id-onprem = onprem-gw.lab
-    secret = "{secret}"
+    secret = "{AGREED_SECRET}"
   }}
 }}
 """
@@ -168,10 +196,10 @@ class Swanctl:
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 124, "", f"no answer in {seconds} s")
 
-    def load(self, node: str, *, secret: str = AGREED_SECRET, dpd_seconds: int = DPD_SECONDS) -> None:
+    def load(self, node: str, *, change: Change | None = None, dpd_seconds: int = DPD_SECONDS) -> None:
         """Write and load the gateway's configuration; LabError with swanctl's words when it is refused."""
         path = connection_file(self._run_dir, node)
-        path.write_text(connection_text(node, secret=secret, dpd_seconds=dpd_seconds))
+        path.write_text(connection_text(node, change=change, dpd_seconds=dpd_seconds))
         result = self.order(node, "--load-all", "--clear", "--file", str(path))
         if result.returncode:
             raise LabError(f"swanctl refuses {path}: {result.stderr}{result.stdout}")

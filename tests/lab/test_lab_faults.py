@@ -53,6 +53,14 @@ EFFECTS: dict[str, dict[str, str]] = {
     "wrong-psk": {**BEHIND_TUNNEL},
     "esp-dropped": {**BEHIND_TUNNEL},
     "one-sided-delete": {**BEHIND_TUNNEL},
+    "selectors": {**BEHIND_TUNNEL},
+    "return-route-lost": {**BEHIND_TUNNEL},
+    "cloud-gw-no-forward": {
+        **BEHIND_TUNNEL,
+        "saas": "connect",
+        "carrier-edge": "connect",
+        "underlay": "connect",
+    },
     "onprem-gw-dead": {
         **BEHIND_TUNNEL,
         "underlay": "connect",
@@ -122,6 +130,9 @@ HELD = {
     "esp-dropped": (1, 1),
     "one-sided-delete": (1, 0),
     "wrong-psk": (0, 0),
+    "ike-proposals": (0, 0),
+    "selectors": (0, 0),
+    "rekey-fails": (0, 0),
     "onprem-gw-dead": (0, 0),
     "near-cut": (0, 0),
 }

@@ -10,11 +10,11 @@ from agent.config.load import load_chain
 from lab.cable import Settings
 from lab.chainfile import Pace, chain_text
 from lab.effects import overlay, settings_of
-from lab.faults import ATTRIBUTED, FAULTS, Block, Commands, Fault, Forget, Secret, Stop, Suspend, Wire
+from lab.faults import ATTRIBUTED, FAULTS, Block, Commands, Fault, Forget, Misconfigure, Outlive, Stop, Suspend, Wire
 from lab.rundir import LabError, path_of
 from lab.services import STANDBY, table
 from lab.topology import ADDRESSES, CABLES, LINKS, NODES
-from lab.tunnel import GATEWAYS, Association, parse_associations
+from lab.tunnel import GATEWAYS, Association, connection_text, parse_associations
 
 ROWS = {
     "app stopped",
@@ -52,7 +52,9 @@ def test_a_fault_names_what_exists(fault: Fault) -> None:
         match effect:
             case Block() | Commands() | Suspend():
                 assert effect.node in NODES
-            case Secret() | Forget():
+            case Misconfigure() | Outlive():
+                assert connection_text(effect.node) != connection_text(effect.node, change=effect.change)
+            case Forget():
                 assert effect.node in GATEWAYS
             case Wire():
                 assert effect.cable in {*CABLES, ""}

@@ -72,7 +72,7 @@ def accused(incidents: Incidents) -> set[str]:
 
 def scenario(name: str, pace: Pace, folder: Path) -> None:
     """Break, listen to both agents, and replay what they recorded."""
-    fault = ROWS[name]
+    fault = FAULTS[name]
     assert fault.both is not None
     with Lab.up(unique_name("s"), pace=pace) as lab, Agents(lab) as agents:
         agents.wait_healthy()
