@@ -224,6 +224,16 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "packets go into the tunnel and none come out",
         "er gaan pakketten de tunnel in en er komen er geen uit",
     ),
+    "not-connected": ("Azure's gateway has no tunnel", "de gateway van Azure heeft geen tunnel"),
+    "connecting": (
+        "Azure's gateway is setting up the tunnel, without success",
+        "de gateway van Azure zet de tunnel op, zonder succes",
+    ),
+    "tunnel-down": ("one tunnel of several is not connected", "één van de tunnels staat er niet"),
+    "health-unavailable": (
+        "Azure does not call the connection available",
+        "Azure noemt de verbinding niet beschikbaar",
+    ),
     # the route
     "device-down": (
         "the network connection that should carry it is down",

@@ -77,6 +77,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "strongswan": ("tunnel state", "tunnelstatus"),
         "wireguard": ("tunnel state (WireGuard)", "tunnelstatus (WireGuard)"),
         "xfrm": ("tunnel state (kernel)", "tunnelstatus (kernel)"),
+        "azure_vpn": ("tunnel state (Azure)", "tunnelstatus (Azure)"),
         "route": ("route", "route"),
         "ike": ("VPN gateway's answer", "antwoord van de VPN-gateway"),
         "entra_sync": ("Entra synchronisation", "Entra-synchronisatie"),

@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 import msgspec
 
-from lab.microsoft import graph, identity, login
+from lab.microsoft import arm, graph, identity, login
 from lab.microsoft.exchange import Reply, Request, Tenant, json_reply
 from lab.microsoft.state import State
 
@@ -18,6 +18,9 @@ def answer(request: Request, state: State, tenant: Tenant, now: float) -> Reply:
     elif path.startswith(("/v1.0/", "/beta/")):
         mood = state.mode
         reply = graph.broken(mood, state, request, now) or graph.answer(request, state, tenant, now)
+    elif path.startswith("/subscriptions/"):
+        mood = state.arm
+        reply = arm.broken(mood, state, request) or arm.answer(request, state, tenant, now)
     elif path == identity.PATH:
         mood = state.identity
         reply = identity.token(request, state, tenant, now)

@@ -15,6 +15,7 @@ from lab.microsoft.exchange import PERMISSIONS
 
 ServerError = Literal["500", "502", "503", "504", "5xx"]
 Mode = Literal["ok", "null", "401", "403", "429", "500", "502", "503", "504", "5xx", "html", "hang", "slow"]
+Arm = Mode | Literal["404"]
 Login = Literal["ok", "429", "500", "502", "503", "504", "5xx", "html", "hang", "slow"]
 Credential = Literal["valid", "expired", "wrong", "app-missing", "app-disabled", "policy"]
 Identity = Literal["ok", "missing", "410", "429", "500", "hang"]
@@ -62,6 +63,14 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     health_origin: str = "microsoft"
     secret_ends: Moment | None = None
     identity: Identity = "ok"
+    arm: Arm = "ok"
+    vpn_status: Literal["Connected", "NotConnected", "Connecting", "Unknown"] = "Connected"
+    vpn_since: Moment | None = None
+    vpn_tunnels: tuple[str, ...] = ("site_instance0",)
+    vpn_tunnels_down: tuple[str, ...] = ()
+    vpn_received_bytes: int | None = None
+    vpn_sent_bytes: int | None = None
+    vpn_health: Literal["Available", "Unavailable", "Degraded", "Unknown"] = "Available"
     retry_after: str | None = "2.128"
     slow_seconds: float = 3.0
 
