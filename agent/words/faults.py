@@ -400,6 +400,30 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "the synchronisation ended in a way that is not known here",
         "de synchronisatie eindigde op een manier die hier niet bekend is",
     ),
+    # the way out of a site
+    "proxy-authentication": (
+        "the site's proxy wants a sign-on",
+        "de proxy van de locatie vraagt om aanmelding",
+    ),
+    "proxy-blocked": ("the site's proxy does not let this through", "de proxy van de locatie laat dit niet door"),
+    "proxy-error": ("the site's proxy refuses", "de proxy van de locatie weigert"),
+    "tls-inspected": (
+        "a device on the way opens the secured connection and shows a certificate of its own",
+        "een apparaat onderweg opent de beveiligde verbinding en toont een eigen certificaat",
+    ),
+    "not-the-list": (
+        "something else answers in the place of the list of revoked certificates",
+        "iets anders antwoordt in plaats van de lijst van ingetrokken certificaten",
+    ),
+    "endpoint-unreachable": (
+        "the site's way out works, and what lies behind it does not answer",
+        "de uitgang van de locatie werkt, en wat daarachter ligt antwoordt niet",
+    ),
+    "endpoint-error": ("Microsoft answers with an error", "Microsoft antwoordt met een fout"),
+    "egress-silent": (
+        "no answer came, and nobody on the way said why",
+        "er kwam geen antwoord, en niemand onderweg zei waarom",
+    ),
     # our own host cannot look
     "no-link": ("it has no working network connection", "het heeft geen werkende netwerkverbinding"),
     "no-route": ("it knows no way out of its own network", "het kent geen weg uit zijn eigen netwerk"),

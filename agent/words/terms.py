@@ -73,6 +73,7 @@ TERMS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "udp": ("message and answer", "bericht en antwoord"),
         "ad": ("directory (AD)", "directory (AD)"),
         "adsync": ("synchronisation server", "synchronisatieserver"),
+        "entra_endpoints": ("the site's way out to Microsoft", "de uitgang naar Microsoft"),
         "greeting": ("greeting of a service", "begroeting door een dienst"),
         "strongswan": ("tunnel state", "tunnelstatus"),
         "wireguard": ("tunnel state (WireGuard)", "tunnelstatus (WireGuard)"),

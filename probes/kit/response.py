@@ -252,12 +252,14 @@ class Tunnel:
 
     def __init__(self, authority: str) -> None:
         self.first = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: demarc\r\n\r\n".encode("ascii")
+        self.head: Head | None = None
         self._response = Response(1, head_only=True)
 
     def feed(self, data: bytes) -> Done | Trouble | None:
         """Take bytes of the proxy; done when it says that the connection stands."""
         found = self._response.feed(data)
         if isinstance(found, Head):
+            self.head = found
             if 200 <= found.status < 300:
                 return Done()
             detail = f"the proxy answered {found.status} {found.reason}".strip()
