@@ -15,15 +15,15 @@ from agent.availability.calendar import month
 from agent.availability.fold import Cadence, Span, spans_of
 from agent.clock import SystemClock
 from agent.config import ConfigError, load_chain
-from agent.incident.value import Incident
 from agent.ledger import DATABASE as LEDGER
 from agent.ledger.check import check
+from agent.ledger.corrected import Agreed, Corrected, corrected
 from agent.ledger.history import History, read_history
 from agent.ledger.storage import StorageError
 from agent.model import Chain
 from agent.observation import Observation
 from agent.replay import BadLineError, read, replay
-from agent.report.month import LOOKBACK_SECONDS, Given, Period, month_report
+from agent.report.month import LOOKBACK_SECONDS, Given, Maintenance, Period, month_report
 from agent.report.text import render
 from agent.report.value import Basis
 from agent.store import DATABASE as STORE
@@ -78,11 +78,19 @@ def month_command(
             _from_file(chain, period, observations) if observations else _from_data(chain, period, data or Path())
         )
         ledger = ledger_file or (data / LEDGER if data else None)
-        incidents, basis = _incidents(chain, period, measured, ledger)
+        told, basis = _incidents(chain, period, measured, ledger)
     except (StorageError, BadLineError, sqlite3.Error, OSError) as error:
         click.echo(f"the report cannot be made: {error}", err=True)
         sys.exit(EX_DATAERR)
-    report = month_report(Given(chain=chain, period=period, spans=measured.spans, incidents=incidents, basis=basis))
+    given = Given(
+        chain=chain,
+        period=period,
+        spans=measured.spans,
+        incidents=told.incidents,
+        maintenance=[_maintenance(one) for one in told.agreed],
+        basis=basis,
+    )
+    report = month_report(given)
     click.echo(msgspec.json.format(msgspec.json.encode(report), indent=1) if form == "json" else render(report, chain))
 
 
@@ -119,11 +127,11 @@ def _from_file(chain: Chain, period: Period, file: Path) -> _Measured:
     return _Measured(spans, f"{len(found):,} recorded in {file.name}", found)
 
 
-def _incidents(
-    chain: Chain, period: Period, measured: _Measured, ledger: Path | None
-) -> tuple[Sequence[Incident], Basis]:
-    """Take the incidents from the ledger, or without one from a replay of the observations."""
+def _incidents(chain: Chain, period: Period, measured: _Measured, ledger: Path | None) -> tuple[Corrected, Basis]:
+    """Take the incidents from the ledger as corrected, or without one from a replay of the observations."""
     history, whole, problem = _ledger(ledger) if ledger else (None, None, "")
+    found = history.incidents if history else replay(chain, measured.raw)
+    told = corrected(found, history.corrections if history else ())
     basis = Basis(
         chain=chain.hash,
         observations=measured.where,
@@ -132,9 +140,20 @@ def _incidents(
         key=history.key if history else "",
         ledger_whole=whole,
         tzdata=_tzdata(),
-        notes=_notes(chain, period, history, problem),
+        notes=(*told.sentences, *_notes(chain, period, history, problem)),
     )
-    return (history.incidents if history else replay(chain, measured.raw)), basis
+    return told, basis
+
+
+def _maintenance(one: Agreed) -> Maintenance:
+    window = one.window
+    return Maintenance(
+        party=window.party,
+        start=window.opened // 10**9,
+        stop=window.closed // 10**9,
+        agreed=one.agreed,
+        services=window.services,
+    )
 
 
 def _ledger(path: Path) -> tuple[History, bool, str]:

@@ -7,6 +7,8 @@ import msgspec
 
 from agent.incident.value import Event, Incident
 from agent.ledger import body as kinds
+from agent.ledger.corrected import Numbered
+from agent.ledger.dossier import Correction
 from agent.ledger.reading import bodies, fields, log_of, newest_checkpoint, with_connection
 
 # A suspicion that came to nothing, and a part of another incident: neither stands in a report.
@@ -17,7 +19,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     """The incidents under the newest checkpoint, each as it last stood, in order of opening.
 
     `chains` are the hashes of the chain files under which they were found; `gaps` what was not
-    recorded; `checkpoint` the note and `key` the verifier key that it is signed with.
+    recorded; `corrections` what people said since. `checkpoint` is the note, `key` the verifier key that it is
+    signed with.
     """
 
     checkpoint: str
@@ -25,6 +28,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     incidents: tuple[Incident, ...]
     chains: tuple[str, ...]
     gaps: tuple[kinds.Gap, ...]
+    corrections: tuple[Numbered, ...] = ()
 
 
 def read_history(path: Path) -> History:
@@ -40,7 +44,8 @@ def _history(connection: sqlite3.Connection) -> History:
     incidents: dict[str, Incident] = {}
     chains: set[str] = set()
     gaps: list[kinds.Gap] = []
-    for _, form in bodies(connection, size):
+    corrections: list[Numbered] = []
+    for index, form in bodies(connection, size):
         try:
             entry = kinds.read(fields(form))
         except ValueError:
@@ -53,10 +58,13 @@ def _history(connection: sqlite3.Connection) -> History:
                 del incidents[transition.incident.id]
         elif isinstance(entry, kinds.Gap):
             gaps.append(entry)
+        elif isinstance(entry, Correction):
+            corrections.append(Numbered(index=index, correction=entry))
     return History(
         checkpoint=checkpoint,
         key=str(log_of(connection)),
         incidents=tuple(sorted(incidents.values(), key=lambda one: (one.opened, one.id))),
         chains=tuple(sorted(chains)),
         gaps=tuple(gaps),
+        corrections=tuple(corrections),
     )

@@ -12,6 +12,7 @@ from agent.config import load_chain
 from agent.incident.value import Event, Incident, Kind, State, Transition
 from agent.ledger import DATABASE as LEDGER
 from agent.ledger import KEY, Ledger, body
+from agent.ledger.dossier import Approval, Change, Correction, Window
 from agent.ledger.history import read_history
 from agent.observation import Observation, encode
 from agent.store import DATABASE as STORE
@@ -185,6 +186,58 @@ def test_the_report_names_checkpoint_key_chain_and_gaps(folder: Path) -> None:
     assert history.chains[0] in text
     assert "every entry, hash and signature checked" in text
     assert "disk full" in text
+
+
+@pytest.mark.parametrize(("standing", "sole"), [("signed", 0), ("paper", 60)])
+def test_corrections_are_applied_and_told(folder: Path, standing: str, sole: int) -> None:
+    """A signed one counts, a paper one is only told; both stand among what the report rests on."""
+    chain = load_chain(folder / "chain.yml").hash
+    correction = Correction(
+        time=1,
+        incident="i-1",
+        entry=chain,
+        chain=chain,
+        vantage="cloud",
+        change=Change(kind="undetermined", parties=(), candidates=("msp", "incumbent")),
+        reason="r",
+        approved=(
+            Approval(party="msp", role="service manager", means="ssh"),
+            Approval(party="incumbent", role="account manager", means="ssh"),
+        ),
+        standing=standing,
+    )
+    ledger = Ledger.open(folder / LEDGER, folder / KEY, "demarc/cloud", alarm=pytest.fail)
+    ledger.append(*body.write(correction))
+    assert ledger.close()
+    report = json.loads(run(folder, "--data", str(folder), "--until", "1796079600", "--format", "json")[1])
+    assert sum(one["sole"] for one in report["services"][0]["shares"]["parties"]) == sole
+    assert "parties incumbent becomes none" in report["basis"]["notes"][0]
+    assert "msp (service manager, ssh), incumbent (account manager, ssh)" in report["basis"]["notes"][0]
+
+
+def test_maintenance_agreed_afterwards_excuses_its_partys_seconds(folder: Path) -> None:
+    """It stands among the exclusions, with who agreed."""
+    chain = load_chain(folder / "chain.yml").hash
+    second = 10**9
+    window = Window(party="incumbent", opened=int(START) * second, closed=int(START + 3600) * second)
+    correction = Correction(
+        time=1,
+        incident="i-1",
+        entry=chain,
+        chain=chain,
+        vantage="cloud",
+        change=Change(maintenance=window),
+        reason="r",
+        approved=(Approval(party="msp", role="service manager", means="ssh"),),
+        standing="signed",
+    )
+    ledger = Ledger.open(folder / LEDGER, folder / KEY, "demarc/cloud", alarm=pytest.fail)
+    ledger.append(*body.write(correction))
+    assert ledger.close()
+    report = json.loads(run(folder, "--data", str(folder), "--until", "1796079600", "--format", "json")[1])
+    (excluded,) = report["services"][0]["exclusions"]
+    assert (excluded["party"], excluded["down"]) == ("incumbent", 60)
+    assert excluded["agreed"] == "correction, entry 8: msp (service manager, ssh)"
 
 
 def test_a_ledger_that_is_not_whole_is_told(folder: Path) -> None:
