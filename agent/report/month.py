@@ -14,6 +14,8 @@ from agent.availability.calendar import open_seconds
 from agent.availability.fold import Span, State, covering
 from agent.availability.partition import Partition, in_state, masked, partition, together
 from agent.availability.seconds import Seconds, difference, intersection, total, union
+from agent.drift.beside import beside
+from agent.drift.value import Change
 from agent.incident.value import Incident, Kind
 from agent.incident.value import State as IncidentState
 from agent.model import Chain, Probe, Service
@@ -64,7 +66,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     """All that a report is a function of.
 
     `spans` are the states by probe key (`vantage>probe`), from `LOOKBACK_SECONDS` before the period on;
-    `incidents` may come in any order, suspected ones are left out.
+    `incidents` may come in any order, suspected ones are left out. `changes` of configurations stand beside
+    incidents and change no figure.
     """
 
     chain: Chain
@@ -72,6 +75,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     spans: Mapping[str, tuple[Span, ...]]
     incidents: Sequence[Incident]
     maintenance: Sequence[Maintenance] = ()
+    changes: Sequence[Change] = ()
     basis: Basis
 
 
@@ -89,7 +93,7 @@ def month_report(given: Given) -> MonthReport:
         until=period.until,
         statement=STATEMENT,
         services=tuple(_service(given, service) for service in given.chain.services.values()),
-        incidents=tuple(_incident_row(given.chain, one, period) for one in told),
+        incidents=tuple(_incident_row(given, one) for one in told),
         basis=given.basis,
     )
 
@@ -255,8 +259,9 @@ def _norm(service: Service, parts: Partition) -> Norm | None:
     )
 
 
-def _incident_row(chain: Chain, incident: Incident, period: Period) -> IncidentRow:
-    failing = (chain.probes.get(key.partition(">")[2]) for key in incident.support.failing)
+def _incident_row(given: Given, incident: Incident) -> IncidentRow:
+    period = given.period
+    failing = (given.chain.probes.get(key.partition(">")[2]) for key in incident.support.failing)
     within = intersection(covered(incident, period.until), ((period.start, period.until),))
     return IncidentRow(
         id=incident.id,
@@ -273,4 +278,5 @@ def _incident_row(chain: Chain, incident: Incident, period: Period) -> IncidentR
         closed=incident.closed,
         seconds=total(within),
         uncertainty=max((probe.interval for probe in failing if probe), default=0.0),
+        last_changes=beside(incident, given.changes),
     )

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 from agent.model import Chain
 from agent.report.value import Availability, IncidentRow, MonthReport, Outage, ServiceReport
+from agent.words.change_text import caveat, last_change_text
 
 _WIDTH = 100
 _STANDING = {
@@ -189,7 +190,10 @@ class _Page:
         ]
         places = (("segments", row.segments), ("services", row.services))
         lines += [f"    {name}: {', '.join(values)}" for name, values in places if values]
-        return [*lines, ""]
+        for one in row.last_changes:
+            told = last_change_text(one, row.opened, self._chain, "en")
+            lines += _wrapped(f"last change: {told}", "    ", "      ")
+        return [*lines, *([f"    {caveat('en')}"] if row.last_changes else []), ""]
 
     def _party(self, identifier: str) -> str:
         party = self._chain.parties.get(identifier)

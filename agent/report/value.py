@@ -6,6 +6,8 @@ Seconds are integers, times UTC epoch seconds, percentages strings with three de
 
 import msgspec
 
+from agent.drift.value import Change
+
 STATEMENT = (
     "This report fixes the technical place of each disturbance and how that is known. "
     "It does not decide the legal attribution."
@@ -124,6 +126,7 @@ class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
     closed: float | None
     seconds: int
     uncertainty: float
+    last_changes: tuple[Change, ...] = ()
 
 
 class Basis(msgspec.Struct, frozen=True, kw_only=True):

@@ -113,7 +113,7 @@ def incident_answers(incidents: Iterable[Incident], snapshot: Snapshot, language
             sentences=sentences(i, chain, snapshot.probes if i.closed is None else None, language),
             mover_name=party_name(i.mover, chain, language),
             last_changes=tuple(
-                ChangeAnswer(**_fields(change), text=last_change_text(change, i, chain, language))
+                ChangeAnswer(**_fields(change), text=last_change_text(change, i.opened, chain, language))
                 for change in beside(i, snapshot.drift.changes)
             ),
         )

@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 
 from agent.drift.value import Change, Event, Move
-from agent.incident.value import Incident
 from agent.model import Chain
 from agent.words.names import lasting, listed, moment, probe_name
 
@@ -92,12 +91,12 @@ def change_text(change: Change, chain: Chain, language: str, *, now: float) -> s
     )
 
 
-def last_change_text(change: Change, incident: Incident, chain: Chain, language: str) -> str:
-    """Return a change as it stands beside an incident: how long before it opened, or how long after it was seen."""
+def last_change_text(change: Change, opened: float, chain: Chain, language: str) -> str:
+    """Return a change beside an incident: how long before it `opened` (UTC epoch seconds), or after it was seen."""
     texts = TEXTS[language]
-    pattern = texts.before if change.at <= incident.opened else texts.after
-    distance = pattern.format(time=lasting(abs(incident.opened - change.at), language))
-    return f"{change_text(change, chain, language, now=incident.opened)} ({distance})."
+    pattern = texts.before if change.at <= opened else texts.after
+    distance = pattern.format(time=lasting(abs(opened - change.at), language))
+    return f"{change_text(change, chain, language, now=opened)} ({distance})."
 
 
 def caveat(language: str) -> str:

@@ -56,9 +56,7 @@ def test_a_change_in_words(case: str) -> None:
 
 def test_how_far_from_the_incident() -> None:
     """Before it opened, or only seen after it."""
-    (incident,) = SAMPLE.incidents
-    before = msgspec.structs.replace(incident, opened=TUNNEL.at + 90.0)
-    after = msgspec.structs.replace(incident, opened=TUNNEL.at - 3.0)
+    before, after = TUNNEL.at + 90.0, TUNNEL.at - 3.0
     assert last_change_text(TUNNEL, before, CHAIN, "en").endswith("to 3600 (1 minute and 30 seconds before).")
     assert last_change_text(TUNNEL, after, CHAIN, "nl").endswith("naar 3600 (gezien 3 seconden erna).")
 

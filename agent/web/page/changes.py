@@ -66,5 +66,5 @@ def last_changes(view: View, incident: Incident) -> Markup:
     found = beside(incident, view.snapshot.drift.changes)
     if not found:
         return NOTHING
-    told = [el("p", last_change_text(one, incident, view.chain, view.language)) for one in found]
+    told = [el("p", last_change_text(one, incident.opened, view.chain, view.language)) for one in found]
     return joined(told, el("p", caveat(view.language), class_="quiet"))
