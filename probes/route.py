@@ -33,6 +33,7 @@ from probes.kit.spec import Clock, Evidence, Fault, Flow, Kit, Metric, Spec
 
 _NAME_BYTES: Final = 15  # IFNAMSIZ of linux/if.h, less the NUL
 _TABLE_MOST: Final = 0xFFFFFFFF
+_ERRORS: Final = ("route_link_receive_errors", "route_link_transmit_errors")
 _TABLES: Final[Mapping[int, str]] = MappingProxyType({253: "default", 254: "main", 255: "local"})
 
 
@@ -85,6 +86,12 @@ SPEC: Final = Spec(
             Stage.CONNECT,
             "The route is found in another routing table than agreed.",
             "`ip rule` and `ip route show table TABLE`: the rule or the table's route is missing.",
+        ),
+        Fault(
+            "link-errors",
+            Stage.CONNECT,
+            "The way is the agreed one, and its interface has counted errors since the reading before (degraded).",
+            "`ip -s -s link show DEVICE`: a tunnel's interface counts what it cannot send.",
         ),
         Fault(
             "netlink-error",
@@ -177,6 +184,20 @@ def _detours(settings: Settings, route: Route, watched: Link | None) -> Iterator
         yield "wrong-table", f"{_table(settings.table)} is agreed"
 
 
+def link_errors(before: Mapping[str, float], result: Result) -> Result:
+    """Return a pass as degraded when the interface counted errors since `before`, the values of the last reading."""
+    if result.outcome is not Outcome.OK:
+        return result
+    risen = {
+        name: int(result.values.get(name, 0.0) - before.get(name, result.values.get(name, 0.0))) for name in _ERRORS
+    }
+    if not any(count > 0 for count in risen.values()):
+        return result
+    receive, transmit = (max(0, risen[name]) for name in _ERRORS)
+    detail = f"{receive} receive and {transmit} transmit errors more; {result.detail}"
+    return msgspec.structs.replace(result, outcome=Outcome.DEGRADED, fault="link-errors", detail=detail)
+
+
 def _table(number: int | None) -> str:
     return "table " + _TABLES.get(number or 0, str(number or "unknown"))
 
@@ -223,6 +244,7 @@ class RouteRunner:
         self._netlink = netlink
         self._lock = asyncio.Lock()
         self._socket: Any = None
+        self._before: dict[Settings, dict[str, float]] = {}
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:
         """Ask the kernel and judge its answers; ends by `deadline` (boot-time seconds)."""
@@ -242,6 +264,8 @@ class RouteRunner:
         result = judge(settings, replies)
         if result.outcome is Outcome.UNKNOWN:
             return result
+        before, self._before[settings] = self._before.get(settings, {}), result.values
+        result = link_errors(before, result)
         seconds = self._clock.boot() - began
         return msgspec.structs.replace(result, seconds=seconds, phases={"query": seconds})
 

@@ -6,6 +6,7 @@ by itself when an association comes or goes, and the probes then ask at once.
 """
 
 import asyncio
+import contextlib
 import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -37,6 +38,8 @@ _SA_ID_BYTES: Final = 24  # struct xfrm_usersa_id, zeroes: all of them
 _POLICY_ID_BYTES: Final = 64  # struct xfrm_userpolicy_id likewise
 # Events read in one turn of the loop; each is some hundred bytes, and what they say is asked for anyway.
 _EVENTS: Final = 100
+# Then the loop belongs to others: short enough that a change's end is seen, long enough that a storm costs little.
+_REST_SECONDS: Final = 0.05
 
 
 class Settings(Asked, frozen=True, kw_only=True):
@@ -141,6 +144,7 @@ class XfrmRunner:
         self._seen: dict[Settings, Watched] = {}
         self._changed: Callable[[str], None] = lambda _: None
         self._events: socket.socket | None = None
+        self._rest: asyncio.TimerHandle | None = None
 
     def hear(self, changed: Callable[[str], None]) -> None:
         """Call `changed` with the gateway of every probe so far when an association or policy comes or goes."""
@@ -150,12 +154,23 @@ class XfrmRunner:
             self._events = _open_events()
         except OSError:  # not allowed: the attempts say so
             return
-        asyncio.get_running_loop().add_reader(self._events.fileno(), self._told)
+        self._listen()
+
+    def _listen(self) -> None:
+        self._rest = None
+        if self._events is not None:
+            asyncio.get_running_loop().add_reader(self._events.fileno(), self._told)
 
     def _told(self) -> None:
-        if self._events is not None and drained(self._events):
-            for target in {settings.target for settings in self._seen}:
-                self._changed(target)
+        """Tell of a burst of changes once, and then rest: a gateway that rekeys many tunnels wakes us rarely."""
+        if self._events is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._events.fileno())
+        self._rest = loop.call_later(_REST_SECONDS, self._listen)
+        drain(self._events)
+        for target in {settings.target for settings in self._seen}:
+            self._changed(target)
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:  # noqa: ARG002 - every question has a socket of its own
         """Ask the kernel and judge its answer; ends by `deadline` (boot-time seconds)."""
@@ -178,6 +193,8 @@ class XfrmRunner:
 
     def close(self) -> None:
         """Hear no more."""
+        if self._rest is not None:
+            self._rest.cancel()
         if self._events is not None:
             asyncio.get_running_loop().remove_reader(self._events.fileno())
             self._events.close()
@@ -195,16 +212,11 @@ def _open_events() -> socket.socket:
     return events
 
 
-def drained(events: socket.socket) -> bool:
-    """Read what is there, and say whether anything was: what it says is asked for anew, so none of it is read."""
-    for number in range(_EVENTS):
-        try:
+def drain(events: socket.socket) -> None:
+    """Read what is there, and none of what it says: that is asked for anew. More than the queue holds is no trouble."""
+    with contextlib.suppress(OSError):
+        for _ in range(_EVENTS):
             events.recv(1)
-        except BlockingIOError:
-            return number > 0
-        except OSError:  # more came than the queue holds
-            return True
-    return True
 
 
 def _statistics() -> Mapping[str, int]:

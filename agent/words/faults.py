@@ -208,10 +208,6 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "child-duplicate": ("the tunnel is there more than once", "de tunnel staat er meer dan eens"),
     "not-configured": ("the gateway does not know this tunnel", "de gateway kent deze tunnel niet"),
-    "peer-silent": (
-        "what is sent into the tunnel is not answered by the other gateway",
-        "wat de tunnel in gaat, wordt door de andere gateway niet beantwoord",
-    ),
     "other-endpoint": (
         "the other gateway comes from another address than agreed",
         "de andere gateway komt van een ander adres dan afgesproken",
@@ -235,6 +231,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "Azure noemt de verbinding niet beschikbaar",
     ),
     # the route
+    "link-errors": (
+        "the network connection that carries it counts errors",
+        "de netwerkverbinding die het draagt telt fouten",
+    ),
     "device-down": (
         "the network connection that should carry it is down",
         "de netwerkverbinding die het moet dragen ligt eruit",
