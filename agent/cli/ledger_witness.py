@@ -1,4 +1,4 @@
-"""`demarc ledger request|cosign|accept|renew`: witnessing by plain files, and beginning a ledger anew."""
+"""`demarc ledger checkpoint|cosign|accept|renew`: witnessing by plain files, and beginning a ledger anew."""
 
 import os
 import sqlite3
@@ -48,7 +48,7 @@ def _told() -> Iterator[None]:
 @click.option(
     "--since", type=click.IntRange(min=0), default=0, help="The entries that the witness has cosigned before."
 )
-def request(path: Path, since: int) -> None:
+def checkpoint(path: Path, since: int) -> None:
     """Write what asks a witness to cosign this ledger: carry it over as a file, or POST it (C2SP tlog-witness)."""
     with _told():
         asked = with_connection(_file(path), lambda db: witnessing.request_of(db, since))
@@ -75,7 +75,7 @@ def cosign(asked: Path, log_text: str, key_file: Path, name: str, memory: Path) 
     """Cosign the ledger that a REQUEST file asks for, on a host without an agent; prints the cosigned checkpoint.
 
     Nothing is cosigned that does not continue what you cosigned before. What you have not cosigned yet is said,
-    so that `demarc ledger request --since` can be told.
+    so that `demarc ledger checkpoint --since` can be told.
     """
     with _told():
         if not key_file.exists() and not name:
@@ -102,7 +102,7 @@ def _refused(refusal: Refusal, held: Held | None, offered: str) -> str:
     if refusal.conflict and held is not None:
         return f"{refusal.reason}. KEEP THESE TWO, they are evidence:\n\n{held.note}\n{offered}"
     if refusal.status == 409:
-        return f"{refusal.reason}: ask for `demarc ledger request --since {refusal.size}`"
+        return f"{refusal.reason}: ask for `demarc ledger checkpoint --since {refusal.size}`"
     return refusal.reason
 
 
@@ -177,4 +177,4 @@ def _remember(path: Path, memory: Memory) -> None:
         os.close(folder)
 
 
-COMMANDS = (request, cosign, accept, renew)
+COMMANDS = (checkpoint, cosign, accept, renew)

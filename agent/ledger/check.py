@@ -98,11 +98,11 @@ class _Examination(Findings):
             return
         if self.policy.own:
             self.policy = Policy(logs=(parse_key(str(own), LOG),), own=True)
-        agreed = self.policy.log(own.name)
-        if agreed is None or str(agreed) != str(own):
-            known = str(agreed or ", ".join(str(key) for key in self.policy.logs))
+        agreed = self.policy.keys_of(own.name)
+        if str(own) not in map(str, agreed):
+            known = ", ".join(str(key) for key in agreed or self.policy.logs)
             self.problems.append(f"the ledger names the key {own}, not {known}")
-        self._key = own if agreed is None else keys.VerifierKey(name=own.name, public=agreed.public)
+        self._key = own
 
     def _leaf(self, kind: object, time: object, stored: object, body: object) -> None:
         """Check one entry by itself, then take it into the tree and check the subtrees that it completes."""

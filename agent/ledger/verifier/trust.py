@@ -54,12 +54,13 @@ class Policy:
     quorum: str = "none"
     own: bool = False
 
-    def log(self, name: str) -> Key | None:
-        """Return the key of the log called `name`: a log of the policy, or a later epoch of one (same key)."""
-        for key in self.logs:
-            if name == key.name or (name.startswith(key.name) and _EPOCH.fullmatch(name[len(key.name) :])):
-                return Key(name=name, algorithm=LOG, public=key.public)
-        return None
+    def keys_of(self, name: str) -> tuple[Key, ...]:
+        """Return the keys that count for the log `name`: of the policy's logs, and of a later epoch of one."""
+        return tuple(
+            Key(name=name, algorithm=LOG, public=key.public)
+            for key in self.logs
+            if name == key.name or (name.startswith(key.name) and _EPOCH.fullmatch(name[len(key.name) :]))
+        )
 
     def met(self, cosigned: Iterable[str]) -> bool:
         """Say whether these witnesses are the quorum."""
@@ -151,10 +152,11 @@ def read_checkpoint(note: str, policy: Policy) -> Checkpoint:
     origin, size, root, *rest = text.split("\n")
     if rest != [""] or not DECIMAL.fullmatch(size) or len(read_base64(root)) != 32:
         raise Bad("a checkpoint has three lines: name, size and root")
-    key = policy.log(origin)
-    if key is None:
+    known = policy.keys_of(origin)
+    if not known:
         raise Bad(f"the log {origin!r} is not one of those whose word counts here")
-    if _signed(key, text, signatures) is None:
+    key = next((key for key in known if _signed(key, text, signatures) is not None), None)
+    if key is None:
         raise Bad(f"the checkpoint has no good signature of {origin}")
     cosigned = {}
     for name, witness in policy.witnesses.items():
