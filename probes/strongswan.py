@@ -124,6 +124,12 @@ SPEC: Final = Spec(
             "See the line of the gateway's log; compare proposals and groups of both gateways before the keys expire.",
         ),
         Fault(
+            "selectors-narrowed",
+            Stage.CONNECT,
+            "Degraded: the tunnel stands for fewer networks than this gateway has configured: the peer narrowed them.",
+            "Compare `local_ts` and `remote_ts` of both gateways: addresses outside are dropped, others pass.",
+        ),
+        Fault(
             "child-duplicate",
             Stage.CONNECT,
             "Degraded: several SAs of one child stand side by side.",

@@ -42,6 +42,9 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "payload-changed": ("the answer is not what was sent", "het antwoord is niet wat is verstuurd"),
     "packet-loss": ("too much gets lost on the way", "er gaat onderweg te veel verloren"),
     "slow-answer": ("the answer takes too long", "het antwoord duurt te lang"),
+    "excess/round-trip": ("it takes longer than usual", "het duurt langer dan gewoonlijk"),
+    "excess/response": ("the server takes longer than usual", "de server doet er langer over dan gewoonlijk"),
+    "excess/loss": ("more gets lost than usual", "er gaat meer verloren dan gewoonlijk"),
     "unsteady": ("the answers come at uneven intervals", "de antwoorden komen met ongelijke tussenpozen"),
     # finding the address of a name
     "resolve-timeout": ("the name service did not answer in time", "de naamdienst antwoordde niet op tijd"),
@@ -206,6 +209,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "the keys of the tunnel cannot be renewed",
         "de sleutels van de tunnel kunnen niet worden vernieuwd",
     ),
+    "selectors-narrowed": (
+        "the tunnel is up for fewer networks than configured",
+        "de tunnel staat er voor minder netwerken dan ingesteld",
+    ),
     "child-duplicate": ("the tunnel is there more than once", "de tunnel staat er meer dan eens"),
     "not-configured": ("the gateway does not know this tunnel", "de gateway kent deze tunnel niet"),
     "other-endpoint": (
@@ -215,7 +222,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "sa-missing": ("the tunnel has no keys", "de tunnel heeft geen sleutels"),
     "sa-one-way": ("the tunnel has keys in one direction only", "de tunnel heeft maar in één richting sleutels"),
     "sa-expired": ("the tunnel's keys have expired", "de sleutels van de tunnel zijn verlopen"),
-    "sa-errors": ("the tunnel refuses packets as false or replayed", "de tunnel weigert pakketten als vals of herhaald"),
+    "sa-errors": (
+        "the tunnel refuses packets as false or replayed",
+        "de tunnel weigert pakketten als vals of herhaald",
+    ),
     "unanswered": (
         "packets go into the tunnel and none come out",
         "er gaan pakketten de tunnel in en er komen er geen uit",
@@ -373,7 +383,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "entra-run-failed": ("the exchange with Microsoft failed", "de uitwisseling met Microsoft is mislukt"),
     "ad-run-failed": ("the exchange with the directory failed", "de uitwisseling met de directory is mislukt"),
-    "other-run-failed": ("an exchange of the synchronisation failed", "een uitwisseling van de synchronisatie is mislukt"),
+    "other-run-failed": (
+        "an exchange of the synchronisation failed",
+        "een uitwisseling van de synchronisatie is mislukt",
+    ),
     "run-errors": (
         "some accounts or groups cannot be synchronised",
         "een deel van de accounts of groepen is niet te synchroniseren",

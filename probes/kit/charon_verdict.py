@@ -20,6 +20,7 @@ from probes.kit.charon_view import (
     IkeSa,
     View,
     established,
+    narrowed,
     tunnel_name,
     tunnels,
 )
@@ -127,6 +128,9 @@ def _signs(asked: Asked, up: list[tuple[IkeSa, ChildSa]], seen: Situation) -> It
         found = seen.log.evidence(sa.connection, seen.now)
         if found is not None and found.ike == sa.unique_id:
             yield "rekey-failing", f"{sa.connection}: {found.line}"
+    for pair in names:
+        if lacking := narrowed(seen.view, pair):
+            yield "selectors-narrowed", f"{tunnel_name(*pair)} stands without {', '.join(lacking[:NAMES_SHOWN])}"
     for tunnel in tunnels(seen.view):
         if tunnel.duplicates and any(tunnel.name == tunnel_name(*pair) for pair in names):
             yield "child-duplicate", f"{tunnel.name}: {tunnel.duplicates + 1} SAs older than {DUPLICATE_SECONDS} s"

@@ -57,29 +57,32 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """What one gateway says: configured (connection, child) pairs, and its IKE SAs.
 
     `half_open`: IKE SAs that somebody began with this gateway and has not finished, of all connections; None if
-    it was not told. `peers` has the addresses of each connection's other end, as configured.
+    it was not told. `peers` has the addresses of each connection's other end, `networks` the selectors of
+    each child, both as configured.
     """
 
     configured: frozenset[tuple[str, str]] = frozenset()
     ike: tuple[IkeSa, ...] = ()
     half_open: int | None = None
     peers: dict[str, tuple[str, ...]] = {}
+    networks: dict[tuple[str, str], tuple[str, ...]] = {}
 
 
 def read_view(conns: Iterable[Section], sas: Iterable[Section], stats: Section | None = None) -> View:
     """Return the view that `list-conn` and `list-sa` events and the answer to `stats` give."""
     known = tuple(sections(conns))
-    configured = frozenset(
-        (name, child)
+    networks = {
+        (name, child): _selectors(body)
         for name, conn in known
         for child, body in sections([section(conn.get("children"))])
         if text(body.get("mode")) not in SHUNTS
-    )
+    }
     return View(
-        configured=configured,
+        configured=frozenset(networks),
         ike=tuple(read_ike(name, sa) for name, sa in sections(sas)),
         half_open=count(section((stats or {}).get("ikesas")).get("half-open")),
         peers={name: texts(conn.get("remote_addrs")) for name, conn in known},
+        networks=networks,
     )
 
 
@@ -111,8 +114,12 @@ def read_child(key: str, body: Section) -> ChildSa:
         rekey_seconds=count(body.get("rekey-time")),
         age_seconds=count(body.get("install-time")),
         heard_seconds=count(body.get("use-in")),
-        selectors=(*texts(body.get("local-ts")), "===", *texts(body.get("remote-ts"))),
+        selectors=_selectors(body),
     )
+
+
+def _selectors(body: Section) -> tuple[str, ...]:
+    return (*texts(body.get("local-ts")), "===", *texts(body.get("remote-ts")))
 
 
 def last_words(event: str, message: Section) -> Iterator[tuple[str, ChildSa]]:
@@ -165,6 +172,14 @@ def _tunnel(
         duplicates=duplicates(live),
         state=", ".join(sorted({child.state for child in own})) or "none",
     )
+
+
+def narrowed(view: View, pair: tuple[str, str]) -> tuple[str, ...]:
+    """Return the configured selectors of a child that none of its SAs has; `dynamic` ones are the daemon's choice."""
+    live = [child.selectors for sa, child in established(view) if (sa.connection, child.name) == pair]
+    held = {selector for selectors in live for selector in selectors}
+    wanted = view.networks.get(pair, ()) if live else ()
+    return tuple(one for one in wanted if one not in held and not one.startswith("dynamic"))
 
 
 def duplicates(live: Iterable[tuple[IkeSa, ChildSa]]) -> int:

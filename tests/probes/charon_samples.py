@@ -14,7 +14,12 @@ CONN: dict[str, Any] = {
         "version": b"IKEv2",
         "local-1": {"id": b"a.lab", "class": b"pre-shared key"},
         "children": {
-            "net": {"mode": b"TUNNEL", "rekey_time": b"3600", "local-ts": [b"10.1.0.0/24"]},
+            "net": {
+                "mode": b"TUNNEL",
+                "rekey_time": b"3600",
+                "local-ts": [b"10.1.0.0/24"],
+                "remote-ts": [b"10.2.0.0/24"],
+            },
             "lan-bypass": {"mode": b"PASS"},
         },
     }

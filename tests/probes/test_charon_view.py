@@ -13,6 +13,7 @@ from probes.kit.charon_view import (
     duplicates,
     established,
     last_words,
+    narrowed,
     read_view,
     tunnels,
 )
@@ -48,6 +49,7 @@ def test_real_answers_are_read() -> None:
         ),
         half_open=0,
         peers={"site": ("192.0.2.2",)},
+        networks={("site", "net"): ("10.1.0.0/24", "===", "10.2.0.0/24")},
     )
 
 
@@ -89,6 +91,28 @@ def test_lasting_sas_of_one_child_are_duplicates() -> None:
         assert duplicates(established(view(ike("ESTABLISHED", *children)))) == expected, name
     apart = [(IkeSa(connection="site", state="ESTABLISHED", peer=peer), child()) for peer in ("192.0.2.2", "192.0.2.3")]
     assert duplicates(apart) == 0
+
+
+NARROWED: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
+    "as configured": (("10.1.0.0/24", "===", "10.2.0.0/16"), (("10.1.0.0/24", "===", "10.2.0.0/16"),), ()),
+    "narrower": (("10.1.0.0/24", "===", "10.2.0.0/16"), (("10.1.0.0/24", "===", "10.2.0.0/28"),), ("10.2.0.0/16",)),
+    "spread over two": (("a", "===", "b", "c"), (("a", "===", "b"), ("a", "===", "c")), ()),
+    "one of two": (("a", "===", "b", "c"), (("a", "===", "b"),), ("c",)),
+    "the daemon's choice": (("dynamic", "===", "b"), (("a", "===", "b"),), ()),
+    "nothing stands": (("a", "===", "b"), (), ()),
+}
+
+
+def test_what_the_peer_left_out_is_seen() -> None:
+    """A configured selector that no SA of the child has is one that the peer did not grant."""
+    for name, (wanted, held, lacking) in NARROWED.items():
+        children = (ChildSa(name="net", state="INSTALLED", selectors=selectors) for selectors in held)
+        seen = View(
+            configured=frozenset({("site", "net")}),
+            ike=(ike("ESTABLISHED", *children),),
+            networks={("site", "net"): wanted},
+        )
+        assert narrowed(seen, ("site", "net")) == lacking, name
 
 
 def test_the_last_counters_of_an_sa_are_read_from_its_end() -> None:

@@ -176,6 +176,17 @@ SIGNS: dict[str, tuple[Asked, View, LogReader, float, str | None]] = {
         0.0,
         "rekey-failing",
     ),
+    "fewer networks": (
+        Asked(),
+        View(
+            configured=frozenset({("site", "net")}),
+            ike=(ike("ESTABLISHED", child()),),
+            networks={("site", "net"): ("10.1.0.0/24",)},
+        ),
+        said(),
+        0.0,
+        "selectors-narrowed",
+    ),
     "side by side": (
         Asked(),
         view(ike("ESTABLISHED", child(), child(spi="b"))),
