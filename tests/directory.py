@@ -5,11 +5,14 @@ addresses of the namespace's loopback; tests run probes inside it.
 """
 
 import os
+import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,8 +24,18 @@ from probes.kit.clock import SystemClock
 from probes.kit.result import Result
 from tests.peers.probing import Authority, Kit, attempt
 
-DC, DC2, NAMES, HOST = "10.20.0.22", "10.20.0.23", "10.20.0.53", "10.20.0.30"
-ADDRESSES = (DC, DC2, NAMES, HOST, "10.20.0.80", "203.0.113.10", "203.0.113.11", "203.0.113.12")
+DC, DC2, NAMES, HOST, PROXY = "10.20.0.22", "10.20.0.23", "10.20.0.53", "10.20.0.30", "10.20.0.80"
+# Microsoft's names and where they are simulated (RFC 5737 stands for public addresses); nobody listens at the last.
+EDGES = {
+    "login.microsoftonline.com": "203.0.113.10",
+    "adminwebservice.microsoftonline.com": "203.0.113.11",
+    "crl3.digicert.com": "203.0.113.12",
+    "silent.microsoftonline.com": "203.0.113.13",
+}
+ADDRESSES = (DC, DC2, NAMES, HOST, PROXY, *EDGES.values())
+# What the proxy does at each of its ports.
+LETS, FORBIDS, ASKS_WHO, INSPECTS = 3128, 3129, 3130, 3131
+CHECKOUT = Path(__file__).parents[1]
 PORTS = (389, 636, 445, 88, 53)
 _CLOCK = SystemClock()
 _CHRONY = """port 123
@@ -31,6 +44,33 @@ cmdport 0
 local stratum 5
 allow
 pidfile {folder}/chronyd.pid
+"""
+_SQUID = """http_port {address}:3128 name=lets
+http_port {address}:3129 name=forbids
+http_port {address}:3130 name=asks
+http_port {address}:3131 name=inspects ssl-bump cert={folder}/inspection.pem generate-host-certificates=on
+auth_param basic program /usr/lib/squid/basic_fake_auth
+acl forbids myportname forbids
+acl asks myportname asks
+acl inspects myportname inspects
+acl known proxy_auth REQUIRED
+http_access deny forbids
+http_access deny asks !known
+http_access allow all
+ssl_bump bump inspects
+ssl_bump splice all
+sslcrtd_program /usr/lib/squid/security_file_certgen -s {folder}/made -M 4MB
+tls_outgoing_options cafile={ca}
+hosts_file {folder}/hosts
+dns_nameservers {names}
+cache deny all
+access_log stdio:{folder}/access.log
+cache_log {folder}/cache.log
+pid_filename {folder}/squid.pid
+coredump_dir {folder}
+shutdown_lifetime 1 seconds
+connect_timeout 30 seconds
+pinger_enable off
 """
 
 
@@ -49,6 +89,7 @@ class Site:
         self.authority = Authority(folder, "corp.lab authority")
         self._network = new_network()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._scratch: list[Path] = []
         with self.inside():
             for line in ("link set lo up", *(f"address add {address}/32 dev lo" for address in ADDRESSES)):
                 subprocess.run(["ip", *line.split()], env={"PATH": PATH}, check=True)
@@ -68,7 +109,13 @@ class Site:
         """Start a program and wait until `ready` says (inside) that it is."""
         with (self.folder / f"{name}.log").open("ab") as log, self.inside():
             process = subprocess.Popen(
-                command, env={"PATH": PATH}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=CHECKOUT,
+                env={"PATH": PATH},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
             self._running[name] = process
             deadline = _CLOCK.boot() + 60
@@ -81,7 +128,8 @@ class Site:
         """Kill a program and what it started; one that does not run: nothing."""
         process = self._running.pop(name, None)
         if process is not None:
-            os.killpg(process.pid, 9)
+            with suppress(ProcessLookupError):  # it ended by itself
+                os.killpg(process.pid, 9)
             process.wait()
 
     def log(self, name: str) -> str:
@@ -92,6 +140,8 @@ class Site:
         """Stop everything."""
         for name in list(self._running):
             self.stop(name)
+        for folder in self._scratch:
+            shutil.rmtree(folder)
         os.close(self._network)
 
     def start_controller(self) -> None:
@@ -111,6 +161,41 @@ class Site:
         path.write_text(_CHRONY.format(address=DC, folder=self.folder))
         command = ("chronyd", "-d", "-x", "-u", "root", "-f", str(path))
         self.start("clock", command, (self.folder / "chronyd.pid").exists)
+
+    def start_edges(self) -> None:
+        """Start what is simulated of Microsoft."""
+        self.microsoft = Authority(self._subfolder("microsoft"), "Microsoft, simulated")
+        names = [name for name, address in EDGES.items() if not name.startswith("silent")]
+        tls, key = self.microsoft.issue(names[0], names=names)
+        addresses = [EDGES[name] for name in names]
+        with self.inside():  # what comes in for the last one is dropped, as behind a dead circuit
+            chain = "add table ip edges; add chain ip edges in { type filter hook input priority 0; }"
+            rules = f"{chain}; add rule ip edges in ip daddr {EDGES['silent.microsoftonline.com']} drop"
+            subprocess.run(["nft", rules], env={"PATH": PATH}, check=True)
+        command = (sys.executable, "-m", "tests.microsoft_edges", str(tls), str(key), *addresses)
+        self.start("edges", command, lambda: accepts(addresses[0], 443) and accepts(addresses[2], 80))
+
+    def start_proxy(self) -> None:
+        """Start squid, which by the port lets through, forbids, asks who it is, or inspects."""
+        folder = Path(tempfile.mkdtemp(prefix="demarc-squid-"))  # where squid's own user can get at it
+        self._scratch.append(folder)
+        self.proxy_log = folder / "access.log"
+        self.inspection = Authority(self._subfolder("inspection"), "corp.lab TLS inspection")
+        (folder / "inspection.pem").write_bytes(self.inspection.bundle())
+        (folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in EDGES.items()))
+        shutil.copy(self.microsoft.ca_file, folder / "ca.pem")
+        text = _SQUID.format(address=PROXY, folder=folder, ca=folder / "ca.pem", names=NAMES)
+        (folder / "squid.conf").write_text(text)
+        made = ["/usr/lib/squid/security_file_certgen", "-c", "-s", str(folder / "made"), "-M", "4MB"]
+        subprocess.run(made, check=True, capture_output=True)
+        subprocess.run(["chown", "-R", "proxy:proxy", str(folder)], check=True)
+        command = ("squid", "-N", "-f", str(folder / "squid.conf"))
+        self.start("proxy", command, lambda: all(accepts(PROXY, port) for port in (3128, 3129, 3130, 3131)))
+
+    def _subfolder(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def start_names(self) -> None:
         """Start the site's name server, which announces a second controller beside the real one."""

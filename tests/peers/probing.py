@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -126,18 +126,24 @@ class Authority:
             .not_valid_after(now + timedelta(days=days))
         )
 
-    def issue(self, name: str, *, days: int = 10, filler: int = 0) -> tuple[Path, Path]:
-        """Return certificate and key files for a DNS name or address; `filler` names make it larger."""
+    def bundle(self) -> bytes:
+        """Return certificate and key in PEM, for whoever signs in this authority's name."""
+        key = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return self.ca_file.read_bytes() + key
+
+    def issue(self, name: str, *, days: int = 10, filler: int = 0, names: Sequence[str] = ()) -> tuple[Path, Path]:
+        """Return certificate and key files for a DNS name or address and `names`; `filler` names make it larger."""
         key = ec.generate_private_key(ec.SECP256R1())
         try:
-            names: list[x509.GeneralName] = [x509.IPAddress(ip_address(name))]
+            listed: list[x509.GeneralName] = [x509.IPAddress(ip_address(name))]
         except ValueError:
-            names = [x509.DNSName(name)]
-        names += [x509.DNSName(f"filler-number-{n}.a-rather-long-name.example") for n in range(filler)]
+            listed = [x509.DNSName(name)]
+        listed += [x509.DNSName(other) for other in names if other != name]
+        listed += [x509.DNSName(f"filler-number-{n}.a-rather-long-name.example") for n in range(filler)]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = (
             self._builder(subject, key, days=days)
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.SubjectAlternativeName(listed), critical=False)
             .sign(self._key, SHA256())
         )
         stem = f"{name}.{days}.{filler}"
