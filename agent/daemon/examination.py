@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from agent.clock import Clock
+from agent.daemon.examination_tunnels import tunnels
 from agent.daemon.examination_vici import vici
 from agent.daemon.finding import FAIL, OK, WARN, Finding
 from agent.daemon.host_reader import stolen_and_all
@@ -52,6 +53,8 @@ async def examine(host: Host, chain: Chain, clock: Clock) -> AsyncIterator[Findi
     ):
         yield finding
     async for finding in vici(own):
+        yield finding
+    async for finding in tunnels(own):
         yield finding
     async for finding in names(own, clock):
         yield finding
