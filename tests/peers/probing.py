@@ -152,8 +152,8 @@ class Authority:
         pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return crt, pem
 
-    def server(self, name: str, **more: int) -> ssl.SSLContext:
+    def server(self, name: str, *, days: int = 10, filler: int = 0) -> ssl.SSLContext:
         """Return a server's TLS context with a fresh certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self.issue(name, **more))
+        context.load_cert_chain(*self.issue(name, days=days, filler=filler))
         return context
