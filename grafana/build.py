@@ -12,7 +12,7 @@ from typing import Any
 
 import chain
 import measurement
-from parts import PARTY, Board, Mapping, Panel
+from parts import PARTY, VANTAGE, Board, Mapping, Panel
 
 with warnings.catch_warnings():
     # The SDK would rather have the v2 schema, which file provisioning of Grafana 10 to 12 does not read.
@@ -160,9 +160,29 @@ def incidents() -> build.AnnotationQuery:
     )
 
 
+def changes() -> build.AnnotationQuery:
+    """Return the annotation that marks changes of configurations, at their own time.
+
+    Grafana takes the value as the time, in milliseconds, once for each value; what changed is on the agent's page.
+    """
+    return (
+        build.AnnotationQuery()
+        .name("Changes")
+        .datasource(SOURCE)
+        .enable(True)
+        .icon_color("#5794f2")
+        .expr(f"max by (vantage, probe) (demarc_drift_last_change_timestamp_seconds {VANTAGE}) * 1000")
+        .use_value_for_time(True)
+        .step("10s")
+        .title_format("{{probe}} changed")
+        .text_format("seen from {{vantage}}; what changed: /api/v1/changes of that agent")
+        .tag_keys("vantage,probe")
+    )
+
+
 def laid_out(board: Board) -> build.Dashboard:
     """Return a dashboard, panels laid out left to right in their rows."""
-    filled = head(board).annotation(incidents())
+    filled = head(board).annotation(incidents()).annotation(changes())
     down = 0
     for title, panels in board.rows:
         filled.with_row(build.Row(title).grid_pos(dashboard.GridPos(h=1, w=COLUMNS, x=0, y=down)))

@@ -26,6 +26,7 @@ from agent.metrics.view import Running
 from agent.observation import SELF, Observation
 from agent.snapshot import PeerNow, Snapshot
 from probes.kit.result import Outcome
+from tests.agent.drift_samples import drifted
 from tests.agent.samples import CHAIN, SNAPSHOTS
 from tests.peers.monitoring import ROOT, agent, fetch, prometheus, query, until
 
@@ -174,7 +175,7 @@ def measure(metrics: Metrics, snapshot: Snapshot) -> None:
         metrics.lag(0.001)
     metrics.notified(up=True)
     metrics.runs(Running(sink_errors={"journal": 0}))
-    metrics.update(msgspec.structs.replace(snapshot, peers=(PEER,)))
+    metrics.update(msgspec.structs.replace(snapshot, peers=(PEER,), drift=drifted(time.time())))
 
 
 @pytest.fixture(scope="module")
