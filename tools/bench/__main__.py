@@ -20,8 +20,10 @@ GROUPS = {
     "dns": "tools.bench.dns",
     "http": "tools.bench.http",
     "hops": "tools.bench.hops",
+    "identity": "tools.bench.identity",
     "idle": "tools.bench.idle",
     "detection": "tools.bench.detection",
+    "vpn": "tools.bench.vpn",
     "outage": "tools.bench.outage",
 }
 
