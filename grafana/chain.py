@@ -153,12 +153,13 @@ SPEED = (
 )
 LINE = (
     Panel(
-        "VPN: children established of those configured",
+        "VPN: tunnels established of those configured",
         "lines",
-        "By the VPN daemon's word; whether packets pass is what probes through the tunnel show.",
+        "By the gateway's word, of every kind of VPN; whether packets pass is what probes through the tunnel show.",
         (
             Query(
-                f"(demarc_vpn_children_established / demarc_vpn_children_configured) {VANTAGE}", "{{vantage}} {{probe}}"
+                f"(demarc_vpn_tunnels_established / clamp_min(demarc_vpn_tunnels_configured, 1)) {VANTAGE}",
+                "{{vantage}} {{probe}}",
             ),
         ),
         unit="percentunit",
@@ -167,9 +168,36 @@ LINE = (
         top=1.0,
     ),
     Panel(
+        "VPN: received",
+        "lines",
+        "Through the tunnels, by their gateways' counters, across rekeys.",
+        (Query(f"rate(demarc_vpn_received_bytes_total[$__rate_interval]) {VANTAGE}", "{{vantage}} {{probe}}"),),
+        unit="Bps",
+        width=8,
+        none="no VPN probe that counts bytes",
+    ),
+    Panel(
+        "VPN: sends and receives nothing",
+        "lines",
+        "For how long a tunnel has been sending without hearing anything. Idle tunnels stay at 0.",
+        (Query(f"demarc_vpn_unanswered_seconds {VANTAGE}", "{{vantage}} {{probe}}"),),
+        unit="s",
+        width=8,
+        none="no VPN probe",
+    ),
+    Panel(
+        "VPN: age of the keys",
+        "lines",
+        "Since the youngest tunnel's present keys were agreed: a tunnel that flaps never gets old.",
+        (Query(f"demarc_vpn_established_seconds {VANTAGE}", "{{vantage}} {{probe}}"),),
+        unit="s",
+        width=8,
+        none="no VPN probe",
+    ),
+    Panel(
         "VPN: next rekeying",
         "lines",
-        "Time until the next child SA is due.",
+        "Time until the next tunnel is due for new keys.",
         (Query(f"demarc_vpn_rekey_seconds {VANTAGE}", "{{vantage}} {{probe}}"),),
         unit="s",
         width=8,

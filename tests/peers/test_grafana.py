@@ -149,7 +149,14 @@ VALUES = {
     },
     "saas": {"tcp_handshake_seconds": 0.01, "tcp_syn_retransmits": 0.0},
     SELF: {"self_cpu_steal_ratio": 0.01, "self_clock_synchronised": 1.0, "self_clock_error_seconds": 0.02},
-    "tunnel": {"vpn_children_established": 2.0, "vpn_children_configured": 2.0, "vpn_rekey_seconds": 900.0},
+    "tunnel": {
+        "vpn_tunnels_established": 2.0,
+        "vpn_tunnels_configured": 2.0,
+        "vpn_received_bytes_total": 5e6,
+        "vpn_unanswered_seconds": 0.0,
+        "vpn_established_seconds": 80.0,
+        "vpn_rekey_seconds": 900.0,
+    },
     "sync": {"entra_last_sync_timestamp_seconds": time.time() - 600},
 }
 
