@@ -127,6 +127,21 @@ def test_any_answer_is_a_live_daemon(case: str) -> None:
     assert 28 < result.packet_bytes <= ike.flow(Settings(target="192.0.2.1", nat_traversal=True)).carry_bytes
 
 
+def test_a_cookie_is_never_returned() -> None:
+    """A peer that asks for its cookie gets no second packet: returned cookies held a real tunnel down."""
+    asked: list[bytes] = []
+
+    async def scenario() -> None:
+        async with responder(lambda r: [refusal(r, 16390)] * 3, asked) as port, opened() as runner:
+            settings = Settings(target=f"127.0.0.1:{port}")
+            results = [await runner.attempt(settings, CLOCK.boot() + 1.0) for _ in range(2)]
+            assert [result.fault for result in results] == [None, "too-soon"]
+            await asyncio.sleep(0.05)
+
+    asyncio.run(scenario())
+    assert len(asked) == 1
+
+
 NOT_ALIVE: dict[str, tuple[Script, dict[str, Any], str, Stage, bool]] = {
     "silence": (lambda r: [], {}, "timeout", Stage.CONNECT, False),
     "empty": (lambda r: [b""], {}, "malformed", Stage.ANSWER, False),
