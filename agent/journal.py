@@ -114,4 +114,5 @@ def line(transition: Transition, *, chain_hash: str, vantage: str) -> dict[str, 
         "closed": incident.closed,
         "vantage": vantage,
         "chain_hash": chain_hash,
+        **({"excess": msgspec.to_builtins(incident.excess)} if incident.excess else {}),
     }

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from agent.incident.engine import Engine
-from agent.incident.value import Event, Incident, Kind, Standing, State
+from agent.incident.value import Event, Excess, Incident, Kind, Standing, State
 from agent.model import Chain
 from agent.observation import Observation, decode, encode
 
@@ -18,7 +18,7 @@ class ReplaySupport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayIncident(msgspec.Struct, frozen=True, kw_only=True):
-    """An incident as `demarc replay` prints it: every key always present."""
+    """An incident as `demarc replay` prints it: every key always present, `excess` only for delay and loss."""
 
     id: str
     opened: float
@@ -33,6 +33,7 @@ class ReplayIncident(msgspec.Struct, frozen=True, kw_only=True):
     margin: int | None
     decide_with: tuple[str, ...]
     support: ReplaySupport
+    excess: Excess | msgspec.UnsetType = msgspec.UNSET
 
 
 class BadLineError(ValueError):
@@ -85,8 +86,9 @@ def replay(chain: Chain, observations: Sequence[Observation]) -> tuple[Incident,
 def shown(incident: Incident) -> ReplayIncident:
     """Return the contract's form of an incident."""
     support = ReplaySupport(failing=incident.support.failing, exonerating=incident.support.exonerating)
-    names = [n for n in ReplayIncident.__struct_fields__ if n != "support"]
-    return ReplayIncident(support=support, **{n: getattr(incident, n) for n in names})
+    names = [n for n in ReplayIncident.__struct_fields__ if n not in ("support", "excess")]
+    excess = msgspec.UNSET if incident.excess is None else incident.excess
+    return ReplayIncident(support=support, excess=excess, **{n: getattr(incident, n) for n in names})
 
 
 def document(incidents: Iterable[Incident]) -> bytes:

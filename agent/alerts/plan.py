@@ -74,10 +74,14 @@ def open_hours(service: Service, timezone: str, at: float) -> bool:
 
 
 def pages(incident: Incident, chain: Chain, now: float) -> bool:
-    """Tell whether a service that pages is affected, long enough and at an hour when it pages."""
+    """Tell whether a service that pages is affected, long enough and at an hour when it pages.
+
+    Delay and loss page only where the chain file says so (`degraded`).
+    """
     affected = (chain.services[name] for name in incident.services if name in chain.services)
     return any(
         now - incident.opened >= service.page.after
+        and (incident.excess is None or service.page.degraded)
         and (service.page.when != "hours" or open_hours(service, chain.timezone, now))
         for service in affected
     )

@@ -140,7 +140,8 @@ class Diagnosing:
         transitions: list[Transition] = []
         self._guarded("engine", lambda: transitions.extend(self.engine.evaluate(self._clock.wall())))
         incidents = self.engine.incidents()
-        self._open = bool(incidents)
+        # What is only late is weighed by the round: a delay that lasts for days is no reason to hurry.
+        self._open = any(incident.excess is None for incident in incidents)
         own = f"{self._vantage}>"
         self._suspected = frozenset(
             key.removeprefix(own)

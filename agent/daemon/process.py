@@ -34,6 +34,7 @@ from agent.daemon.place import CONTROL, open_data
 from agent.daemon.runners import Runners, SharedKit
 from agent.daemon.serving import Surface, serving
 from agent.daemon.sinks import Sinks
+from agent.daemon.usual import Usual
 from agent.daemon.watchdog import Systemd, Watchdog
 from agent.daemon.witnesses import Witnesses
 from agent.diagnosis.confirm import confirmation_set
@@ -138,6 +139,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         self._picture = Picture(chain, vantage, clock.wall())
         self._memory = Memory(self._folder, clock, self._log, self._spawn)
+        self._usual = Usual(self._folder, clock, self._log, self._spawn)
         self._sinks = Sinks(
             self._host,
             chain,
@@ -206,10 +208,12 @@ class Agent:
     def _first_engine(self, chain: Chain) -> Engine:
         saved = self._sinks.recorder.saved_state
         try:
-            return Engine(chain, saved)
+            engine = Engine(chain, saved)
         except ValueError as error:
             self._log.error("saved-incidents-unreadable", problem=str(error), remedy="starting without open incidents")
-            return Engine(chain)
+            engine = Engine(chain)
+        self._usual.recall(engine)
+        return engine
 
     async def _serve(self, stack: contextlib.AsyncExitStack) -> None:
         surface = Surface(
@@ -263,6 +267,7 @@ class Agent:
         self._watchdog.stop()
         self._runners.stop()
         self._memory.save(self._measurement.round_now(), self._measurement.verified)
+        self._usual.save(self._diagnosing.engine)
         self._sinks.stop(self._stop_reason)
         self._host_watch.stop()
         self._reader.close()
@@ -293,7 +298,7 @@ class Agent:
 
     def _set_pace(self, incidents: tuple[Incident, ...]) -> None:
         suspected = any(incident.state is State.SUSPECTED for incident in incidents)
-        self._peers.pace(suspected=suspected, something_open=bool(incidents))
+        self._peers.pace(suspected=suspected, something_open=any(i.excess is None for i in incidents))
 
     def _take_from_peer(self, observation: Observation) -> None:
         self._sinks.peer_observation(observation)
@@ -301,6 +306,7 @@ class Agent:
 
     def _each_round(self, number: int) -> None:
         self._memory.round(number, self._measurement.verified)
+        self._usual.round(self._diagnosing.engine)
         counts = self._measurement.counts
         running = Running(
             missed=counts.missed,

@@ -5,6 +5,7 @@ cannot be shown to add next to nothing stays a candidate.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -25,7 +26,7 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True):
     the contract's.
     """
 
-    what: str
+    what: Literal["delay", "loss"]
     low: float
     part: float = 0.0
     margin: float

@@ -30,6 +30,8 @@ _GOOD_SECONDS = 10.0
 _WAITING = 60
 # A change that lasts so long (s) without reaching a margin becomes usual, as far as the reference may rise.
 _SETTLES_SECONDS = 900.0
+# Attempts further apart than this and two intervals leave a gap.
+_GAP_SECONDS = 5.0
 _LEAST_SECONDS = 1e-6
 LOST = math.inf
 """The duration of an attempt of which nothing came back."""
@@ -48,6 +50,7 @@ class Series:
     def __init__(self, zone: ZoneInfo, interval: float, rise: Rise, saved: Mapping[str, SavedSketch]) -> None:
         self.late, self.loss = for_delay(), for_loss()
         self._sketches = {name: Sketch(sketch) for name, sketch in saved.items()}
+        self._kept = dict(saved)
         self._times, self._seconds = array("d"), array("f")
         self._zone, self._interval, self._rise = zone, interval, rise
         self._hour, self._class = -1.0, ""
@@ -79,9 +82,9 @@ class Series:
         while self._seconds and self._seconds[-1] == LOST:
             self._seconds.pop()
             self._times.pop()
+            self.loss.forget()
         while self._waiting and self._waiting[-1][1] == LOST:
             self._waiting.pop()
-        self.loss.reset()
 
     def level(self, time: float) -> Level | None:
         """Return what is usual at the kind of hour of `time`."""
@@ -89,6 +92,7 @@ class Series:
         sketch = self._sketch(time)
         if self._age >= _RENEWED or self._level is None:
             self._level, self._age = sketch.level(self._rise.seconds), 0
+            self._kept[self._class] = sketch.save()
         return self._level
 
     def delay(self, since: float) -> tuple[float, float] | None:
@@ -128,34 +132,35 @@ class Series:
         level = self.level(self.newest)
         if level is None:
             return None
-        most, first = level.middle + margin, len(self._times)
-        while first and self._seconds[first - 1] < most:
+        most, first, unbroken = level.middle + margin, len(self._times), self._unbroken()
+        while first > unbroken and self._seconds[first - 1] < most:
             first -= 1
         if len(self._times) - first < LEAST_WINDOW:
             return None
         return self._times[first], self.newest - self._times[first] + self._interval >= _GOOD_SECONDS
 
-    def whole_since(self, most: float) -> float | None:
-        """Return since when, at 99.5 % confidence, less than the share `most` beyond the usual is lost, or None.
+    def whole_since(self, most: float, begun: float) -> float | None:
+        """Return since when, from `begun` on, less than `most` beyond the usual is lost (99.5 %), None while it is not.
 
         It begins after a lost attempt; what was lost by chance before that, seldom enough, is passed over.
         """
-        usual = self._sketch(self.newest).usual_loss(self._rise.share) if self._times else None
-        most += usual or 0.0
-        gone = [n for n, seconds in enumerate(self._seconds) if seconds == LOST]
-        starts = [0, *(n + 1 for n in gone)]
-        total = len(self._times)
+        first, total = max(bisect_left(self._times, begun), self._unbroken()), len(self._times)
+        if first == total:
+            return None
+        most += self._sketch(self.newest).usual_loss(self._rise.share) or 0.0
+        gone = [n for n in range(first, total) if self._seconds[n] == LOST]
+        starts = [first, *(n + 1 for n in gone)]
         for place in range(len(starts) - 1, -1, -1):
-            first, after = starts[place], len(starts) - 1 - place
-            if total - first and wilson(after, total - first)[1] < most:
+            sent, lost = total - starts[place], len(starts) - 1 - place
+            if sent and wilson(lost, sent)[1] < most:
                 earlier = pairwise(starts[place::-1])
                 strays = takewhile(lambda gap: gap[0] - gap[1] > 1 / most, earlier)
-                return self._times[min((first, *(before for _, before in strays)))]
+                return self._times[min((starts[place], *(before for _, before in strays)))]
         return None
 
     def save(self) -> dict[str, SavedSketch]:
-        """Return what survives a restart."""
-        return {name: sketch.save() for name, sketch in self._sketches.items()}
+        """Return what survives a restart, as it was when it was last worked out anew."""
+        return dict(self._kept)
 
     def _learn(self, time: float, seconds: float, *, learn: bool) -> None:
         """Let an attempt wait, and learn the one that has waited long enough; forget all of them in bad times."""
@@ -175,6 +180,13 @@ class Series:
         """Return whether a change shows that is not to be learned yet."""
         raised = [t.since for t in (self.late, self.loss) if t.raised and t.since is not None]
         return bool(raised) and time - max(raised) < _SETTLES_SECONDS
+
+    def _unbroken(self) -> int:
+        """Return the first attempt since which there is no gap: no result is no good one."""
+        longest, first = _GAP_SECONDS + 2 * self._interval, len(self._times) - 1
+        while first > 0 and self._times[first] - self._times[first - 1] <= longest:
+            first -= 1
+        return max(0, first)
 
     def _keep(self, time: float, seconds: float) -> None:
         self._times.append(time)

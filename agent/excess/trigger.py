@@ -35,6 +35,10 @@ class Cusum(msgspec.Struct, kw_only=True):
         """Take an attempt, of which the share `usual` is lost."""
         self._step(float(lost) - _LOST_SLACK * max(usual, _LEAST_SHARE), time)
 
+    def forget(self) -> None:
+        """Take one lost attempt back."""
+        self.sum = max(0.0, self.sum - 1.0)
+
     def reset(self) -> None:
         """Begin anew."""
         self.sum, self.since = 0.0, None

@@ -33,8 +33,7 @@ SavedSeries = dict[str, SavedSketch]
 class Watch:
     """The series of a chain's probes, of every vantage."""
 
-    def __init__(self, chain: Chain, saved: Mapping[str, SavedSeries]) -> None:
-        """Go on from what an earlier `save` returned."""
+    def __init__(self, chain: Chain) -> None:
         self.chain = chain
         services = chain.services.values()
         delays = [s.delay_margin for s in services if s.delay_margin is not None]
@@ -45,7 +44,7 @@ class Watch:
         self.probes = {p.key: p for p in chain.probes.values() if _is_path(p)} if self.watched else {}
         self._rise = Rise(_CREEP * min(delays, default=0.0), _CREEP * min(losses, default=0.0))
         self._zone = ZoneInfo(chain.timezone)
-        self._saved = dict(saved)
+        self._saved: Mapping[str, SavedSeries] = {}
         self._series: dict[tuple[str, str], Series] = {}
         self._elements = {key: elements_of(probe) for key, probe in self.probes.items()}
         homes = {v.segment: v.operator for v in chain.vantages.values()}
@@ -56,6 +55,10 @@ class Watch:
             for element in (*self._elements[key], served(probe))
         }
         """Who may hold each element; a vantage's own segment is its operator's too, as in `Model.remains`."""
+
+    def recall(self, saved: Mapping[str, SavedSeries]) -> None:
+        """Go on from what an earlier `save` returned; before the first observation."""
+        self._saved = saved
 
     def touching(self, keys: Collection[str]) -> frozenset[str]:
         """Return the probes that share an element with one of `keys`, other than the host that they start from."""
@@ -112,6 +115,7 @@ class Watch:
 
     def carry(self, before: "Watch") -> None:
         """Go on with the series of another chain's watch that measured the same, attempts and all."""
+        self.recall(before.save())
         old = before.named()
         for probe in self.probes.values():
             for kind in (ROUND_TRIP, RESPONSE):

@@ -18,7 +18,8 @@ from agent.diagnosis.finding import Finding
 from agent.diagnosis.identifiability import Analysis, SingleFault, segment_faults
 from agent.diagnosis.proof import Prover, Since
 from agent.diagnosis.roles import Model
-from agent.incident.excess import Excesses, worse
+from agent.excess.watch import SavedSeries
+from agent.incident.excess import Excesses, slow, worse
 from agent.incident.ground import restored, saved
 from agent.incident.lifecycle import Book, Saved
 from agent.incident.memory import Memory
@@ -95,8 +96,8 @@ class Engine:
         return (*transitions, *self.excesses.evaluate(now))
 
     def _outages(self) -> frozenset[str]:
-        """Return the probes of confirmed outages."""
-        open_ = (i for i in self.book.open.values() if i.state is not State.SUSPECTED and i.kind is not Kind.MONITOR)
+        """Return the probes of outages that go on."""
+        open_ = (i for i in self.book.open.values() if i.state is State.CONFIRMED and i.kind is not Kind.MONITOR)
         return frozenset(key for incident in open_ for key in incident.faults)
 
     def _findings(self, windows: tuple[Window, ...]) -> tuple[Finding, ...]:
@@ -168,8 +169,8 @@ class Engine:
         return tuple(sorted((*self.book.ordered(), *self.excesses.open.values()), key=lambda i: (i.opened, i.id)))
 
     def segment_states(self, now: float) -> dict[str, str]:
-        """Return `ok`, `failed`, `suspected`, `masked` or `unknown` for every segment; what is slow forwards."""
-        return segment_states(self.model, self.memory, self.book.ordered(), now)
+        """Return `ok`, `degraded` (proven slow), `failed`, `suspected`, `masked` or `unknown` for every segment."""
+        return slow(segment_states(self.model, self.memory, self.book.ordered(), now), self.excesses.open.values())
 
     def service_states(self, now: float) -> dict[str, str]:
         """Return `up`, `degraded`, `down` or `unobserved` for every service (Y.1563)."""
@@ -184,9 +185,20 @@ class Engine:
             tracks=memory.tracks,
             availability=memory.availability,
             grounds=grounds,
-            excesses=self.excesses.save(),
+            excesses=tuple(self.excesses.open.values()),
         )
         return msgspec.json.encode(state)
+
+    def usual(self) -> bytes | None:
+        """Return the references of delay and loss as JSON, to be kept now and then; None where nothing is watched."""
+        return msgspec.json.encode(self.excesses.watch.save()) if self.excesses.watch.watched else None
+
+    def recall(self, usual: bytes) -> None:
+        """Go on with references that were kept; raises ValueError when they are none."""
+        try:
+            self.excesses.watch.recall(msgspec.json.decode(usual, type=dict[str, SavedSeries]))
+        except msgspec.DecodeError as error:
+            raise ValueError(f"no kept references: {error}") from error
 
 
 def _decode(saved: bytes) -> Saved:

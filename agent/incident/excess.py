@@ -7,15 +7,16 @@ whose self-check failed count for nothing.
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf
+from typing import Literal
 
 import msgspec
 
 from agent.diagnosis.finding import Kind, Support
 from agent.excess.bounds import Shown, lost
 from agent.excess.judge import Excess, Ruling, cleared, rule
-from agent.excess.watch import KINDS, LOSS, SavedSeries, Watch
+from agent.excess.watch import KINDS, LOSS, Watch
 from agent.incident.value import Event, Incident, State, Transition
 from agent.model import Chain, Probe, Service
 from agent.observation import SELF, Observation
@@ -33,13 +34,6 @@ _RIPE = 24
 _FAULT = "excess/"
 
 
-class SavedExcesses(msgspec.Struct, frozen=True, kw_only=True):
-    """What survives a restart."""
-
-    incidents: tuple[Incident, ...] = ()
-    series: dict[str, SavedSeries] = {}
-
-
 class _Case(msgspec.Struct, frozen=True, kw_only=True):
     """One probe's excess of one kind at one moment: since when, and what all probes show since then."""
 
@@ -55,14 +49,15 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
 class Excesses:
     """The open incidents of delay and loss of one chain."""
 
-    def __init__(self, chain: Chain, saved: SavedExcesses) -> None:
+    def __init__(self, chain: Chain, incidents: Iterable[Incident]) -> None:
         self.chain = chain
-        self.watch = Watch(chain, saved.series)
-        self.open = {i.id: i for i in saved.incidents}
+        self.watch = Watch(chain)
+        self.open = {i.id: i for i in incidents}
         self.blind: dict[str, int] = {}
         self._held: frozenset[str] = frozenset()
         self._frozen: frozenset[str] = frozenset()
         self._weighed = -inf
+        self._freeze()
 
     def carry(self, before: "Excesses") -> None:
         """Go on from another chain's: the attempts of probes that measure the same."""
@@ -109,10 +104,6 @@ class Excesses:
             self._freeze()
         return tuple(made)
 
-    def save(self) -> SavedExcesses:
-        """Return what survives a restart."""
-        return SavedExcesses(incidents=tuple(self.open.values()), series=self.watch.save())
-
     def _freeze(self) -> None:
         """Let nothing be learned from what an open incident may touch."""
         self._frozen = self.watch.touching(self._held.union(*(i.faults for i in self.open.values())))
@@ -136,8 +127,10 @@ class Excesses:
     def _enter(self, case: _Case, ruling: Ruling, now: float) -> list[Transition]:
         """Open the incident of a ruling, or add it to the one that it speaks of."""
         told = lost if case.kind == LOSS else float
-        what = LOSS if case.kind == LOSS else "delay"
-        excess = Excess(what=what, low=told(case.target.low), part=told(ruling.part), margin=case.margin)
+        what: Literal["delay", "loss"] = "loss" if case.kind == LOSS else "delay"
+        # Another probe may show more of the party's part than the service's own does.
+        low = max(case.target.low, ruling.part)
+        excess = Excess(what=what, low=told(low), part=told(ruling.part), margin=case.margin)
         before = self._same(case, excess, ruling)
         if before is None:
             # What was late before, another open incident holds.
@@ -160,7 +153,8 @@ class Excesses:
         self.open[before.id] = incident
         if stronger or case.probe.key not in before.faults:
             made.append(Transition(event=Event.CHANGED, at=now, incident=incident, before=before))
-        return made + (self._merged(incident, now) if stronger else [])
+            made += self._merged(incident, now)
+        return made
 
     def _same(self, case: _Case, excess: Excess, ruling: Ruling) -> Incident | None:
         """Return the open incident that a ruling speaks of.
@@ -262,14 +256,15 @@ class Excesses:
     def _good(self, key: str, kind: str, margin: float, incident: Incident) -> tuple[float, bool] | None:
         """Return since when a probe is within its margin again, and whether for long enough; None while it is not.
 
-        Less must be lost than was found at least.
+        Less than half of what was found at least must be lost, with certainty: a lucky stretch ends nothing.
         """
         series = self.watch.series(key, kind)
         if series is None or key in self._held:
             return None
         if kind != LOSS:
             return series.quick_since(margin)
-        since = series.whole_since(max(margin, incident.excess.low if incident.excess else 0.0))
+        found = 0.0 if incident.excess is None else incident.excess.low
+        since = series.whole_since(max(margin, found / 2), incident.opened)
         return None if since is None else (since, True)
 
     def _moved(self, incident: Incident, kinds: Mapping[str, str], now: float) -> float | None:
@@ -311,3 +306,9 @@ def worse(states: Mapping[str, str], incidents: Collection[Incident]) -> dict[st
     """Return service states in which what is open here shows as `degraded`."""
     hit = {service for incident in incidents if incident.state is State.CONFIRMED for service in incident.services}
     return {name: "degraded" if name in hit and state == "up" else state for name, state in states.items()}
+
+
+def slow(states: Mapping[str, str], incidents: Collection[Incident]) -> dict[str, str]:
+    """Return segment states in which what is proven to be late or to lose a share shows as `degraded`."""
+    hit = {segment for i in incidents if i.parties and i.state is State.CONFIRMED for segment in i.segments}
+    return {name: "degraded" if name in hit and state == "ok" else state for name, state in states.items()}

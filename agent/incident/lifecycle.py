@@ -16,7 +16,6 @@ from agent.availability.fold import Availability
 from agent.diagnosis.finding import Finding
 from agent.diagnosis.roles import Model, Verdict
 from agent.incident.cause import Onset, may_be
-from agent.incident.excess import SavedExcesses
 from agent.incident.ground import Ground, SavedGround, ground_of
 from agent.incident.matching import Matching
 from agent.incident.memory import Memory, Track
@@ -37,7 +36,7 @@ class Saved(msgspec.Struct, kw_only=True):
     tracks: dict[str, Track] = {}
     availability: dict[str, Availability] = {}
     grounds: dict[str, SavedGround] = {}
-    excesses: SavedExcesses = SavedExcesses()
+    excesses: tuple[Incident, ...] = ()
 
 
 class Book:

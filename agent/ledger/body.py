@@ -7,13 +7,22 @@ empty: no key is written with its default.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
+from agent.incident.value import Event, Excess, Incident, Kind, Standing, State, Support, Transition
 from agent.ledger import changes, dossier, testimony
 from agent.ledger.entry import Entry, Hash
+
+
+class ExcessBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """An excess of `delay` in nanoseconds, or of `loss` in parts per million."""
+
+    what: Literal["delay", "loss"]
+    low: int
+    part: int = 0
+    margin: int
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -40,6 +49,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     vantage: str = ""
     confirmed: int | msgspec.UnsetType = msgspec.UNSET
     closed: int | msgspec.UnsetType = msgspec.UNSET
+    excess: ExcessBody | msgspec.UnsetType = msgspec.UNSET
 
 
 class IncidentEntry(Entry, frozen=True, kw_only=True, tag="incident"):
@@ -219,7 +229,24 @@ def _finding(incident: Incident) -> Finding:
         vantage=incident.vantage or "",
         confirmed=msgspec.UNSET if incident.confirmed is None else nanoseconds(incident.confirmed),
         closed=msgspec.UNSET if incident.closed is None else nanoseconds(incident.closed),
+        excess=msgspec.UNSET if incident.excess is None else _excess_body(incident.excess),
     )
+
+
+# A share in parts per million, a delay in nanoseconds at microsecond resolution: as exact as it is measured.
+_UNITS: Final = {"delay": _NANO, "loss": 1_000_000}
+
+
+def _excess_body(excess: Excess) -> ExcessBody:
+    def whole(value: float) -> int:
+        return nanoseconds(value) if excess.what == "delay" else round(value * _UNITS["loss"])
+
+    return ExcessBody(what=excess.what, low=whole(excess.low), part=whole(excess.part), margin=whole(excess.margin))
+
+
+def _excess(body: ExcessBody) -> Excess:
+    unit = _UNITS[body.what]
+    return Excess(what=body.what, low=body.low / unit, part=body.part / unit, margin=body.margin / unit)
 
 
 def _incident(finding: Finding) -> Incident:
@@ -244,4 +271,5 @@ def _incident(finding: Finding) -> Incident:
         vantage=finding.vantage or None,
         confirmed=None if finding.confirmed is msgspec.UNSET else seconds(finding.confirmed),
         closed=None if finding.closed is msgspec.UNSET else seconds(finding.closed),
+        excess=None if finding.excess is msgspec.UNSET else _excess(finding.excess),
     )

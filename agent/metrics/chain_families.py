@@ -1,6 +1,6 @@
 """The families of the chain as this agent diagnoses it: segments, services, incidents."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from agent.incident.value import Incident, State
 from agent.metrics.family import AnyFamily, Family, FamilyKind, Row
@@ -60,6 +60,17 @@ def _incident_services(view: View) -> Iterator[Row]:
             yield (incident.id, service), 1
 
 
+def _excess(what: str) -> Callable[[View], Iterator[Row]]:
+    def read(view: View) -> Iterator[Row]:
+        for incident in _open(view):
+            excess = incident.excess
+            if excess is not None and excess.what == what:
+                yield (incident.id, "path"), excess.low
+                yield (incident.id, "party"), excess.part
+
+    return read
+
+
 def _suspected(view: View) -> Iterator[Row]:
     incidents = view.snapshot.incidents if view.snapshot else ()
     yield (), float(sum(i.state is State.SUSPECTED for i in incidents))
@@ -107,6 +118,19 @@ CHAIN_FAMILIES: tuple[AnyFamily, ...] = (
         labels=("incident", "svc"),
         help="The services that an open incident disturbs, to join by incident.",
         read=_incident_services,
+    ),
+    Family(
+        name="demarc_incident_delay_seconds",
+        labels=("incident", "of"),
+        help="What an open incident of delay shows at least beyond the usual: of the whole `path`, of the `party`.",
+        read=_excess("delay"),
+    ),
+    Family(
+        name="demarc_incident_loss_ratio",
+        labels=("incident", "of"),
+        help="The share that an open incident of loss shows at least beyond the usual: of the whole `path`, of the "
+        "`party`.",
+        read=_excess("loss"),
     ),
     Family(
         name="demarc_incident_addressed",

@@ -152,7 +152,7 @@ def _affects(incident: Incident, service: Service, probes: Sequence[Probe]) -> b
     A fault in a segment that the service's probes cross is enough to bring them down, whichever probes
     it was proven with.
     """
-    if incident.kind is Kind.MONITOR:
+    if incident.kind is Kind.MONITOR or incident.excess is not None:
         return False
     ways = {segment for probe in probes for segment in (*probe.path, *probe.back, *probe.resolve)}
     return service.id in incident.services or not ways.isdisjoint(incident.segments)
@@ -276,6 +276,7 @@ def _incident_row(given: Given, incident: Incident) -> IncidentRow:
         margin=incident.margin,
         opened=incident.opened,
         closed=incident.closed,
+        excess=incident.excess.what if incident.excess else None,
         seconds=total(within),
         uncertainty=max((probe.interval for probe in failing if probe), default=0.0),
         last_changes=beside(incident, given.changes),

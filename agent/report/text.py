@@ -18,6 +18,7 @@ _KIND = {
     "contradiction": "measurements contradict each other",
     "monitor": "our own vantage could not look",
 }
+_EXCESS = {"delay": "slower than usual, nothing failed", "loss": "more lost than usual, nothing failed"}
 _NORM = {
     "met": "met",
     "missed": "MISSED",
@@ -182,6 +183,7 @@ class _Page:
             finding = _KIND.get(row.kind, row.kind)
             if row.candidates:
                 finding += f"; possible: {', '.join(map(self._party, row.candidates))}"
+        finding = f"{_EXCESS[row.excess]}; {finding}" if row.excess else finding
         closed = "not over at the end of this report" if row.closed is None else f"to {self._moment(int(row.closed))}"
         margin = f" ± {row.uncertainty:g} s" if row.uncertainty else ""
         lines = [

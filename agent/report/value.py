@@ -110,7 +110,7 @@ class ServiceReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One incident, clipped to nothing; `seconds` are those within the period."""
+    """One incident, clipped to nothing; `seconds` lie within the period; `excess`: delay or loss, nothing failed."""
 
     id: str
     kind: str
@@ -124,6 +124,7 @@ class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
     margin: int | None
     opened: float
     closed: float | None
+    excess: str | None
     seconds: int
     uncertainty: float
     last_changes: tuple[Change, ...] = ()

@@ -52,6 +52,28 @@ DUTCH = Phrases(
         "en uit mislukte metingen zelf, die tot daar kwamen."
     ),
     worked_nothing="Op dat moment liet geen enkele meting zien dat een andere schakel op hetzelfde pad werkte.",
+    late=(
+        "sinds {since} is de duur van {probes} {origin} ten minste {low} langer dan gewoonlijk; "
+        "vanaf {margin} is dat een storing."
+    ),
+    was_late=(
+        "van {since} tot {until} ({lasted}) was de duur van {probes} {origin} ten minste {low} langer dan gewoonlijk; "
+        "vanaf {margin} is dat een storing."
+    ),
+    losing=(
+        "sinds {since} gaat van {probes} {origin} ten minste {low} meer verloren dan gewoonlijk; "
+        "vanaf {margin} is dat een storing."
+    ),
+    was_losing=(
+        "van {since} tot {until} ({lasted}) ging van {probes} {origin} ten minste {low} meer verloren dan gewoonlijk; "
+        "vanaf {margin} is dat een storing."
+    ),
+    added_little="Op hetzelfde moment voegden deze schakels weinig of niets toe: {parts}; dat blijkt uit {probes}.",
+    added_unknown="Op dat moment liet geen enkele meting zien hoeveel een andere schakel op hetzelfde pad toevoegde.",
+    at_least=(
+        "Ten minste {part} van {low} ligt in {segments}, dat alleen van {party} is: zoveel blijft over "
+        "als het meeste dat alle anderen kunnen hebben toegevoegd eraf gaat."
+    ),
     remains=(
         "Al het andere dat de mislukte metingen nodig hebben, werkte aantoonbaar; over blijft {segments}, "
         "van {party} alleen, dus daar zit de storing."
@@ -76,6 +98,9 @@ DUTCH = Phrases(
         "Of er ontbreekt een schakel in het ketenbestand, of een meting klopt niet; "
         "tot dat is gevonden, wordt geen partij genoemd."
     ),
+    parts_contradict=(
+        "De metingen spreken elkaar tegen: alle schakels samen voegen minder toe dan {probes} laat zien."
+    ),
     blind_means="Zolang dat duurt, gelden zijn metingen als onbekend: ze zeggen niets over de keten, goed noch slecht.",
     suspicion=(
         "Dit is een vermoeden: {rounds} meetronden moeten het bevestigen voordat het telt, "
@@ -95,12 +120,19 @@ DUTCH = Phrases(
     mover_operator="Aan zet is {mover}, die dit meetpunt beheert.",
     mover_plain="Aan zet is {mover}; dat zegt niets over de oorzaak.",
     recovering="Inmiddels slagen de metingen weer; {mover} blijft aan zet totdat ze blijven slagen.",
+    back_within=("De metingen liggen inmiddels weer binnen de marge; {mover} blijft aan zet tot dat zo blijft."),
     closed="De storing is voorbij; niemand hoeft er nu iets voor te doen.",
     decides="Uitsluitsel geeft: {probes}.",
     confirms="Onafhankelijke bevestiging geeft: {probes}.",
     decides_nothing="Geen meting in het ketenbestand geeft uitsluitsel; daarvoor is een extra meting nodig.",
     head_attributed="storing in {segments} ({party})",
     head_attributed_ended="storing in {segments} ({party})",
+    head_late="{segments} ({party}) ten minste {part} trager dan gewoonlijk",
+    head_losing="{segments} ({party}) verliest ten minste {part} meer dan gewoonlijk",
+    head_late_open="trager dan gewoonlijk, niet te herleiden tot één partij: {candidates}",
+    head_losing_open="meer verlies dan gewoonlijk, niet te herleiden tot één partij: {candidates}",
+    head_late_in="{segments} trager dan gewoonlijk, niet te herleiden tot één partij",
+    head_losing_in="{segments} verliest meer dan gewoonlijk, niet te herleiden tot één partij",
     head_undetermined="niet te herleiden tot één partij: {candidates}",
     head_undetermined_in="storing in {segments}, niet te herleiden tot één partij",
     head_undetermined_in_ended="storing in {segments}, niet te herleiden tot één partij",

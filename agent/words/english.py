@@ -52,6 +52,28 @@ ENGLISH = Phrases(
         "and by failing measurements themselves, which got that far."
     ),
     worked_nothing="At that moment no measurement showed that another part on the same path worked.",
+    late=(
+        "since {since}, the time of {probes} {origin} is at least {low} longer than usual; "
+        "from {margin} on that is a disturbance."
+    ),
+    was_late=(
+        "from {since} until {until} ({lasted}), the time of {probes} {origin} was at least {low} longer than usual; "
+        "from {margin} on that is a disturbance."
+    ),
+    losing=(
+        "since {since}, at least {low} more than usual of {probes} {origin} gets lost; "
+        "from {margin} on that is a disturbance."
+    ),
+    was_losing=(
+        "from {since} until {until} ({lasted}), at least {low} more than usual of {probes} {origin} got lost; "
+        "from {margin} on that is a disturbance."
+    ),
+    added_little="At the same moment these parts added little or nothing: {parts}; this is shown by {probes}.",
+    added_unknown="At that moment no measurement showed how much another part on the same path added.",
+    at_least=(
+        "At least {part} of {low} lies in {segments}, owned by {party} alone: so much is left "
+        "when the most that all others can have added is taken off."
+    ),
     remains=(
         "Everything else that the failing measurements need was shown to work; what remains is {segments}, "
         "owned by {party} alone, so the disturbance lies there."
@@ -74,6 +96,7 @@ ENGLISH = Phrases(
         "Either a part is missing from the chain file or a measurement is wrong, "
         "so no party is named until that is found."
     ),
+    parts_contradict=("The measurements contradict each other: all parts together add less than what {probes} shows."),
     blind_means="Until then its measurements count as unknown: they say nothing about the chain, good or bad.",
     suspicion=(
         "This is a suspicion: {rounds} confirmation rounds must agree before it counts, "
@@ -96,12 +119,21 @@ ENGLISH = Phrases(
     mover_operator="It is now the move of {mover}, who operates this measuring point.",
     mover_plain="It is now the move of {mover}; that says nothing about the cause.",
     recovering="By now the measurements pass again; it stays the move of {mover} until they keep passing.",
+    back_within=(
+        "By now the measurements are within the margin again; it stays the move of {mover} until they keep so."
+    ),
     closed="The disturbance has ended; nobody needs to act on it now.",
     decides="What would decide it: {probes}.",
     confirms="What would confirm it independently: {probes}.",
     decides_nothing="No measurement in the chain file would decide it; that takes one more measurement.",
     head_attributed="{segments} ({party}) fails",
     head_attributed_ended="{segments} ({party}) failed",
+    head_late="{segments} ({party}) at least {part} slower than usual",
+    head_losing="{segments} ({party}) loses at least {part} more than usual",
+    head_late_open="slower than usual, cannot be traced to one party: {candidates}",
+    head_losing_open="more lost than usual, cannot be traced to one party: {candidates}",
+    head_late_in="{segments} slower than usual, cannot be traced to one party",
+    head_losing_in="{segments} loses more than usual, cannot be traced to one party",
     head_undetermined="cannot be traced to one party: {candidates}",
     head_undetermined_in="{segments} fails, cannot be traced to one party",
     head_undetermined_in_ended="{segments} failed, cannot be traced to one party",

@@ -1,5 +1,6 @@
 """How parties, segments, services, probes and moments are called in a sentence."""
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -132,3 +133,12 @@ def duration(seconds: float) -> str:
         return f"{seconds:.2f} s"
     digits = 0 if seconds >= 0.01 else 1 if seconds >= 0.001 else 2
     return f"{seconds * 1000:.{digits}f} ms"
+
+
+def amount(what: str, value: float) -> str:
+    """Return an excess for people, never more than was measured: `38 ms` (`delay`, s), `2.4 %` (`loss`, a share)."""
+    if what == "loss":
+        per_mille = math.floor(value * 1000 + 1e-9)
+        return f"{per_mille // 10} %" if per_mille >= 100 or per_mille % 10 == 0 else f"{per_mille / 10:.1f} %"
+    scale = 1e3 if value >= 0.01 else 1e5
+    return duration(math.floor(value * scale + 1e-6) / scale)

@@ -6,7 +6,7 @@ from typing import Final
 from agent.incident.value import Incident, Kind, State
 from agent.model import Chain
 from agent.snapshot import ProbeNow
-from agent.words.names import listed, party_name, party_names, service_names
+from agent.words.names import amount, listed, party_name, party_names, service_names
 from agent.words.sentences import Case, sentences
 from agent.words.terms import phrases, term
 
@@ -48,6 +48,8 @@ def _head(incident: Incident, chain: Chain, language: str) -> str:
     words = phrases(language)
     segments = listed(incident.segments, language, most=2)
     ended = incident.state is State.CLOSED
+    if incident.excess is not None and incident.kind in (Kind.ATTRIBUTED, Kind.UNDETERMINED):
+        return _excess_head(incident, chain, language)
     match incident.kind:
         case Kind.ATTRIBUTED:
             party = party_names(incident.parties, chain, language)
@@ -64,6 +66,20 @@ def _head(incident: Incident, chain: Chain, language: str) -> str:
             return words.head_contradiction.format(about=_about(incident, language))
         case _:
             return words.head_monitor.format(vantage=incident.vantage or segments)
+
+
+def _excess_head(incident: Incident, chain: Chain, language: str) -> str:
+    """Return the headline of delay or loss."""
+    words = phrases(language)
+    case = Case(incident=incident, chain=chain, probes={}, language=language)
+    late, segments = case.excess.what == "delay", listed(incident.segments, language, most=2)
+    if incident.parties:
+        party, part = party_names(incident.parties, chain, language), amount(case.excess.what, case.excess.part)
+        return (words.head_late if late else words.head_losing).format(segments=segments, party=party, part=part)
+    if case.joint or case.unassigned or not incident.candidates:
+        return (words.head_late_in if late else words.head_losing_in).format(segments=segments)
+    possible = party_names(incident.candidates, chain, language, last=words.or_)
+    return (words.head_late_open if late else words.head_losing_open).format(candidates=possible)
 
 
 def page_text(

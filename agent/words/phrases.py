@@ -42,6 +42,13 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     worked: str
     worked_even: str
     worked_nothing: str
+    late: str
+    was_late: str
+    losing: str
+    was_losing: str
+    added_little: str
+    added_unknown: str
+    at_least: str
     remains: str
     possible: str
     possible_joint: str
@@ -49,6 +56,7 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     simplest: str
     contradiction: str
     contradiction_means: str
+    parts_contradict: str
     blind_means: str
     suspicion: str
     corroborated: str
@@ -62,12 +70,19 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     mover_operator: str
     mover_plain: str
     recovering: str
+    back_within: str
     closed: str
     decides: str
     confirms: str
     decides_nothing: str
     head_attributed: str
     head_attributed_ended: str
+    head_late: str
+    head_losing: str
+    head_late_open: str
+    head_losing_open: str
+    head_late_in: str
+    head_losing_in: str
     head_undetermined: str
     head_undetermined_in: str
     head_undetermined_in_ended: str

@@ -10,11 +10,12 @@ from typing import Final
 
 import msgspec
 
-from agent.incident.value import Incident, Kind, Standing, State
+from agent.incident.value import Excess, Incident, Kind, Standing, State
 from agent.model import UNASSIGNED, Chain
 from agent.observation import SELF
 from agent.snapshot import ProbeNow
 from agent.words.names import (
+    amount,
     lasting,
     listed,
     moment,
@@ -41,6 +42,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     def words(self) -> Phrases:
         """Return the sentence patterns of the case's language."""
         return phrases(self.language)
+
+    @property
+    def excess(self) -> Excess:
+        """Return what an incident of delay or loss shows; nothing for another one."""
+        return self.incident.excess or Excess(what="delay", low=0.0, margin=0.0)
 
     @property
     def segments(self) -> str:
@@ -74,7 +80,8 @@ def sentences(
     """
     case = Case(incident=incident, chain=chain, probes=probes or {}, language=language)
     suspicion = incident.state is State.SUSPECTED and incident.kind is not Kind.MONITOR
-    texts = (part(case) for part in (_SUSPICION if suspicion else _PARTS[incident.kind]))
+    told = _EXCESS.get(incident.kind) if incident.excess else _SUSPICION if suspicion else None
+    texts = (part(case) for part in told or _PARTS[incident.kind])
     return tuple(text for text in texts if text)
 
 
@@ -90,7 +97,12 @@ def _failure(case: Case) -> str:
         probes=listed(names, language),
         how=_how(case),
     )
-    services = case.incident.services
+    return _disturbed(case, clause)
+
+
+def _disturbed(case: Case, clause: str) -> str:
+    """Put the disturbed services before a clause; without any it is the sentence."""
+    words, services = case.words, case.incident.services
     if not services:
         return clause[0].upper() + clause[1:]
     ended = case.incident.closed is not None
@@ -98,8 +110,57 @@ def _failure(case: Case) -> str:
         (words.were_disturbed_one, words.were_disturbed_many) if ended else (words.disturbed_one, words.disturbed_many)
     )
     return (one if len(services) == 1 else many).format(
-        services=service_names(services, case.chain, language), clause=clause
+        services=service_names(services, case.chain, case.language), clause=clause
     )
+
+
+def _excess(case: Case) -> str:
+    """Say what is late or gets lost, by how much at least, and from where on that is a disturbance."""
+    words, excess = case.words, case.excess
+    ended = case.incident.closed is not None
+    patterns = {
+        "delay": words.was_late if ended else words.late,
+        "loss": words.was_losing if ended else words.losing,
+    }
+    failing = case.incident.support.failing
+    vantages = list(dict.fromkeys(key.rpartition(">")[0] for key in failing))
+    clause = patterns[excess.what].format(
+        **_times(case),
+        origin=case.words.from_vantages.format(vantages=listed(vantages, case.language)),
+        probes=listed([probe_name(key, case.chain, case.language, full=False) for key in failing], case.language),
+        low=amount(excess.what, excess.low),
+        margin=amount(excess.what, excess.margin),
+    )
+    return _disturbed(case, clause)
+
+
+def _added_little(case: Case) -> str:
+    """Say which parts were shown to add little, and by which measurements."""
+    cleared = case.incident.support.exonerating
+    if not cleared:
+        return case.words.added_unknown
+    shown_by = dict.fromkeys(key for keys in cleared.values() for key in keys)
+    return case.words.added_little.format(
+        parts=segment_names(cleared, case.chain, case.language),
+        probes=probe_names(shown_by, case.chain, case.language),
+    )
+
+
+def _at_least(case: Case) -> str:
+    """Say how much certainly lies with the party."""
+    excess = case.excess
+    return case.words.at_least.format(
+        part=amount(excess.what, excess.part),
+        low=amount(excess.what, excess.low),
+        segments=case.segments,
+        party=party_names(case.incident.parties, case.chain, case.language),
+    )
+
+
+def _parts_contradict(case: Case) -> str:
+    """Say that the parts do not add up."""
+    probes = probe_names(case.incident.support.failing, case.chain, case.language)
+    return case.words.parts_contradict.format(probes=probes)
 
 
 def _failure_pattern(case: Case) -> str:
@@ -228,7 +289,8 @@ def _mover(case: Case) -> str:
     if case.incident.state is State.CLOSED:
         return case.words.closed
     if case.incident.state is State.RECOVERING:
-        return case.words.recovering.format(mover=mover)
+        pattern = case.words.back_within if case.incident.excess else case.words.recovering
+        return pattern.format(mover=mover)
     return _role(case).format(mover=mover, segments=case.segments)
 
 
@@ -278,4 +340,9 @@ _PARTS: Final[Mapping[Kind, tuple[Part, ...]]] = {
     Kind.UNDETERMINED: (_failure, _worked, _possible, _simplest, _mover, _decides),
     Kind.CONTRADICTION: (_failure, _worked, _contradicts, _contradiction_means, _mover, _decides),
     Kind.MONITOR: (_blind, _blind_means, _mover),
+}
+_EXCESS: Final[Mapping[Kind, tuple[Part, ...]]] = {
+    Kind.ATTRIBUTED: (_excess, _added_little, _at_least, _standing, _mover),
+    Kind.UNDETERMINED: (_excess, _added_little, _possible, _mover, _decides),
+    Kind.CONTRADICTION: (_excess, _added_little, _parts_contradict, _contradiction_means, _mover),
 }

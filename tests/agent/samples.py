@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from agent.incident.value import Incident, Kind, Standing, State, Support
+from agent.incident.value import Excess, Incident, Kind, Standing, State, Support
 from agent.model import Chain, Confirm, Party, Probe, Segment, Service, Vantage
 from agent.snapshot import PeerNow, ProbeNow, Recording, Snapshot
 from probes.kit.result import Outcome, Stage
@@ -302,6 +302,41 @@ CLOSED = msgspec.structs.replace(
 CLOSED_VPN = msgspec.structs.replace(
     VPN, id="c105ed00f00d", state=State.CLOSED, opened=NOW - 90_000, confirmed=NOW - 89_994, closed=NOW - 89_100
 )
+SLOW = Incident(
+    id="51044444beef",
+    state=State.CONFIRMED,
+    kind=Kind.ATTRIBUTED,
+    parties=("carrier",),
+    candidates=("carrier",),
+    segments=("carrier",),
+    services=("erp",),
+    side="transit",
+    mover="carrier",
+    standing=Standing.SINGLE_SIDED,
+    rests_on=("msp", "incumbent"),
+    support=Support(
+        failing=("cloud>underlay",),
+        exonerating={"cloud-gw": ("cloud>gw",), "onprem-gw": ("onprem>o-gw",)},
+    ),
+    faults={"cloud>underlay": "excess/round-trip"},
+    opened=NOW - 600,
+    confirmed=NOW - 570,
+    excess=Excess(what="delay", low=0.0459, part=0.0382, margin=0.015),
+)
+LOSSY = msgspec.structs.replace(
+    SLOW,
+    id="105544444bee",
+    kind=Kind.UNDETERMINED,
+    parties=(),
+    candidates=("carrier", "incumbent"),
+    segments=("carrier", "onprem-gw"),
+    mover="msp",
+    standing=None,
+    rests_on=(),
+    support=Support(failing=("cloud>underlay",), exonerating={"cloud-gw": ("cloud>gw",)}),
+    faults={"cloud>underlay": "excess/loss"},
+    excess=Excess(what="loss", low=0.0347, margin=0.02),
+)
 INCIDENTS = {
     "carrier": CARRIER,
     "carrier, one side": SINGLE,
@@ -312,6 +347,18 @@ INCIDENTS = {
     "contradiction": CONTRADICTION,
     "recovering": RECOVERING,
     "closed": CLOSED,
+    "slow": SLOW,
+    "slow, ended": msgspec.structs.replace(SLOW, state=State.CLOSED, closed=NOW - 60),
+    "slow, recovering": msgspec.structs.replace(SLOW, state=State.RECOVERING, recovered=NOW - 3),
+    "lossy": LOSSY,
+    "lossy, ended": msgspec.structs.replace(LOSSY, state=State.CLOSED, closed=NOW - 60),
+    "lossy, attributed": msgspec.structs.replace(
+        SLOW, excess=Excess(what="loss", low=0.2, part=0.15, margin=0.02), services=()
+    ),
+    "slow, joint": msgspec.structs.replace(LOSSY, segments=("vpn",), excess=SLOW.excess, support=Support()),
+    "slow, open": msgspec.structs.replace(LOSSY, excess=SLOW.excess),
+    "lossy, nobody's": msgspec.structs.replace(LOSSY, candidates=()),
+    "slow, contradiction": msgspec.structs.replace(LOSSY, kind=Kind.CONTRADICTION, candidates=(), excess=SLOW.excess),
 }
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import probes
 from agent.daemon.selfcheck import FAULTS as SELF_CHECK_FAULTS
-from agent.incident.value import Incident, Kind, Standing, State, Support
+from agent.incident.value import Excess, Incident, Kind, Standing, State, Support
 from agent.model import UNASSIGNED, Chain
 from agent.snapshot import ProbeNow
 from agent.words import LANGUAGES, language_of, page_text, sentences, summary, term
@@ -64,6 +64,8 @@ incidents = st.builds(
     vantage=st.none() | st.sampled_from(["cloud", "gone"]),
     opened=st.floats(NOW - 1e6, NOW),
     closed=st.none() | st.floats(NOW, NOW + 1e6),
+    excess=st.none()
+    | st.builds(Excess, what=st.sampled_from(["delay", "loss"]), low=st.floats(0, 9), margin=st.floats(0, 1)),
 )
 
 
@@ -116,6 +118,13 @@ SAYS = {
     "recovering": ("recovering", "it stays the move of GlasNet until they keep passing"),
     "closed tells how long it lasted": ("closed", "until 14:04:45 CET (1 hour and 3 minutes)"),
     "closed asks nobody": ("closed", "nobody needs to act"),
+    "delay says how much at least": ("slow", "from cloud is at least 45 ms longer than usual; from 15 ms on"),
+    "delay says how much lies with whom": ("slow", "At least 38 ms of 45 ms lies in carrier, owned by GlasNet alone"),
+    "delay says what added little": ("slow", "added little or nothing: cloud-gw (Nieuwe MSP)"),
+    "delay that is over": ("slow, recovering", "within the margin again; it stays the move of GlasNet"),
+    "loss": ("lossy", "at least 3.4 % more than usual of “underlay” from cloud gets lost; from 2 % on"),
+    "loss that cannot be traced": ("lossy", "still possible are GlasNet (carrier) and Zittende ICT (onprem-gw)"),
+    "parts that do not add up": ("slow, contradiction", "all parts together add less than what"),
 }
 
 

@@ -26,11 +26,9 @@ def line_chain(delay: float | None = 0.015, loss: float | None = 0.02) -> Chain:
     )
     underlay = msgspec.structs.replace(chain.probes["underlay"], service="line")
     line = Service(id="line", name="Line", delay_margin=delay, loss_margin=loss)
-    return msgspec.structs.replace(
-        chain,
-        services={**chain.services, "line": line},
-        probes={**chain.probes, "underlay": underlay, "o-carrier-edge": far},
-    )
+    probes = {**chain.probes, "underlay": underlay, "o-carrier-edge": far}
+    kept = {name: probe for name, probe in probes.items() if name not in ("tunnel", "hr", "saas", "o-gw")}
+    return msgspec.structs.replace(chain, services={**chain.services, "line": line}, probes=kept)
 
 
 CHAIN = line_chain()

@@ -12,7 +12,7 @@ from agent.excess.watch import Watch
 from agent.model import Chain
 from tests.agent.excess.line import CHAIN
 
-OWNERS = Watch(CHAIN, {}).owners
+OWNERS = Watch(CHAIN).owners
 MARGIN = 0.015
 
 

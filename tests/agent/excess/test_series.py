@@ -32,7 +32,7 @@ def test_nothing_is_shown_before_anything_is_usual() -> None:
     """Without a reference there is neither delay nor loss, nor an end of them."""
     made = series((LEAST_SAMPLES + 59, USUAL))
     assert made.delay(START) is made.losing(START) is made.quick_since(1.0) is None
-    assert series().whole_since(0.1) is None
+    assert series().whole_since(0.1, START) is None
     assert series().newest == -math.inf
 
 
@@ -134,13 +134,13 @@ def test_the_end_of_a_loss() -> None:
     made = series((200, USUAL))
     for _ in range(40):
         extend(made, (1, LOST), (4, USUAL))
-    assert made.whole_since(0.05) is None
+    assert made.whole_since(0.05, START + 200) is None
     extend(made, (100, USUAL))
-    assert made.whole_since(0.05) is None
+    assert made.whole_since(0.05, START + 200) is None
     extend(made, (60, USUAL))
-    assert made.whole_since(0.05) == START + 396
+    assert made.whole_since(0.05, START + 200) == START + 396
     extend(made, (1, LOST), (200, USUAL))
-    assert made.whole_since(0.05) == START + 396
+    assert made.whole_since(0.05, START + 200) == START + 396
 
 
 def test_size_is_bounded() -> None:

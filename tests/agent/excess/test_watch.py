@@ -16,7 +16,7 @@ UNDERLAY, ERP = "cloud>underlay", "cloud>erp"
 
 def watched(*things: Slow, seconds: int) -> Watch:
     """Return a watch that has seen the chain for so many seconds."""
-    watch = Watch(CHAIN, {})
+    watch = Watch(CHAIN)
     for observation in seen(*things, seconds=seconds):
         watch.observe(observation, learn=True)
     return watch
@@ -24,12 +24,12 @@ def watched(*things: Slow, seconds: int) -> Watch:
 
 def test_only_what_has_a_margin_is_watched() -> None:
     """A chain without margins costs nothing; with one, every probe that a round trip can be read from helps."""
-    none = Watch(line_chain(None, None), {})
+    none = Watch(line_chain(None, None))
     assert (none.watched, none.probes, none.owners) == ((), {}, {})
-    watch = Watch(CHAIN, {})
+    watch = Watch(CHAIN)
     assert [p.key for p in watch.watched] == [UNDERLAY]
     assert ERP in watch.probes
-    assert "cloud>tunnel" not in watch.probes
+    assert "cloud>erp-local" not in watch.probes
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_durations(name: str, phases: dict[str, float], found: dict[str, float])
 
 def test_what_shows_nothing() -> None:
     """A refusal, a server's error, what could not be looked at and what is unverified are neither late nor lost."""
-    watch = Watch(CHAIN, {})
+    watch = Watch(CHAIN)
     base = Observation(time=START, round=1, vantage="cloud", probe="underlay", outcome=Outcome.FAILED)
     for changes in (
         {"stage": Stage.CONNECT, "fault": "refused"},
@@ -75,7 +75,7 @@ def test_what_is_shown() -> None:
     assert found[ERP].protocol != found[UNDERLAY].protocol
     (erp, *_) = (s for s in watch.shown(RESPONSE, START + 200, now) if s.probe == ERP)
     assert erp.elements == {served(CHAIN.probes["erp"])} == {Element("erp-app", at=CHAIN.probes["erp"].flow.function)}
-    assert {s.probe for s in watch.shown(LOSS, START + 1000, now)} >= {UNDERLAY, "onprem>o-gw"}
+    assert {s.probe for s in watch.shown(LOSS, START + 1000, now)} >= {UNDERLAY, "onprem>o-gw-outer"}
     assert UNDERLAY not in {s.probe for s in watch.shown(ROUND_TRIP, START + 1000, now + 60)}
     assert watch.shown(ROUND_TRIP, now - 1, now) == ()
     assert watch.trigger(UNDERLAY, ROUND_TRIP) is not watch.trigger(UNDERLAY, LOSS)
@@ -83,9 +83,9 @@ def test_what_is_shown() -> None:
 
 def test_touching() -> None:
     """What shares an element with a probe, its own host apart, and the probe itself."""
-    watch = Watch(CHAIN, {})
-    assert watch.touching({"onprem>o-gw"}) >= {"onprem>o-gw", "onprem>o-gw-outer", "onprem>o-carrier-edge"}
-    assert ERP not in watch.touching({"onprem>o-gw"})
+    watch = Watch(CHAIN)
+    assert watch.touching({"onprem>o-gw-outer"}) >= {"onprem>o-gw-outer", "onprem>o-carrier-edge"}
+    assert ERP not in watch.touching({"onprem>o-gw-outer"})
     assert watch.touching({"elsewhere>gone"}) == {"elsewhere>gone"}
     assert watch.touching(()) == frozenset()
 
@@ -93,18 +93,20 @@ def test_touching() -> None:
 def test_a_restart_and_a_reload_go_on() -> None:
     """References survive a restart, also of what was not heard of since; the attempts survive a reload."""
     watch = watched(seconds=300)
-    again = Watch(CHAIN, watch.save())
+    again = Watch(CHAIN)
+    again.recall(watch.save())
     assert again.save() == watch.save()
     again.observe(next(o for o in seen(seconds=1, begin=300) if o.key == UNDERLAY), learn=True)
     series = again.series(UNDERLAY, ROUND_TRIP)
     assert series is not None
     assert series.level(START + 300) is not None
-    reloaded = Watch(msgspec.structs.replace(CHAIN, hash="b" * 64), {})
+    reloaded = Watch(msgspec.structs.replace(CHAIN, hash="b" * 64))
     reloaded.carry(watch)
     assert reloaded.series(UNDERLAY, ROUND_TRIP) is watch.series(UNDERLAY, ROUND_TRIP)
 
 
 def test_another_margin_begins_anew() -> None:
     """A change of the line that the parties accept by naming the margin anew is what is usual from then on."""
-    other = Watch(line_chain(delay=0.020), watched(seconds=300).save())
+    other = Watch(line_chain(delay=0.020))
+    other.recall(watched(seconds=300).save())
     assert other.save() == {}

@@ -6,13 +6,17 @@ from hypothesis import strategies as st
 
 from agent.drift.value import Event as DriftEvent
 from agent.drift.value import Move
-from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
+from agent.incident.value import Event, Excess, Incident, Kind, Standing, State, Support, Transition
 from agent.ledger import body, canonical, changes, dossier
 from agent.ledger.entry import Entry
 
 NAMES = st.text("abc-1>", min_size=1, max_size=4)
 LISTS = st.lists(NAMES, max_size=3).map(tuple)
 TIMES = st.integers(0, 4 * 10**15).map(lambda micro: micro / 1_000_000)
+SHARES = st.integers(0, 10**6).map(lambda parts: parts / 1_000_000)
+EXCESSES = st.sampled_from([("delay", TIMES), ("loss", SHARES)]).flatmap(
+    lambda one: st.builds(Excess, what=st.just(one[0]), low=one[1], part=one[1], margin=one[1])
+)
 INCIDENTS = st.builds(
     Incident,
     id=NAMES,
@@ -35,6 +39,7 @@ INCIDENTS = st.builds(
     opened=TIMES,
     confirmed=st.none() | TIMES,
     closed=st.none() | TIMES,
+    excess=st.none() | EXCESSES,
 )
 CHAIN = "0f" * 32
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent.availability.calendar import month
 from agent.availability.fold import Span, State
 from agent.availability.seconds import union
-from agent.incident.value import Incident, Kind, Standing, Support
+from agent.incident.value import Excess, Incident, Kind, Standing, Support
 from agent.incident.value import State as Life
 from agent.model import Chain
 from agent.report.month import LOOKBACK_SECONDS, Given, Maintenance, Period, month_report, percentage
@@ -47,6 +47,9 @@ def up_but(*spans: Span) -> tuple[Span, ...]:
 def down(start: str, stop: str) -> Span:
     """Return an outage."""
     return Span(at(start), at(stop), State.DOWN)
+
+
+LATE = Excess(what="delay", low=0.045, part=0.038, margin=0.015)
 
 
 def incident(name: str, start: str, stop: str | None, *parties: str, **more: object) -> Incident:
@@ -247,6 +250,16 @@ def test_overlaps_appear_once_under_their_joint_name() -> None:
     ]
     assert found.joint == {"carrier+incumbent": 1800, "incumbent+undetermined": 900}
     assert (found.undetermined, found.unexplained) == (906, 894)  # the last incident with its edge of 6 s
+
+
+def test_what_was_only_late_explains_no_outage() -> None:
+    """A delay beside an outage is listed as one, and none of the down seconds is laid with its party."""
+    late = incident("late", "3 09:00", "3 11:00", "carrier", excess=LATE)
+    report = report_of(down("3 10:00", "3 10:10"), incidents=(late,))
+    assert erp(report).shares.unexplained == 600
+    assert erp(report).shares.parties == ()
+    assert report.incidents[0].excess == "delay"
+    assert "slower than usual, nothing failed; located with" in render(report, CHAIN)
 
 
 def test_the_edges_of_an_incident_belong_to_it() -> None:
