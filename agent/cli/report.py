@@ -2,7 +2,7 @@
 
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from agent.availability.fold import Cadence, Span, spans_of
 from agent.clock import SystemClock
 from agent.config import ConfigError, load_chain
 from agent.ledger import DATABASE as LEDGER
+from agent.ledger.announced import Announced, read_announced
 from agent.ledger.check import check
 from agent.ledger.corrected import Agreed, Corrected, corrected
 from agent.ledger.history import History, read_history
@@ -79,6 +80,7 @@ def month_command(
         )
         ledger = ledger_file or (data / LEDGER if data else None)
         told, basis = _incidents(chain, period, measured, ledger)
+        announced = read_announced(_ledger_file(ledger)) if ledger else Announced()
     except (StorageError, BadLineError, sqlite3.Error, OSError) as error:
         click.echo(f"the report cannot be made: {error}", err=True)
         sys.exit(EX_DATAERR)
@@ -87,7 +89,8 @@ def month_command(
         period=period,
         spans=measured.spans,
         incidents=told.incidents,
-        maintenance=[_maintenance(one) for one in told.agreed],
+        maintenance=[*(_maintenance(one) for one in told.agreed), *_windows(announced, chain)],
+        changes=announced.changes,
         basis=basis,
     )
     report = month_report(given)
@@ -156,8 +159,25 @@ def _maintenance(one: Agreed) -> Maintenance:
     )
 
 
+def _windows(announced: Announced, chain: Chain) -> Iterator[Maintenance]:
+    """Yield the announced maintenance of parties that the chain knows, in the whole seconds within each window."""
+    for one in announced.maintenance:
+        if one.party in chain.parties:
+            yield Maintenance(
+                party=one.party,
+                start=-(-one.opened // 10**9),
+                stop=one.closed // 10**9,
+                agreed=one.agreed,
+                services=one.services,
+            )
+
+
+def _ledger_file(path: Path) -> Path:
+    return path / LEDGER if path.is_dir() else path
+
+
 def _ledger(path: Path) -> tuple[History, bool, str]:
-    file = path / LEDGER if path.is_dir() else path
+    file = _ledger_file(path)
     verdict = check(file)
     return read_history(file), verdict.ok, "" if verdict.ok else verdict.problems[0]
 
