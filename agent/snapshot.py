@@ -1,5 +1,7 @@
 """What the daemon knows at one moment, for everything that shows it: page, API, metrics, CLI."""
 
+from typing import Any
+
 import msgspec
 
 from agent.diagnosis.identifiability import SingleFault
@@ -70,6 +72,15 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the ledger about an incident, beside its course: index, leaf hash, kind and body as plain values."""
+
+    index: int
+    hash: str
+    kind: str
+    body: dict[str, Any]
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One consistent picture.
 
@@ -77,7 +88,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     maps id to `ok`, `degraded`, `failed` (proven), `suspected` (a candidate), `masked` (hidden
     behind a fault) or `unknown`; `services` to `up`, `degraded`, `down`, `excused`, `unobserved`.
     `single_faults` says of every probed segment whether its failure would be provable. `drift`: what was seen of
-    configurations, and their latest changes; no finding rests on it.
+    configurations, and their latest changes; no finding rests on it. `records` are the ledger's entries beside an
+    incident's course, by its id.
     `incidents` are the open ones (suspected included), `closed` the most recent ended ones.
     """
 
@@ -95,3 +107,4 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     single_faults: tuple[SingleFault, ...] = ()
     drift: Drift = Drift()
     started: float = 0.0
+    records: dict[str, tuple[Noted, ...]] = {}

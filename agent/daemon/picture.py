@@ -12,11 +12,14 @@ from agent.drift.value import Drift
 from agent.incident.value import Event, Incident, Transition
 from agent.model import Chain
 from agent.observation import SELF, Observation
-from agent.snapshot import PeerNow, ProbeNow, Recording, Snapshot, WitnessNow
+from agent.snapshot import Noted, PeerNow, ProbeNow, Recording, Snapshot, WitnessNow
 from probes.kit.result import Outcome
 
 # Ended incidents that the page and the API show; the ledger holds them all.
 CLOSED_SHOWN = 20
+# Beside one incident at most, and of how many incidents at most: the open ones and those that ended lately.
+RECORDS_SHOWN = 30
+RECORDED_INCIDENTS = 500
 
 
 class Picture:
@@ -30,6 +33,7 @@ class Picture:
         self._peers: dict[str, PeerNow] = {}
         self._witnesses: dict[str, WitnessNow] = {}
         self._closed: deque[Incident] = deque(maxlen=CLOSED_SHOWN)
+        self._records: dict[str, tuple[Noted, ...]] = {}
         self.recording = Recording()
         self.drift = Drift()
         self.has_observation = False
@@ -83,6 +87,13 @@ class Picture:
         self._peers = {name: peer for name, peer in self._peers.items() if name in vantages}
         self._witnesses = {name: one for name, one in self._witnesses.items() if name in vantages}
 
+    def note(self, incident: str, noted: Noted) -> None:
+        """Enter what the ledger holds beside an incident; once, in the ledger's order, the newest of them."""
+        known = {one.index: one for one in self._records.pop(incident, ())} | {noted.index: noted}
+        self._records[incident] = tuple(known[index] for index in sorted(known))[-RECORDS_SHOWN:]
+        while len(self._records) > RECORDED_INCIDENTS:
+            del self._records[next(iter(self._records))]
+
     def record(self, **changes: bool | str) -> None:
         """Change what is said about recording."""
         self.recording = msgspec.structs.replace(self.recording, **changes)
@@ -105,4 +116,5 @@ class Picture:
             recording=self.recording,
             drift=self.drift,
             started=self._started,
+            records={one.id: self._records[one.id] for one in (*incidents, *self._closed) if one.id in self._records},
         )

@@ -6,6 +6,7 @@ the metrics say so.
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 from agent import __version__
@@ -14,6 +15,7 @@ from agent.drift.value import Change
 from agent.incident.value import Transition
 from agent.keys import NoteError, Signer, origin
 from agent.ledger import DATABASE, KEY, Ledger, Receipt, body
+from agent.ledger.cases import Recorded
 from agent.ledger.changes import DriftApproval
 from agent.ledger.drift_entries import from_change
 from agent.ledger.entry import Entry
@@ -42,6 +44,7 @@ class Recorder:
         self._vantage = vantage
         self._chain = chain
         self._refused = refused
+        self.entered: Callable[[Recorded], None] = lambda _: None
 
     @property
     def saved_state(self) -> bytes | None:
@@ -124,7 +127,7 @@ class Recorder:
         """Record an entry of another part of the agent, from any thread; the future holds its receipt."""
         kind, fields = body.write(entry)
         future = self.ledger.append(kind, fields, None, details, erase)
-        future.add_done_callback(self._settled)
+        future.add_done_callback(partial(self._entered_or_not, entry))
         return future
 
     def drift(self, change: Change, now: float) -> None:
@@ -160,6 +163,12 @@ class Recorder:
     def _append(self, entry: Entry, state: bytes | None = None, details: dict[str, bytes] | None = None) -> None:
         kind, fields = body.write(entry)
         self.ledger.append(kind, fields, state, details).add_done_callback(self._settled)
+
+    def _entered_or_not(self, entry: Entry, future: Future[Receipt]) -> None:
+        self._settled(future)
+        if future.exception() is None:
+            receipt = future.result()
+            self.entered(Recorded(index=receipt.index, hash=receipt.hash, entry=entry))
 
     def _settled(self, future: Future[Receipt]) -> None:
         error = future.exception()

@@ -25,6 +25,7 @@ from agent.daemon.evidence import EvidenceDuty
 from agent.daemon.hours import HoursDuty
 from agent.daemon.picture import Picture
 from agent.daemon.recording import Recorder
+from agent.daemon.records import Records
 from agent.daemon.runners import load_module
 from agent.daemon.terms import TermsDuty
 from agent.incident.value import Incident, Transition
@@ -120,7 +121,14 @@ class Sinks:
             vantage=host.vantage,
             retention=host.retention,
         )
-        duties: dict[str, Duty] = {"evidence": self.evidence, "hours": hours, "terms": self._terms}
+        records = Records(self._folder / LEDGER, self._in_loop(lambda shown: picture.note(*shown)))
+        self.recorder.entered = records.entered
+        duties: dict[str, Duty] = {
+            "records": records,
+            "evidence": self.evidence,
+            "hours": hours,
+            "terms": self._terms,
+        }
         self.clerk = Clerk(duties, clock, log, spawn)
 
     @property

@@ -8,6 +8,7 @@ import msgspec
 
 from agent.ledger import body, canonical
 from agent.ledger.dossier import Decision, Hold, Objection, Reply, Request
+from agent.ledger.entry import Entry
 from agent.ledger.reading import with_connection
 
 _DISPUTE = ("hold", "request", "reply", "objection", "decision")
@@ -18,7 +19,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 
     index: int
     hash: str
-    entry: body.AnyEntry
+    entry: Entry
 
 
 class Detail(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,12 +14,13 @@ from agent.drift.beside import beside
 from agent.drift.value import Change
 from agent.incident.value import Incident
 from agent.model import Chain
-from agent.snapshot import PeerNow, ProbeNow, Recording, Snapshot
+from agent.snapshot import Noted, PeerNow, ProbeNow, Recording, Snapshot
 from agent.web.arrangement import arrange
 from agent.web.tunnels import TunnelNow, tunnels
 from agent.words import sentences, summary
 from agent.words.change_text import change_text, last_change_text
 from agent.words.names import party_name
+from agent.words.record_text import record_text
 
 
 class PartyAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,17 +67,24 @@ class ChangeAnswer(Change, frozen=True, kw_only=True):
     text: str
 
 
+class RecordAnswer(Noted, frozen=True, kw_only=True):
+    """An entry of the ledger beside an incident, with its line."""
+
+    text: str
+
+
 class IncidentAnswer(Incident, frozen=True, kw_only=True):
     """An incident with its headline and sentences in the language that was asked for.
 
     `last_changes` stand beside it, newest first: what changed on its segments within a day before it opened. No
-    change is a finding.
+    change is a finding. `record` is what the ledger holds beside its course.
     """
 
     summary: str
     sentences: tuple[str, ...]
     mover_name: str
     last_changes: tuple[ChangeAnswer, ...] = ()
+    record: tuple[RecordAnswer, ...] = ()
 
 
 class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +123,10 @@ def incident_answers(incidents: Iterable[Incident], snapshot: Snapshot, language
             last_changes=tuple(
                 ChangeAnswer(**_fields(change), text=last_change_text(change, i.opened, chain, language))
                 for change in beside(i, snapshot.drift.changes)
+            ),
+            record=tuple(
+                RecordAnswer(**_fields(one), text=record_text(one, chain, language))
+                for one in snapshot.records.get(i.id, ())
             ),
         )
         for i in incidents

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from agent.incident.value import Incident, Kind, State
 from agent.web.page.changes import last_changes
 from agent.web.page.markup import NOTHING, Markup, el, joined
+from agent.web.page.record import record
 from agent.web.page.view import View, clock, clock_words, facts, icon, owners, section
 from agent.words import sentences, summary
 from agent.words.names import lasting, listed, service_names
@@ -101,6 +102,7 @@ def _card(view: View, incident: Incident) -> Markup:
             el("p", _badge(view, "state", incident.state), _badge(view, "kind", incident.kind), class_="badges"),
         ),
         el("div", el("div", [el("p", text) for text in told], class_="told"), _facts(view, incident), class_="body"),
+        record(view, incident),
         class_=f"card k-{incident.kind} st-{incident.state}",
         id=f"incident-{incident.id}",
     )
@@ -166,5 +168,6 @@ def _ended(view: View, incident: Incident) -> Markup:
         ),
         el("div", [el("p", text) for text in told], class_="told"),
         facts(((view.labels.last_change, changed),)) if changed else NOTHING,
+        record(view, incident),
         id=f"closed-{incident.id}",
     )

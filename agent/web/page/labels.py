@@ -110,6 +110,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     tunnel_alive: str
     tunnel_silent: str
     last_change: str
+    record: str
     changes: str
     changes_none: str
     drifted: str
@@ -221,6 +222,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         tunnel_alive="answers",
         tunnel_silent="silent",
         last_change="Last change",
+        record="In the ledger",
         changes="Changes",
         changes_none="Nothing has changed in the last seven days.",
         drifted="Other than approved:",
@@ -330,6 +332,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         tunnel_alive="antwoordt",
         tunnel_silent="zwijgt",
         last_change="Laatste wijziging",
+        record="In het logboek",
         changes="Wijzigingen",
         changes_none="In de laatste zeven dagen is niets gewijzigd.",
         drifted="Anders dan goedgekeurd:",

@@ -16,7 +16,8 @@ from agent.ledger.cases import read_recorded
 from agent.ledger.check import check
 from agent.ledger.dossier import Evidence
 from agent.ledger.evidence import unpacked
-from agent.ledger.proof import check_proof, prove_incident
+from agent.ledger.proof import file_text, prove_incident
+from agent.ledger.verifier import check_proof
 from agent.observation import Observation, encode
 from agent.store import DATABASE as STORE
 from agent.store import Store
@@ -95,13 +96,13 @@ def test_onset_and_end_become_entries_with_the_results(folder: Path) -> None:
     assert (onset.part, onset.observations, end.part, end.observations) == ("onset", 74, "end", 126)
     assert check(folder / LEDGER).ok
     proof = prove_incident(folder / LEDGER, "i1", disclose=True)
-    assert check_proof(msgspec.json.encode(proof)).ok
+    assert check_proof(file_text(proof).encode()).problems == ()
 
     lines = [
         line
-        for one in proof.entries
-        for detail in one.details.values()
-        for line in unpacked(base64.b64decode(detail.data))
+        for one in proof["entries"]
+        for detail in one.get("details", {}).values()
+        for line in unpacked(base64.b64decode(detail["data"]))
     ]
     expected = sorted(RESULTS, key=lambda one: (one.time, one.probe))
     assert lines == [encode(one) for one in expected]
