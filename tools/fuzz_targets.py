@@ -212,15 +212,27 @@ def ntp() -> tuple[Run, Seeds]:
 
 
 def vici() -> tuple[Run, Seeds]:
-    """Read what speaks on strongSwan's socket."""
+    """Read what speaks on strongSwan's socket, its log, and what a client asks the gate."""
+    from probes.kit.charon_log import LogReader  # noqa: PLC0415
+    from probes.kit.charon_view import last_words, read_view, tunnels  # noqa: PLC0415
     from probes.kit.vici import ViciError, parse  # noqa: PLC0415
+    from probes.kit.vici_gate import decide  # noqa: PLC0415
 
     def run(data: bytes) -> None:
         with contextlib.suppress(ViciError):
-            parse(data)
+            decide(data)
+        with contextlib.suppress(ViciError):
+            message = parse(data).message
+            view = read_view([message], [message], message)
+            tunnels(view)
+            list(last_words("child-rekey", message))
+            LogReader().take(message, 0.0, view.peers)
+        line = {"msg": data, "ikesa-name": b"(unnamed)", "ikesa-uniqueid": b"1"}
+        LogReader().take(line, 0.0, {})
 
     section = b"\x01\x01a\x03\x01b\0\x01c\x04\x01d\x05\0\x01e\x06\x02"
-    return run, [b"\x07\x03ike" + section, b"\x01" + section]
+    said = b"retransmit 1 of request with message ID 2"
+    return run, [b"\x07\x03ike" + section, b"\x01" + section, b"\x00\x08list-sas" + section, said]
 
 
 def ike() -> tuple[Run, Seeds]:

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def measure() -> list[Row]:
             gateway = vici_path(lab.run_dir, "cloud-gw")
             ended = [after(lab, agent, "tunnel", "child-missing", lambda: terminate(gateway)) for _ in range(RUNS)]
             dropped, silent = (
-                [after(lab, agent, probe, fault, lambda name=name: lab.break_(name)) for _ in range(RUNS // 2)]
+                [after(lab, agent, probe, fault, partial(lab.break_, name)) for _ in range(RUNS // 2)]
                 for name, probe, fault in (BY_DATA, BY_LIVENESS)
             )
         finally:

@@ -5,10 +5,14 @@ import asyncio
 import msgspec
 import pytest
 
+from agent.daemon.runners import Runners, SharedKit
 from agent.observation import SELF
+from probes.kit.clock import SystemClock
+from probes.kit.resolver import SystemResolver
 from probes.kit.result import Outcome, Stage, failed
 from probes.kit.spec import Flow
-from tests.agent.daemon.world import World, make_probe
+from probes.strongswan import StrongswanRunner
+from tests.agent.daemon.world import FakeLog, World, make_probe
 
 SILENT = failed(Stage.CONNECT, "timeout", seconds=1.0)
 
@@ -82,3 +86,21 @@ def test_what_watches_routes_runs_now(protocol: str, more: int) -> None:
     world.play(scene)
     assert len(world.runner.attempts) == 1 + more
     world.measurement.run_now(protocol="netlink")
+
+
+def test_a_runner_that_hears_of_changes_is_listened_to() -> None:
+    """What its source tells reaches the agent with the host whose probes are worth an attempt."""
+    changed: list[str] = []
+
+    async def scene() -> None:
+        async with asyncio.TaskGroup() as group:
+            kit = SharedKit(SystemClock(), SystemResolver(SystemClock()))
+            runners = Runners(kit, group.create_task, FakeLog(), changed.append)
+            await runners.configure(["strongswan"], 5.0)
+            runner, _ = runners.get("strongswan")
+            assert isinstance(runner, StrongswanRunner)
+            runner._tell("/run/charon.vici")
+            runners.stop()
+
+    asyncio.run(scene())
+    assert changed == ["/run/charon.vici"]
