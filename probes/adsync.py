@@ -1,8 +1,9 @@
 """adsync: the Entra Connect server itself, by the text file that a scheduled task writes there (deploy/windows).
 
 No shell into a tier-0 server: the server tells, through windows_exporter, and nobody signs in. What must stay true:
-what was read is the server's word about a state, so it proves nothing on the way and accuses the whole path; a dead
-collector, an unread section and an exporter that does not answer are `unknown`.
+what was read is the server's word about a state, so it proves nothing on the way; what is the server's own accuses it
+alone, a run that failed or an age the whole path; a dead collector, an unread section and an exporter that does not
+answer are `unknown`.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from probes.kit.address import FAMILY_HELP, KEPT
-from probes.kit.adsync_state import WANTED, Agreed, Role, gather, judge, version_of
+from probes.kit.adsync_state import OWN, WANTED, Agreed, Role, gather, judge, version_of
 from probes.kit.exposition import Malformed, Parser, Reading, Sifted, read
 from probes.kit.result import Outcome, Result, Stage, unknown
 from probes.kit.scrape import SCRAPE_FAULTS, Access, Missed, Page, Scraped, page
@@ -52,7 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _state(name: str, meaning: str, remedy: str) -> Fault:
-    return Fault(name, Stage.CONNECT, meaning, remedy)
+    return Fault(name, Stage.ANSWER if name in OWN else Stage.CONNECT, meaning, remedy)
 
 
 SPEC: Final = Spec(

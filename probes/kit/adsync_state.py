@@ -97,6 +97,20 @@ class Finding(msgspec.Struct, frozen=True):
     detail: str
 
 
+# What is the server's own, whatever lies around it; of the rest (a run that failed, an age) the cause may lie anywhere
+# on the path: at the controllers, on the way out, at Microsoft.
+OWN: Final = frozenset(
+    {
+        "service-stopped",
+        "sync-certificate-expired",
+        "version-unsupported",
+        "scheduler-disabled",
+        "staging",
+        "not-staging",
+    }
+)
+
+
 # How a run's result is taken, by its beginning (the longest that fits); the rest is unknown.
 _RESULTS: Final = MappingProxyType(
     {
@@ -200,7 +214,15 @@ def judge(server: Server, agreed: Agreed, now: float) -> Result:
     detail = "; ".join(one.detail for one in found)[:_DETAIL]
     stopping = next((one for one in found if one.stops), None)
     if stopping is not None:
-        return Result(outcome=Outcome.FAILED, stage=Stage.CONNECT, fault=stopping.fault, detail=detail, values=values)
+        own = stopping.fault in OWN
+        return Result(
+            outcome=Outcome.FAILED,
+            stage=Stage.ANSWER if own else Stage.CONNECT,
+            fault=stopping.fault,
+            answered=own,
+            detail=detail,
+            values=values,
+        )
     strange = [run for run in server.runs if kind_of(run.result) == "unknown"]
     if strange:
         return unknown("run-result-unknown", f"{_run(strange[0])}: {strange[0].result[:80]!r}", values=values)

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from probes import adsync
 from probes.kit.adsync_state import (
     NAMES,
+    OWN,
     WANTED,
     Agreed,
     Server,
@@ -264,7 +265,8 @@ def test_each_state_has_its_fault(name: str) -> None:
 
     assert (found.outcome, found.fault) == (outcome, fault), found
     assert words in found.detail
-    assert found.stage is (Stage.CONNECT if outcome is Outcome.FAILED else None)
+    if outcome is Outcome.FAILED:  # the server's own, or whatever lies on the path
+        assert (found.stage, found.answered) == ((Stage.ANSWER, True) if fault in OWN else (Stage.CONNECT, False))
     if fault is not None:
         assert any(row.name == fault for row in adsync.SPEC.faults)
     if fault in ("collector-missing", "textfile-error"):
