@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agent.daemon.process import COLLECT_AFTER
 from agent.daemon.schedule import FINEST_SECONDS, grid
 from probes import icmp, tcp
 from probes.kit.clock import SystemClock
@@ -217,6 +218,7 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connect a descriptor, for a tick
     gc.freeze()  # as the agent does with what lives for ever
+    gc.set_threshold(COLLECT_AFTER)
     with tempfile.TemporaryDirectory() as folder, echo_peers.cable() as near:
         exporter = echo_peers.Exporter(Path(folder)) if blackbox.installed() else None
         try:
