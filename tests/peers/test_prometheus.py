@@ -10,6 +10,8 @@ import msgspec
 import pytest
 import yaml
 
+from agent.config import InstalledTypes
+from agent.config.schema import specs
 from agent.metrics import Exposition, Metrics
 from agent.metrics.exposition import extra_name
 from agent.metrics.families import FAMILIES, FamilyKind
@@ -17,7 +19,6 @@ from agent.metrics.negotiation import OPENMETRICS
 from agent.metrics.probe_families import SELF_METRICS
 from agent.observation import Observation
 from probes.kit.result import Outcome
-from probes.kit.tunnel_state import METRICS as TUNNEL_METRICS
 from tests.agent.samples import CARRIER, CHAIN, SNAPSHOTS
 from tests.peers.monitoring import PROMETHEUS, Webhook, agent, alertmanager, fetch, prometheus, query, until
 from tests.peers.test_alertmanager import CONFIG as ALERTMANAGER_CONFIG
@@ -105,7 +106,8 @@ def test_openmetrics_is_taken_whole(tmp_path: Path) -> None:
 def test_the_rules_use_metrics_that_exist() -> None:
     """Every name in an expression is a family of the exposition."""
     known = {f.name + ("_bucket" if f.kind is FamilyKind.HISTOGRAM else "") for f in FAMILIES}
-    known |= {extra_name(metric) for metric in (*SELF_METRICS, *TUNNEL_METRICS)}
+    known |= {extra_name(metric) for metric in SELF_METRICS}
+    known |= {extra_name(metric) for spec in specs(InstalledTypes()) for metric in spec.metrics}
     for rule in rules():
         assert set(re.findall(r"\bdemarc_\w+", rule["expr"] + rule["annotations"]["description"])) <= known, rule
 
