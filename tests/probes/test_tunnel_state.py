@@ -1,5 +1,6 @@
 """What a tunnel's readings say together, the same for every kind of VPN."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,11 +19,12 @@ from probes.kit.tunnel_state import (
 
 def tunnel(name: str = "site", *, established: bool = True, **sas: tuple[int | None, int | None]) -> Tunnel:
     """Return a tunnel with (received, sent) bytes of each set of keys."""
-    return Tunnel(
-        name=name,
-        established=established,
-        sas={key: Counters(received_bytes=received, sent_bytes=sent) for key, (received, sent) in sas.items()},
-    )
+    return Tunnel(name=name, established=established, sas=counters(sas))
+
+
+def counters(sas: dict[str, tuple[int | None, int | None]]) -> dict[str, Counters]:
+    """Return (received, sent) bytes as counters."""
+    return {key: Counters(received_bytes=received, sent_bytes=sent) for key, (received, sent) in sas.items()}
 
 
 def after(*readings: tuple[float, Tunnel]) -> Progress:
@@ -165,7 +167,7 @@ def test_totals_never_fall(readings: list[dict[str, tuple[int | None, int | None
     before: dict[str, Progress] = {}
     last = 0.0
     for number, sas in enumerate(readings):
-        reading = tunnel(**sas)
+        reading = msgspec.structs.replace(tunnel(), sas=counters(sas))
         before = follow(before, (reading,), float(number))
         told = tunnel_values((reading,), before, float(number))
         assert set(told) <= {metric.name for metric in METRICS}
