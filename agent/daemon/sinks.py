@@ -15,6 +15,7 @@ from agent import __version__
 from agent.alerts import Notifier
 from agent.availability.fold import Cadence
 from agent.clock import Clock
+from agent.daemon.acknowledging import Acknowledging
 from agent.daemon.attempts import Log, Spawn
 from agent.daemon.clerk import Clerk, Duty
 from agent.daemon.cosigning import Cosigning
@@ -121,6 +122,15 @@ class Sinks:
             vantage=host.vantage,
             retention=host.retention,
         )
+        self._acknowledging = Acknowledging(
+            ledger=self._folder / LEDGER,
+            enter=self.recorder.enter,
+            vantage=host.vantage,
+            clock=clock,
+            log=log,
+            urls=lambda: self._host.alertmanagers,
+            firing=lambda: frozenset((incident, to) for incident, to, _ in self.notifier.firing()),
+        )
         records = Records(self._folder / LEDGER, self._in_loop(lambda shown: picture.note(*shown)))
         self.recorder.entered = records.entered
         duties: dict[str, Duty] = {
@@ -186,6 +196,7 @@ class Sinks:
         self.drift.configure(self._chain, self._host.vantage)
         self.notifier.restore(incidents)
         self._notifying = self._spawn(self._notify())
+        self._spawn(self._acknowledging.run())
         self.metrics.reloaded(successful=True)
 
     def configure(self, host: Host, chain: Chain, incidents: tuple[Incident, ...]) -> None:
