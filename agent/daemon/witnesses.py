@@ -26,7 +26,7 @@ from agent.snapshot import WitnessNow
 # What was written within the last minute is not yet anybody's dispute, and costs a few calls a minute.
 EVERY_SECONDS = 60.0
 # The entries of a start are signed by then; and a peer that was restarted with us is there.
-SOON_SECONDS = 1.0
+SOON_SECONDS = 2.0
 AGAIN_SECONDS = 10.0
 # A night's maintenance of the other side is no news; within a working day it is.
 SILENT_SECONDS = 6 * 3600.0

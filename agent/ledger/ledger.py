@@ -29,7 +29,7 @@ QUEUE_ENTRIES = 4096
 RESERVE_ENTRIES = 1024
 """The last places in the queue are for incidents only."""
 
-QUIET_SECONDS = 0.25
+QUIET_SECONDS = 1.0
 """A checkpoint is signed when nothing came for so long: what happens together shares one."""
 
 UNSIGNED_ENTRIES = 1000
