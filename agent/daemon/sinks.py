@@ -27,6 +27,7 @@ from agent.daemon.hours import HoursDuty
 from agent.daemon.picture import Picture
 from agent.daemon.recording import Recorder
 from agent.daemon.records import Records
+from agent.daemon.restart import RestartDuty
 from agent.daemon.runners import load_module
 from agent.daemon.terms import TermsDuty
 from agent.incident.value import Incident, Transition
@@ -116,6 +117,12 @@ class Sinks:
             vantage=host.vantage,
             clock=clock,
         )
+        restart = RestartDuty(
+            ledger=self._folder / LEDGER,
+            store=self._folder / DATABASE,
+            enter=self.recorder.enter,
+            vantage=host.vantage,
+        )
         self._terms = TermsDuty(
             ledger=self._folder / LEDGER,
             enter=self.recorder.enter,
@@ -134,6 +141,7 @@ class Sinks:
         records = Records(self._folder / LEDGER, self._in_loop(lambda shown: picture.note(*shown)))
         self.recorder.entered = records.entered
         duties: dict[str, Duty] = {
+            "restart": restart,
             "records": records,
             "evidence": self.evidence,
             "hours": hours,

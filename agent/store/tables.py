@@ -265,6 +265,16 @@ def read_recent(
     return tuple(reversed(found))
 
 
+def newest_before(connection: sqlite3.Connection, vantage: str, stop: float) -> float | None:
+    """Return the time of the newest result of a vantage before `stop` (UTC seconds), None without any."""
+    query = (
+        "SELECT time FROM observation JOIN source ON source.id = source"
+        " WHERE time < ? AND vantage = ? ORDER BY time DESC LIMIT 1"
+    )
+    row = connection.execute(query, (round(stop * _MICRO), vantage)).fetchone()
+    return row[0] / _MICRO if row else None
+
+
 def catch_up(
     connection: sqlite3.Connection, cadences: Mapping[str, Cadence]
 ) -> tuple[dict[str, Availability], dict[str, list[Span]]]:
