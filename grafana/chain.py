@@ -206,11 +206,31 @@ LINE = (
     Panel(
         "Entra: age of the last synchronisation",
         "lines",
-        "Now, less the moment that Microsoft gives as the last synchronisation.",
-        (Query(f"time() - demarc_entra_last_sync_timestamp_seconds {VANTAGE}", "{{vantage}} {{probe}}"),),
+        "Now, less the moments that Microsoft gives as the last synchronisation, of the directory and of passwords.",
+        (
+            Query(f"time() - demarc_entra_last_sync_timestamp_seconds {VANTAGE}", "{{vantage}} {{probe}}"),
+            Query(f"time() - demarc_entra_last_password_sync_timestamp_seconds {VANTAGE}", "{{vantage}} {{probe}}"),
+        ),
         unit="s",
         width=8,
         none="no Entra probe",
+    ),
+    Panel(
+        "Entra: objects in error",
+        "lines",
+        "Objects that the directory could not take over as they are: duplicate names and mail addresses.",
+        (Query(f"demarc_entra_object_errors {VANTAGE}", "{{vantage}} {{probe}}"),),
+        width=8,
+        none="nobody counts them",
+    ),
+    Panel(
+        "Entra: until our credential ends",
+        "lines",
+        "After that the Entra probes are blind.",
+        (Query(f"demarc_entra_credential_expiry_timestamp_seconds {VANTAGE} - time()", "{{vantage}} {{probe}}"),),
+        unit="s",
+        width=8,
+        none="not known",
     ),
 )
 AGENTS = (

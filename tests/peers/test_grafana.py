@@ -157,7 +157,12 @@ VALUES = {
         "vpn_established_seconds": 80.0,
         "vpn_rekey_seconds": 900.0,
     },
-    "sync": {"entra_last_sync_timestamp_seconds": time.time() - 600},
+    "sync": {
+        "entra_last_sync_timestamp_seconds": time.time() - 600,
+        "entra_last_password_sync_timestamp_seconds": time.time() - 60,
+        "entra_object_errors": 2.0,
+        "entra_credential_expiry_timestamp_seconds": time.time() + 9e6,
+    },
 }
 
 
