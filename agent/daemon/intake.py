@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from agent.drift.others import read_changes
+from agent.drift.value import Change
 from agent.keys import parse_verifier
 from agent.model import Chain
 from agent.observation import Observation, decode
@@ -88,6 +90,15 @@ class Intake:
             return self._now(f"{off}; its observations are not merged"), ()
         fresh, strange = self._read(body, now)
         return self._now(f"{strange} of its observations could not be taken" if strange else ""), fresh
+
+    def changes(
+        self, question: Question, status: int, headers: Mapping[str, str], body: bytes, *, now: float
+    ) -> tuple[Change, ...]:
+        """Return the changes of configurations that the peer tells of; none of what is not its own word."""
+        answer = answer_of(headers, body, nonce=question.nonce, since_round=-1)
+        if answer is None or self._trouble(status, answer, headers.get("demarc-signature", "")):
+            return ()
+        return read_changes(body, self._vantage, now)
 
     def silence(self, why: str) -> PeerNow:
         """Return what is shown of the peer when it did not answer."""

@@ -12,6 +12,7 @@ from agent.clock import Clock
 from agent.daemon.attempts import Log, Spawn
 from agent.daemon.http_client import Answer, FetchError, get
 from agent.daemon.intake import Intake, Question
+from agent.drift.value import Change
 from agent.model import Chain, Host, Peer
 from agent.observation import Observation
 from agent.seal import Pages
@@ -24,6 +25,8 @@ OPEN_SECONDS = 1.0
 # Otherwise half as often: evidence about a fault is still there within two seconds.
 IDLE_SECONDS = 2.0
 ANSWER_SECONDS = 1.0
+# What changed at the other end is for people who look at an incident: half a minute late is soon enough.
+CHANGES_SECONDS = 30.0
 # Two minutes of a thousand probes of 1 s at about 150 bytes a line.
 MOST_BYTES = 20_000_000
 
@@ -41,11 +44,13 @@ class Peers:
         show: Callable[[PeerNow], None],
         back: Callable[[], None],
         pages: Callable[[str, Pages], None],
+        changes: Callable[[str, tuple[Change, ...]], None],
     ) -> None:
         """`take` gets each new observation, `show` what is seen of a peer, `back` is called when one returns.
 
-        `pages` hears, with each answer, what the peer at a vantage pages.
+        `pages` hears, with each answer, what the peer at a vantage pages; `changes`, now and then, what changed there.
         """
+        self._changes = changes
         self._clock, self._spawn, self._log = clock, spawn, log
         self._take, self._show, self._back, self._pages = take, show, back, pages
         self._tasks: dict[Peer, tuple[asyncio.Task[None], Intake]] = {}
@@ -73,10 +78,13 @@ class Peers:
         self._every = every
 
     async def _follow(self, peer: Peer, intake: Intake) -> None:
-        heard = False
+        heard, again = False, 0.0
         while True:
             seen = await self._pull(peer, intake)
             self._show(seen)
+            if seen.reachable and self._clock.boot() >= again:
+                again = self._clock.boot() + CHANGES_SECONDS
+                await self._pull_changes(peer, intake)
             if seen.reachable != heard:
                 heard = seen.reachable
                 self._log.info("peer", vantage=peer.vantage, reachable=heard, detail=seen.detail)
@@ -102,6 +110,15 @@ class Peers:
             return intake.silence(f"its answer could not be taken: {type(error).__name__}, see the log")
         return seen
 
+    async def _pull_changes(self, peer: Peer, intake: Intake) -> None:
+        question = intake.question()
+        try:
+            answer = await fetch(peer, f"changes?nonce={question.nonce}")
+        except FetchError:
+            return  # an older agent, or the link went down: the next pull says so
+        told = intake.changes(question, answer.status, answer.headers, answer.body, now=self._clock.wall())
+        self._changes(peer.vantage, told)
+
     async def _pause(self) -> None:
         """Wait for the next turn; a longer wait ends early when the pace quickens."""
         await asyncio.sleep(SUSPECTED_SECONDS)
@@ -115,8 +132,13 @@ class Peers:
 
 
 async def ask(peer: Peer, question: Question) -> Answer:
-    """Return a peer's answer; raises FetchError."""
-    url = f"{peer.url.rstrip('/')}/api/v1/observations?{question.query()}"
+    """Return a peer's answer to a question for observations; raises FetchError."""
+    return await fetch(peer, f"observations?{question.query()}")
+
+
+async def fetch(peer: Peer, resource: str) -> Answer:
+    """Return a peer's answer to GET `/api/v1/{resource}`; raises FetchError."""
+    url = f"{peer.url.rstrip('/')}/api/v1/{resource}"
     try:
         tls = await asyncio.to_thread(tls_context, peer) if peer.url.startswith("https:") else None
     except (OSError, ssl.SSLError) as error:

@@ -187,6 +187,7 @@ class Agent:
             show=self._picture.peer,
             back=self._measurement.wake_confirmations,
             pages=self._sinks.peer_pages,
+            changes=self._sinks.drift.others,
         )
         self._witnesses = Witnesses(
             self._sinks.cosigning,

@@ -5,7 +5,7 @@
     GET /api/v1/incidents/{id}
     GET /api/v1/chain                           the resolved chain
     GET /api/v1/probes                          probes with their last results
-    GET /api/v1/changes                         the latest changes of configurations
+    GET /api/v1/changes?nonce=                  the latest changes of configurations
     GET /api/v1/drift                           what was seen of configurations, against what was approved
     GET /api/v1/observations?since_round=&limit=&nonce=
 
@@ -71,7 +71,7 @@ def routes(
         Route("/api/v1/incidents/{id}", json(_incident, "lang")),
         Route("/api/v1/chain", json(lambda _, snapshot: chain_answer(snapshot.chain))),
         Route("/api/v1/probes", json(lambda _, snapshot: probe_answers(snapshot))),
-        Route("/api/v1/changes", json(lambda request, snapshot: change_answers(snapshot, _language(request)), "lang")),
+        Route("/api/v1/changes", _changes(get_snapshot, get_voice)),
         Route("/api/v1/drift", json(lambda _, snapshot: snapshot.drift.fingerprints)),
         Route("/api/v1/observations", _observations(get_observations, get_voice)),
         Route("/api/v1/{rest:path}", _nothing),
@@ -110,6 +110,29 @@ def _observations(get_observations: Callable[[int], Sequence[Observation]], get_
             body = b"".join(encode(o) + b"\n" for o in found)
             sealed = voice.headers(body, nonce=nonce, since_round=since)
             return Response(body, media_type="application/jsonl", headers={**_HEADERS, **sealed})
+
+        return await asyncio.to_thread(build)
+
+    return endpoint
+
+
+def _changes(get_snapshot: Callable[[], Snapshot], get_voice: Callable[[], Voice]) -> Endpoint:
+    """Return the endpoint of changes; a peer that sends a nonce gets this agent's own ones, signed."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            _check(request, ("lang", "nonce"))
+            language, nonce = _language(request), _nonce(request)
+        except Problem as problem:
+            return refusal(problem)
+        snapshot, voice = get_snapshot(), get_voice()
+
+        def build() -> Response:
+            told = change_answers(snapshot, language)
+            own = tuple(one for one in told if one.vantage == snapshot.vantage) if nonce else told
+            body = msgspec.json.encode(own)
+            sealed = voice.headers(body, nonce=nonce, since_round=-1) if nonce else {}
+            return Response(body, media_type="application/json", headers={**_HEADERS, **sealed})
 
         return await asyncio.to_thread(build)
 

@@ -13,7 +13,8 @@ from starlette.types import Message
 
 from agent.cli import drift
 from agent.drift.value import Approve, Fingerprint
-from agent.seal import Voice
+from agent.keys import Signer
+from agent.seal import Voice, answer_of, signed_by
 from agent.snapshot import Snapshot
 from agent.web import approving
 from agent.web.answers import ChangeAnswer
@@ -22,13 +23,14 @@ from agent.web.server import serve
 from tests.agent.asgi import get, request_scope
 from tests.agent.samples import SNAPSHOTS
 
+SIGNER = Signer(name="demarc/cloud", seed=bytes(32))
 SAMPLE = SNAPSHOTS["drift"]
 WANTED = Approve(probe="erp", facts={"certificate sha256": "cd" * 32}, party="incumbent", reason="CHG-7")
 
 
 def reading(snapshot: Snapshot = SAMPLE) -> Any:
     """Return the API's routes over a sample."""
-    return routes(lambda: snapshot, lambda _: (), lambda: Voice(vantage="cloud", chain="", time=0.0))
+    return routes(lambda: snapshot, lambda _: (), lambda: Voice(vantage="cloud", chain="", time=0.0, signer=SIGNER))
 
 
 class Desk:
@@ -52,6 +54,18 @@ def test_fingerprints_and_changes_are_read() -> None:
     told = msgspec.json.decode(get(reading(), "/api/v1/changes?lang=nl").body, type=list[ChangeAnswer])
     assert [one.at for one in told] == [one.at for one in SAMPLE.drift.changes]
     assert "van 14400 naar 3600" in told[0].text
+
+
+def test_a_peer_gets_this_agents_own_changes_signed() -> None:
+    """For its nonce; the changes of others are not passed on."""
+    nonce = "ab" * 16
+    reply = get(reading(), f"/api/v1/changes?nonce={nonce}")
+    told = msgspec.json.decode(reply.body, type=list[ChangeAnswer])
+    assert {one.vantage for one in told} == {"cloud"}
+    answer = answer_of(reply.headers, reply.body, nonce=nonce, since_round=-1)
+    assert answer is not None
+    assert signed_by(SIGNER.verifier, answer, reply.headers["demarc-signature"])
+    assert get(reading(), "/api/v1/changes?nonce=short").status == 400
 
 
 def posted(desk: Desk, body: bytes, **state: int) -> tuple[int, dict[str, Any]]:

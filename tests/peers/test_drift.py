@@ -86,6 +86,11 @@ def test_from_first_sight_to_last_change(tmp_path: Path) -> None:
         eventually(lambda: standing(agent) == "drifted")
         eventually(lambda: agent.metric("demarc_drift_facts", probe="site", standing="drifted") >= 1)
         assert agent.logged("drift-changed")[0]["facts"]["certificate sha256"]["before"]
+        peers = f'[{{vantage: cloud, url: "http://127.0.0.1:{agent.port}"}}]'
+        with RunningAgent(tmp_path / "onprem", chain, "onprem", peers).start() as other:
+            heard = eventually(lambda: json.loads(other.get("/api/v1/changes")))
+            assert {(one["vantage"], one["probe"]) for one in heard} == {("cloud", "site")}
+            other.end()
         agent.end()
         agent.start()
         eventually(lambda: standing(agent) == "drifted")

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.daemon.intake import AHEAD_SECONDS, Intake, Question
+from agent.drift.book import chain_change
 from agent.keys import Signer
 from agent.observation import Observation, encode
 from agent.seal import Pages, Voice
@@ -175,3 +176,26 @@ def test_any_answer_is_a_value(status: int, headers: dict[str, str], body: bytes
     seen, fresh = asked(Intake("onprem", CHAIN), body, {**HEADERS, **headers}, status)
     assert seen.vantage == "onprem"
     assert all(o.vantage == "onprem" for o in fresh)
+
+
+CHANGE = chain_change("1", "2", vantage="onprem", at=NOW - 5.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "nonce", "taken"),
+    [
+        pytest.param(KEY, None, True, id="signed"),
+        pytest.param(None, None, False, id="unsigned"),
+        pytest.param(KEY, "0" * 32, False, id="an old answer"),
+    ],
+)
+def test_changes_are_its_own_word(key: Signer | None, nonce: str | None, taken: bool) -> None:
+    """Where the chain file has its key, only what it signed for this question is taken."""
+    intake = Intake("onprem", KEYED)
+    question = intake.question()
+    body = msgspec.json.encode([CHANGE])
+    voice = Voice(vantage="onprem", chain=KEYED.hash, time=NOW, signer=key)
+    headers = voice.headers(body, nonce=nonce or question.nonce, since_round=-1)
+    assert intake.changes(question, 200, headers, body, now=NOW) == ((CHANGE,) if taken else ())
+    assert intake.changes(question, 404, headers, body, now=NOW) == ()
+    assert intake.changes(question, 200, {}, body, now=NOW) == ()
