@@ -24,7 +24,7 @@ from probes.kit.clock import SystemClock
 from probes.kit.result import Result
 from tests.peers.probing import Authority, Kit, attempt
 
-DC, DC2, NAMES, HOST, PROXY = "10.20.0.22", "10.20.0.23", "10.20.0.53", "10.20.0.30", "10.20.0.80"
+DC, DC2, NAMES, PROXY, SERVER = "10.20.0.22", "10.20.0.23", "10.20.0.53", "10.20.0.80", "10.20.0.31"
 # Microsoft's names and where they are simulated (RFC 5737 stands for public addresses); nobody listens at the last.
 EDGES = {
     "login.microsoftonline.com": "203.0.113.10",
@@ -32,7 +32,7 @@ EDGES = {
     "crl3.digicert.com": "203.0.113.12",
     "silent.microsoftonline.com": "203.0.113.13",
 }
-ADDRESSES = (DC, DC2, NAMES, HOST, PROXY, *EDGES.values())
+ADDRESSES = (DC, DC2, NAMES, PROXY, SERVER, *EDGES.values())
 # What the proxy does at each of its ports.
 LETS, FORBIDS, ASKS_WHO, INSPECTS = 3128, 3129, 3130, 3131
 CHECKOUT = Path(__file__).parents[1]
@@ -90,6 +90,7 @@ class Site:
         self._network = new_network()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._scratch: list[Path] = []
+        self.dropping = False
         with self.inside():
             for line in ("link set lo up", *(f"address add {address}/32 dev lo" for address in ADDRESSES)):
                 subprocess.run(["ip", *line.split()], env={"PATH": PATH}, check=True)
@@ -125,12 +126,31 @@ class Site:
                 time.sleep(0.02)
 
     def stop(self, name: str) -> None:
-        """Kill a program and what it started; one that does not run: nothing."""
+        """Kill a program and what it started, and wait until that has let go; one that does not run: nothing."""
         process = self._running.pop(name, None)
         if process is not None:
             with suppress(ProcessLookupError):  # it ended by itself
                 os.killpg(process.pid, 9)
             process.wait()
+            deadline = _CLOCK.boot() + 20
+            with self.inside():
+                while name == "dc" and any(accepts(DC, port) for port in PORTS):
+                    assert _CLOCK.boot() < deadline, "the controller does not let go of its ports"
+                    time.sleep(0.02)
+
+    def runs(self, name: str) -> bool:
+        """Return whether a program was started and not stopped."""
+        return name in self._running
+
+    def drop(self, rule: str) -> None:
+        """Drop what `rule` (nft) matches, instead of what was dropped before; "" drops nothing."""
+        chain = (
+            "add table ip faults; flush table ip faults; add chain ip faults in { type filter hook input priority 1; }"
+        )
+        with self.inside():
+            rules = f"{chain}; add rule ip faults in {rule} drop" if rule else chain
+            subprocess.run(["nft", rules], env={"PATH": PATH}, check=True)
+        self.dropping = bool(rule)
 
     def log(self, name: str) -> str:
         """Return what a program has said."""
@@ -191,6 +211,19 @@ class Site:
         subprocess.run(["chown", "-R", "proxy:proxy", str(folder)], check=True)
         command = ("squid", "-N", "-f", str(folder / "squid.conf"))
         self.start("proxy", command, lambda: all(accepts(PROXY, port) for port in (3128, 3129, 3130, 3131)))
+
+    def start_page(self) -> None:
+        """Start the simulated windows_exporter of the Connect server, which shows what `write_page` wrote."""
+        folder = self._subfolder("page")
+        command = (sys.executable, "-m", "tests.exporter_page", SERVER, "9182", str(folder / "page.prom"))
+        self.start("page", command, lambda: accepts(SERVER, 9182))
+
+    def write_page(self, text: str) -> None:
+        """Say what the exporter shows from now on."""
+        path = self._subfolder("page") / "page.prom"
+        part = path.with_suffix(".part")
+        part.write_text(text)
+        part.rename(path)
 
     def _subfolder(self, name: str) -> Path:
         folder = self.folder / name
