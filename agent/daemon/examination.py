@@ -28,6 +28,7 @@ from agent.daemon.peers import ANSWER_SECONDS, ask
 from agent.daemon.permissions import permissions
 from agent.model import Chain, Host, Peer, Probe
 from probes.kit.resolver import ResolveError, SystemResolver
+from probes.kit.secret import CREDENTIAL, secret_path
 
 # The store's and the ledger's months; below this a disk is full within weeks.
 FREE_BYTES = 500_000_000
@@ -185,13 +186,23 @@ def files(probes: tuple[Probe, ...]) -> Iterator[Finding]:
         if field.endswith("_file") and getattr(probe.settings, field)
     }
     for name, path in sorted(named):
-        if not os.access(path, os.R_OK):
+        if path.startswith(CREDENTIAL) and "CREDENTIALS_DIRECTORY" not in os.environ:
+            text = f"{path} is handed to the agent by systemd; it is not to be seen from here"
+            yield Finding(subject=f"probe {name}", state=WARN, text=text)
+        elif not _readable(path):
             yield Finding(
                 subject=f"probe {name}",
                 state=FAIL,
                 text=f"{path} cannot be read",
                 remedy="give the agent's user the right to read it, or hand it over with LoadCredential= of the unit",
             )
+
+
+def _readable(path: str) -> bool:
+    try:
+        return os.access(secret_path(path), os.R_OK)
+    except OSError:
+        return False
 
 
 async def names(probes: tuple[Probe, ...], clock: Clock) -> AsyncIterator[Finding]:

@@ -5,6 +5,7 @@ to be silent, and nothing is concluded from it; no token or credential is shown.
 """
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from probes.kit.microsoft_access import BROADER, Access
 from probes.kit.microsoft_client import Examined, examine
 from probes.kit.resolver import SystemResolver
 from probes.kit.result import Outcome
+from probes.kit.secret import CREDENTIAL
 
 _WAIT_SECONDS: Final = 10.0
 # Time to have a new credential made by another party, tried and rolled out.
@@ -69,6 +71,13 @@ def judge(application: Application, examined: Examined, wall: float) -> list[Fin
     subject = f"app {access.client_id[:8] or 'of this host'}"
     if result.outcome is not Outcome.OK:
         text = f"no token: {result.fault} ({result.detail})"
+        if (
+            result.fault == "credential-unreadable"
+            and "CREDENTIALS_DIRECTORY" not in os.environ
+            and _handed_over(access)
+        ):
+            remedy = "run this with the unit's LoadCredential=, as systemd-run --property can"
+            return [Finding(subject=subject, state=WARN, text="its credential comes from systemd", remedy=remedy)]
         return [Finding(subject=subject, state=FAIL, text=text, remedy="see `demarc probes` for the fault's remedy")]
     found = [_credential(subject, examined.ends, wall)] if examined.ends is not None else []
     if examined.roles is None:
@@ -88,6 +97,10 @@ def judge(application: Application, examined: Examined, wall: float) -> list[Fin
         held_text = ", ".join(sorted(examined.roles)) or "none"
         found.append(Finding(subject=subject, state=OK, text=f"signs in, with the permissions needed: {held_text}"))
     return found
+
+
+def _handed_over(access: Access) -> bool:
+    return any(getattr(access, name).startswith(CREDENTIAL) for name in Access.__struct_fields__ if "_file" in name)
 
 
 def _credential(subject: str, ends: float, wall: float) -> Finding:

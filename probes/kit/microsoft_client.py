@@ -80,6 +80,7 @@ class MicrosoftClient:
         self.kit = kit
         self.contexts = Contexts()
         self.tokens: dict[_Key, _Kept] = {}
+        self.asking: dict[_Key, asyncio.Lock] = {}
         self._away: dict[_Key, _Away] = {}
 
     async def attempt(
@@ -192,14 +193,20 @@ class Visit:
         return self._clock.wall() if told is None else told
 
     async def bearer(self) -> Secret | Blind:
-        """Return the kept token while it lives and the credential is the same, else a new one."""
-        client, key, proof = self._client, _key(self.access), self._proof
-        began = self._clock.boot()
-        kept = client.tokens.get(key)
-        if kept is not None and began < kept.until and kept.proof == proof:
-            self.ends = kept.ends
-            return kept.bearer
-        client.tokens.pop(key, None)
+        """Return the kept token while it lives and the credential is the same, else a new one.
+
+        Probes that begin together wait for the one that asks.
+        """
+        async with self._client.asking.setdefault(_key(self.access), asyncio.Lock()):
+            kept = self._client.tokens.get(_key(self.access))
+            if kept is not None and self._clock.boot() < kept.until and kept.proof == self._proof:
+                self.ends = kept.ends
+                return kept.bearer
+            return await self._new_bearer()
+
+    async def _new_bearer(self) -> Secret | Blind:
+        key, began = _key(self.access), self._clock.boot()
+        self._client.tokens.pop(key, None)
         token = await self._token()
         ended = self._clock.boot()
         self.phases["token"] = ended - began
@@ -207,13 +214,9 @@ class Visit:
             expired = self.ends is not None and self.ends < self._clock.wall() and token.fault == "credential-wrong"
             return msgspec.structs.replace(token, fault="credential-expired") if expired else token
         self.renewed = True
-        client.tokens[key] = _Kept(
-            bearer=token.bearer,
-            since=ended,
-            until=ended + token.seconds - RENEW_SECONDS,
-            proof=proof,
-            ends=self.ends,
-        )
+        until = ended + token.seconds - RENEW_SECONDS
+        kept = _Kept(bearer=token.bearer, since=ended, until=until, proof=self._proof, ends=self.ends)
+        self._client.tokens[key] = kept
         return token.bearer
 
     async def _token(self) -> Token | Blind:

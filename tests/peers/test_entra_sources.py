@@ -9,6 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.clock import SystemClock
+from agent.daemon.permissions import permissions
+from agent.model import Probe
 from lab.microsoft.exchange import PERMISSIONS
 from probes import entra_cloud_sync, entra_service_health, entra_sync
 from probes.kit.result import Outcome, Result
@@ -256,6 +259,66 @@ def test_a_rotated_certificate_counts_at_once(microsoft: Microsoft) -> None:
         return faults
 
     assert asyncio.run(main()) == [None, "credential-wrong", None]
+
+
+def test_a_refused_token_gives_way_after_a_while(microsoft: Microsoft) -> None:
+    """A permission counts in new tokens only: ten minutes after a token came, a refusal ends its use."""
+
+    async def main() -> list[bool]:
+        kit, renewed = Kit(), []
+        microsoft.behave(**without("Synchronization.Read.All"))
+        async with entra_cloud_sync.open(kit) as runner:
+            for moved in (0.0, 300.0, 700.0, 701.0):
+                kit.clock.moved_seconds = moved
+                settings = settings_of(CLOUD, microsoft)
+                result = await runner.attempt(settings, kit.clock.boot() + 5.0)
+                renewed.append("token" in result.phases)
+        return renewed
+
+    assert asyncio.run(main()) == [True, False, False, True]
+
+
+def test_probes_that_begin_together_share_one_token(microsoft: Microsoft) -> None:
+    """Ten attempts at once, and one sign-in."""
+    asked = len(microsoft.requests())
+
+    async def main() -> set[Outcome]:
+        kit = Kit()
+        async with entra_sync.open(kit) as runner:
+            settings = settings_of(SYNC, microsoft)
+            attempts = (runner.attempt(settings, kit.clock.boot() + 5.0) for _ in range(10))
+            return {result.outcome for result in await asyncio.gather(*attempts)}
+
+    assert asyncio.run(main()) == {Outcome.OK}
+    assert sum(line.startswith("POST") for line in microsoft.requests()[asked:]) == 1
+
+
+def test_doctor_signs_in_and_compares(microsoft: Microsoft) -> None:
+    """What a real token permits against what the probes need."""
+    microsoft.behave(permissions=["Organization.Read.All", "Group.Read.All"])
+    url = f"https://127.0.0.1:{microsoft.port}"
+    settings = settings_of(SYNC, microsoft, watch="objects", target=url, authority=url)
+    flow = entra_sync.flow(settings)
+    probe = Probe(
+        id="objects",
+        type="entra_sync",
+        vantage="cloud",
+        path=("a",),
+        interval=300.0,
+        timeout=30.0,
+        settings=settings,
+        flow=flow,
+        target=url,
+    )
+
+    async def main() -> list[str]:
+        return [finding.text async for finding in permissions((probe,), SystemClock())]
+
+    assert asyncio.run(main()) == [
+        "lacks User.Read.All, which objects needs",
+        "holds Group.Read.All, which no probe needs",
+        "holds Organization.Read.All, which no probe needs",
+    ]
 
 
 FILES: dict[str, dict[str, str]] = {

@@ -99,6 +99,16 @@ def test_an_application_is_judged(name: str) -> None:
     assert [(finding.state, finding.text) for finding in judge(application, examined, WALL)] == said
 
 
+def test_a_credential_of_systemd_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run by hand, systemd hands nothing over: that is said, and is no fault."""
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    access = entra_sync.Settings(tenant="corp.lab", client_id=UUID, secret_file="credential:entra")
+    examined = Examined(result=unknown("credential-unreadable", "x"), roles=None, ends=None)
+    for given, state in ((access, WARN), (SYNC, FAIL)):
+        found = judge(Application(access=given, needs=NEEDS, optional={}), examined, WALL)
+        assert [finding.state for finding in found] == [state]
+
+
 def test_a_broader_permission_names_the_narrow_ones() -> None:
     """The remedy says what to grant in its place."""
     examined = Examined(result=GOOD, roles=frozenset({"Directory.Read.All", "S"}), ends=None)
