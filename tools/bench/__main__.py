@@ -12,6 +12,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 GROUPS = {
     "command": "tools.bench.command",
     "diagnosis": "tools.bench.diagnosis",
+    "drift": "tools.bench.drift",
     "schedule": "tools.bench.schedule",
     "memory": "tools.bench.memory",
     "scrape": "tools.bench.scrape",
