@@ -5,9 +5,9 @@ that cannot be asked costs nothing but the record.
 """
 
 import asyncio
-import http.client
 import ssl
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
 from agent.alerts.silences import ALERTS, SILENCES, Silenced, silenced
@@ -97,6 +97,6 @@ class Acknowledging:
 
 
 def _body(answer: Answer) -> bytes:
-    if answer.status != http.client.OK:
+    if answer.status != HTTPStatus.OK:
         raise FetchError(f"it answers with status {answer.status}")
     return answer.body

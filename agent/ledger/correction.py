@@ -11,7 +11,6 @@ import msgspec
 
 from agent.incident.value import Incident, Kind
 from agent.ledger.dossier import Approval, Change
-from agent.ledger.sshsig import SignatureError, read_key, verify
 from agent.model import Chain
 
 FORMAT = "demarc-correction-1"
@@ -86,6 +85,9 @@ def read_proposal(data: bytes) -> Proposal:
 
 def check_signature(data: bytes, signature: Signature, chain: Chain) -> Approved:
     """Check a signature against the key that the chain file has of that person; Refused."""
+    # Loaded when somebody signs: the curves and RSA are a megabyte that an agent otherwise never needs.
+    from agent.ledger.sshsig import SignatureError, read_key, verify  # noqa: PLC0415
+
     party = chain.parties.get(signature.party)
     person = party.people.get(signature.person) if party else None
     if person is None or not person.key:
