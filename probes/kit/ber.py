@@ -1,7 +1,8 @@
 """BER (X.690) as far as LDAP and Kerberos need it: elements of definite length, read and written. Pure.
 
-A codec of our own: three kinds of messages need a hundred lines, and pyasn1 takes 40 times as long to read a root DSE
-(1.5 ms to 36 us, measured), which a probe every few seconds would pay for. What must stay true: any bytes give
+A codec of our own: three kinds of messages need a hundred lines, and pyasn1 takes 6 times as long for a root DSE
+(0.40 ms to 0.07 ms, both measured on Samba's answers) and 38 times for a KRB-ERROR (0.85 ms to 0.02 ms), which a probe
+every few seconds would pay for, and a dependency besides. What must stay true: any bytes give
 elements or a `BerError`; nothing is read twice and nothing recurses, so that time and memory are bounded by the bytes.
 """
 

@@ -22,6 +22,7 @@ GROUPS = {
     "http": "tools.bench.http",
     "hops": "tools.bench.hops",
     "identity": "tools.bench.identity",
+    "site": "tools.bench.site",
     "idle": "tools.bench.idle",
     "detection": "tools.bench.detection",
     "vpn": "tools.bench.vpn",
