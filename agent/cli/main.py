@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "observations": ("observations", "Write recorded observations as JSON Lines."),
     "replay": ("replay", "Diagnose recorded observations offline, deterministically."),
     "drift": ("drift", "Show what changed in configurations, and approve what was seen."),
+    "maintenance": ("maintenance", "Announce maintenance before it begins, list it, withdraw it."),
     "ledger": ("ledger", "Verify, export or prove entries of the ledger."),
     "report": ("report", "Write the monthly service-level report."),
 }

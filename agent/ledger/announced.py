@@ -5,14 +5,13 @@ written before it began, and so does its withdrawal.
 """
 
 import sqlite3
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from agent.drift.value import Change
 from agent.ledger.cases import recorded
-from agent.ledger.changes import DriftEntry, MaintenanceEntry
+from agent.ledger.changes import DriftEntry, MaintenanceEntry, windows
 from agent.ledger.drift_entries import to_change
 from agent.ledger.reading import newest_checkpoint, with_connection
 
@@ -34,19 +33,5 @@ def _announced(connection: sqlite3.Connection) -> Announced:
     entries = [one.entry for one in recorded(connection, ("drift", "maintenance")) if one.index < size]
     return Announced(
         changes=tuple(to_change(one) for one in entries if isinstance(one, DriftEntry)),
-        maintenance=windows(one for one in entries if isinstance(one, MaintenanceEntry)),
+        maintenance=tuple(windows(one for one in entries if isinstance(one, MaintenanceEntry)).values()),
     )
-
-
-def windows(entries: Iterable[MaintenanceEntry]) -> tuple[MaintenanceEntry, ...]:
-    """Return the windows that were announced before they began and not withdrawn before they began."""
-    known: dict[str, MaintenanceEntry] = {}
-    for entry in entries:
-        window = known.get(entry.id, entry)
-        if entry.time >= window.opened:
-            continue
-        if entry.state == "withdrawn":
-            known.pop(entry.id, None)
-        else:
-            known.setdefault(entry.id, entry)
-    return tuple(known.values())

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from agent.ledger import body, canonical
+from agent.ledger.changes import MaintenanceEntry, windows
 from agent.ledger.dossier import Decision, Hold, Objection, Reply, Request
 from agent.ledger.entry import Entry
 from agent.ledger.reading import with_connection
@@ -30,7 +31,7 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cases(msgspec.Struct, frozen=True, kw_only=True):
-    """How things stand: held incidents, requests and objections without an end, details that are there.
+    """How things stand: held incidents, requests and objections without an end, details that are there, maintenance.
 
     `incidents` are the newest entries of those that were asked for; `details` are by entry and name.
     """
@@ -40,6 +41,7 @@ class Cases(msgspec.Struct, frozen=True, kw_only=True):
     requests: dict[str, Request] = {}
     objections: dict[str, Objection] = {}
     details: dict[tuple[int, str], Detail] = {}
+    windows: dict[str, MaintenanceEntry] = {}
 
 
 def read_recorded(path: Path, kinds: Collection[str], since: int = 0) -> tuple[Recorded, ...]:
@@ -99,6 +101,9 @@ def _cases(connection: sqlite3.Connection, wanted: tuple[str, ...]) -> Cases:
         requests=requests,
         objections=objections,
         details=_details(connection),
+        windows=windows(
+            one.entry for one in recorded(connection, ("maintenance",)) if isinstance(one.entry, MaintenanceEntry)
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """Kinds of entry about what changed, was approved or announced. FORMAT.md, section Changes, specifies them. Pure."""
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from agent.drift.value import Event, Move
@@ -55,3 +56,17 @@ KINDS: dict[str, type[Entry]] = {
     "drift-approval": DriftApproval,
     "maintenance": MaintenanceEntry,
 }
+
+
+def windows(entries: Iterable[MaintenanceEntry]) -> dict[str, MaintenanceEntry]:
+    """Return, by id, the windows that were announced before they began and not withdrawn before they began."""
+    known: dict[str, MaintenanceEntry] = {}
+    for entry in entries:
+        window = known.get(entry.id, entry)
+        if entry.time >= window.opened:
+            continue
+        if entry.state == "withdrawn":
+            known.pop(entry.id, None)
+        else:
+            known.setdefault(entry.id, entry)
+    return known

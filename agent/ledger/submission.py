@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from agent.ledger import body, correction, dossier
+from agent.ledger import body, changes, correction, dossier
 from agent.ledger.cases import Cases, Recorded
 from agent.ledger.correction import Refused
 from agent.ledger.entry import Entry
@@ -19,6 +19,8 @@ from agent.model import Chain
 
 MOST_TEXT = 2000
 PERSON = "person"
+# Longer work than a month is a change of the chain file, not maintenance.
+_WINDOW_MOST = 31 * 86_400 * 10**9
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +111,22 @@ class Correct(Submission, frozen=True, kw_only=True, tag="correction"):
         return (correction.read_proposal(self.proposal.encode()).incident,)
 
 
-AnySubmission: TypeAlias = Hold | Erase | Ask | Answer | Object | Decide | Acknowledge | Correct
+class Announce(Submission, frozen=True, kw_only=True, tag="maintenance"):
+    """Announce maintenance of `party` in [opened, closed) (UTC epoch seconds), agreed with whom and when."""
+
+    opened: float
+    closed: float
+    agreed: str
+    services: tuple[str, ...] = ()
+
+
+class Withdraw(Submission, frozen=True, kw_only=True, tag="withdrawal"):
+    """Take back maintenance that has not begun."""
+
+    window: str
+
+
+AnySubmission: TypeAlias = Hold | Erase | Ask | Answer | Object | Decide | Acknowledge | Correct | Announce | Withdraw
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +153,7 @@ def draft(submission: AnySubmission, ground: Ground) -> Draft:
     if submission.party not in ground.chain.parties:
         known = ", ".join(ground.chain.parties)
         raise Refused(f"{submission.party!r} is no party of the chain file; there are {known}")
-    for name in ("reason", "text"):
+    for name in ("reason", "text", "agreed"):
         if len(getattr(submission, name, "")) > MOST_TEXT:
             raise Refused(f"`{name}` is longer than {MOST_TEXT} characters; keep documents elsewhere and name them")
     made = _DRAFTS[type(submission)](submission, ground)
@@ -265,6 +282,41 @@ def _acknowledge(asked: Acknowledge, ground: Ground) -> Draft:
     )
 
 
+def _announce(asked: Announce, ground: Ground) -> Draft:
+    opened, closed = body.nanoseconds(asked.opened), body.nanoseconds(asked.closed)
+    if opened <= ground.now:
+        raise Refused("it has begun already: what is declared afterwards is a correction (`demarc ledger correct`)")
+    if not opened < closed <= opened + _WINDOW_MOST:
+        raise Refused("a window ends after it begins, at most 31 days later")
+    unknown = sorted(set(asked.services) - ground.chain.services.keys())
+    if unknown:
+        raise Refused(f"{unknown[0]!r} is no service; there are: {_listed(ground.chain.services)}")
+    if not any(segment.owners == (asked.party,) for segment in ground.chain.segments.values()):
+        raise Refused(f"{asked.party} owns no segment alone: such a window would excuse nothing")
+    return Draft(
+        entry=changes.MaintenanceEntry(
+            time=ground.now,
+            id=_name("maintenance", asked, ground),
+            vantage=ground.vantage,
+            party=asked.party,
+            opened=opened,
+            closed=closed,
+            agreed=_said(asked.agreed, "with whom it was agreed, and when"),
+            services=asked.services,
+        )
+    )
+
+
+def _withdraw(asked: Withdraw, ground: Ground) -> Draft:
+    window = ground.cases.windows.get(asked.window)
+    if window is None or window.opened <= ground.now:
+        to_come = [name for name, one in ground.cases.windows.items() if one.opened > ground.now]
+        raise Refused(f"no window {asked.window!r} is to come; there are: {', '.join(to_come) or 'none'}")
+    if window.party != asked.party:
+        raise Refused(f"the window {asked.window} is {window.party}'s")
+    return Draft(entry=msgspec.structs.replace(window, time=ground.now, vantage=ground.vantage, state="withdrawn"))
+
+
 def _correct(asked: Correct, ground: Ground) -> Draft:
     data = asked.proposal.encode()
     proposal = correction.read_proposal(data)
@@ -349,5 +401,7 @@ _DRAFTS: Mapping[type, Callable[[Any, Ground], Draft]] = MappingProxyType(
         Decide: _decide,
         Acknowledge: _acknowledge,
         Correct: _correct,
+        Announce: _announce,
+        Withdraw: _withdraw,
     }
 )
