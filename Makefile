@@ -43,10 +43,12 @@ bench: venv ## Measure detection time, cost and memory; medians of several runs
 
 campaign: venv ## Random disturbances: whom the product names, and whom simpler rules would have named
 	@$(RUN) -m tools.campaign
+	@$(RUN) -m tools.campaign.late
 
 soak: system venv ## Full counts: kills, campaign, fuzz, endurance
 	HYPOTHESIS_PROFILE=soak $(RUN) -m pytest -q -m "" tests
 	$(RUN) -m tools.campaign --trials 1000 --seed 2
+	$(RUN) -m tools.campaign.late --trials 200 --seed 2
 	@$(MAKE) --no-print-directory fuzz
 
 fuzz: venv ## Coverage-guided bytes into every parser, FUZZ_SECONDS each (60)

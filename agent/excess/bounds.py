@@ -14,8 +14,9 @@ differently; an element that nothing bounds may hold everything; others are boun
 that parties who are slow in turns do not clear each other.
 """
 
+import heapq
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from agent.model import Probe
 # Confidence of each bound: 99.5 %, since several are combined.
 _TAIL = 0.005
 _NORMAL = 2.5758  # the 99.5 % quantile of the normal distribution
+_TRIED = 8
 LEAST_WINDOW = 8
 """Samples below which the median has no bound: 0.5^8 = 0.4 %."""
 
@@ -141,18 +143,22 @@ def contradicted(one: Shown, alike: Sequence[Shown]) -> bool:
 
 
 def at_least(
-    party: str, target: frozenset[Element], owners: Mapping[Element, frozenset[str]], shown: Iterable[Shown]
+    party: str, target: frozenset[Element], owners: Mapping[Element, frozenset[str]], shown: Sequence[Shown]
 ) -> Part:
-    """Return how much of what `target` adds lies at least with `party`; `owners` names who may hold each element."""
-    best, everything = NOTHING, tuple(shown)
-    for one in everything:
+    """Return how much of what `target` adds lies at least with `party`; `owners` names who may hold each element.
+
+    It is worked out from the probes that show most; a chain has too many to try each.
+    """
+    best = NOTHING
+    passing = (s for s in shown if s.low > 0.0 and not s.elements.isdisjoint(target))
+    for one in heapq.nlargest(_TRIED, passing, key=lambda s: (s.low, s.probe)):
         mine = frozenset(e for e in one.elements & target if owners[e] == {party})
         if not mine or one.low <= best.low:
             continue
-        alike = [s for s in everything if s.protocol == one.protocol and s.probe != one.probe]
-        if contradicted(one, alike):
-            continue
+        alike = [s for s in shown if s.protocol == one.protocol and s.probe != one.probe]
         others = at_most(one.elements - mine, alike)
+        if one.low <= others.low or contradicted(one, alike):
+            continue
         if one.low - others.low > best.low:
             best = Part(one.low - others.low, others.rests_on | {one.probe})
     return best

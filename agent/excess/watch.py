@@ -46,6 +46,7 @@ class Watch:
         self._zone = ZoneInfo(chain.timezone)
         self._saved: Mapping[str, SavedSeries] = {}
         self._series: dict[tuple[str, str], Series] = {}
+        self._neighbours: dict[str, tuple[str, ...]] = {}
         self._elements = {key: elements_of(probe) for key, probe in self.probes.items()}
         homes = {v.segment: v.operator for v in chain.vantages.values()}
         held = {s.id: {*s.owners, *({homes[s.id]} if s.id in homes else ())} for s in chain.segments.values()}
@@ -65,6 +66,13 @@ class Watch:
         known = [self.probes[key] for key in keys if key in self.probes]
         hit = {e for p in known for e in self._elements[p.key] if e.segment != p.path[0]}
         return frozenset(key for key, elements in self._elements.items() if not hit.isdisjoint(elements)) | set(keys)
+
+    def _near(self, key: str) -> tuple[str, ...]:
+        known = self._neighbours.get(key)
+        if known is None:
+            touching = self.touching((key,))
+            known = self._neighbours[key] = tuple(k for k in self.probes if k in touching)
+        return known
 
     def observe(self, observation: Observation, *, learn: bool) -> None:
         """Take one observation of any vantage; what could not be looked at shows nothing."""
@@ -87,14 +95,15 @@ class Watch:
         found = self.series(key, kind)
         return None if found is None else found.loss if kind == LOSS else found.late
 
-    def shown(self, kind: str, since: float, now: float) -> tuple[Shown, ...]:
-        """Return what every probe that was heard of lately shows of `kind` from `since` on, beyond its usual."""
+    def shown(self, kind: str, since: float, now: float, *, near: str) -> tuple[Shown, ...]:
+        """Return what the probes that touch `near` and were heard of lately show of `kind` from `since` on.
+
+        Only beyond their usual. A probe that shares nothing with another but its own host bounds nothing of it.
+        """
         found = []
-        for (key, of), series in self._series.items():
-            probe = self.probes[key]
-            if of != (ROUND_TRIP if kind == LOSS else kind):
-                continue
-            if now - series.newest > _STALE_SECONDS + 2 * probe.interval:
+        for key in self._near(near):
+            probe, series = self.probes[key], self.series(key, kind)
+            if series is None or now - series.newest > _STALE_SECONDS + 2 * probe.interval:
                 continue
             bounds = series.losing(since) if kind == LOSS else series.delay(since)
             if bounds is not None:

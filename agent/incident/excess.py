@@ -32,6 +32,7 @@ _AFTER = 1e-3
 # (`bounds.quarter_at_most`), and those of a peer come a little later.
 _RIPE = 24
 _FAULT = "excess/"
+_AT_ONCE = 2
 
 
 class _Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,7 @@ class Excesses:
         self._held: frozenset[str] = frozenset()
         self._frozen: frozenset[str] = frozenset()
         self._weighed = -inf
+        self._weighings = 0
         self._freeze()
 
     def carry(self, before: "Excesses") -> None:
@@ -90,11 +92,10 @@ class Excesses:
             return ()
         self._weighed = now
         made = [t for incident in tuple(self.open.values()) for t in self._settle(incident, now)]
-        cases = [c for p in self.watch.watched for kind in KINDS if (c := self._case(p, kind, now)) is not None]
         told = [
             (case, ruling)
-            for case in cases
-            if case.target.low >= case.margin and case.probe.key not in self._held
+            for probe, kind in self._turn()
+            if (case := self._case(probe, kind, now)) is not None and case.target.low >= case.margin
             for ruling in rule(self.chain, self.watch.owners, case.target, case.shown, case.margin)
             if ruling.parties or now - case.since >= _RIPE * case.probe.interval
         ]
@@ -108,6 +109,30 @@ class Excesses:
         """Let nothing be learned from what an open incident may touch."""
         self._frozen = self.watch.touching(self._held.union(*(i.faults for i in self.open.values())))
 
+    def _turn(self) -> list[tuple[Probe, str]]:
+        """Return what is weighed now: two of those that are late at most, those that no incident holds first.
+
+        What makes one late makes many late; a large chain must not hold up its own rounds.
+        """
+        late = [
+            (probe, kind)
+            for probe in self.watch.watched
+            for kind in KINDS
+            if probe.key not in self._held and (t := self.watch.trigger(probe.key, kind)) is not None and t.raised
+        ]
+        if len(late) <= _AT_ONCE:
+            return late
+        told = {(key, fault.removeprefix(_FAULT)) for i in self.open.values() for key, fault in i.faults.items()}
+        fresh = [one for one in late if (one[0].key, one[1]) not in told]
+        known = [one for one in late if (one[0].key, one[1]) in told]
+        self._weighings += 1
+        turned = [
+            group[(n + _AT_ONCE * self._weighings) % len(group)]
+            for group in (fresh, known)
+            for n in range(min(len(group), _AT_ONCE))
+        ]
+        return turned[:_AT_ONCE]
+
     # -- one moment's evidence ------------------------------------------------------------------
 
     def _case(self, probe: Probe, kind: str, now: float) -> _Case | None:
@@ -118,7 +143,7 @@ class Excesses:
             return None
         began = series.lossy_since(trigger.since) if kind == LOSS else trigger.since
         since = began + _AFTER if kind == LOSS else max(began, series.newest - _WINDOW * probe.interval)
-        shown = self.watch.shown(kind, since, now)
+        shown = self.watch.shown(kind, since, now, near=probe.key)
         target = next((s for s in shown if s.probe == probe.key), None)
         if target is None:
             return None
@@ -272,11 +297,13 @@ class Excesses:
         if not incident.parties:
             return None
         found = (self._case(self.watch.probes[key], kind, now) for key, kind in kinds.items())
-        cases = [case for case in found if case is not None]
-        owners = self.watch.owners
-        if cases and all(cleared(incident.parties[0], owners, c.target, c.shown, c.margin) for c in cases):
-            return max(case.since for case in cases)
-        return None
+        since, owners = None, self.watch.owners
+        for case in found:
+            if case is not None:
+                if not cleared(incident.parties[0], owners, case.target, case.shown, case.margin):
+                    return None
+                since = max(since or 0.0, case.since)
+        return since
 
     def _close(self, incident: Incident, closed: float, now: float) -> list[Transition]:
         """End an incident; what it rested on raises no other."""

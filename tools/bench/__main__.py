@@ -13,6 +13,8 @@ GROUPS = {
     "command": "tools.bench.command",
     "diagnosis": "tools.bench.diagnosis",
     "drift": "tools.bench.drift",
+    "excess": "tools.bench.excess",
+    "ledger": "tools.bench.ledger",
     "schedule": "tools.bench.schedule",
     "memory": "tools.bench.memory",
     "scrape": "tools.bench.scrape",

@@ -69,15 +69,15 @@ def test_what_is_shown() -> None:
     """Those that pass the slow segment show it; a response time is the server's alone; who was silent shows nothing."""
     slow = Slow(segment="carrier", delay=0.040, spans=((1000, 1100),))
     watch, now = watched(slow, seconds=1060), START + 1060
-    found = {s.probe: s for s in watch.shown(ROUND_TRIP, START + 1000, now)}
+    found = {s.probe: s for s in watch.shown(ROUND_TRIP, START + 1000, now, near=UNDERLAY)}
     assert found[UNDERLAY].low > 0.035
     assert found["cloud>carrier-edge"].high < 0.005
     assert found[ERP].protocol != found[UNDERLAY].protocol
-    (erp, *_) = (s for s in watch.shown(RESPONSE, START + 200, now) if s.probe == ERP)
+    (erp, *_) = (s for s in watch.shown(RESPONSE, START + 200, now, near=ERP) if s.probe == ERP)
     assert erp.elements == {served(CHAIN.probes["erp"])} == {Element("erp-app", at=CHAIN.probes["erp"].flow.function)}
-    assert {s.probe for s in watch.shown(LOSS, START + 1000, now)} >= {UNDERLAY, "onprem>o-gw-outer"}
-    assert UNDERLAY not in {s.probe for s in watch.shown(ROUND_TRIP, START + 1000, now + 60)}
-    assert watch.shown(ROUND_TRIP, now - 1, now) == ()
+    assert {s.probe for s in watch.shown(LOSS, START + 1000, now, near=UNDERLAY)} >= {UNDERLAY, "onprem>o-gw-outer"}
+    assert UNDERLAY not in {s.probe for s in watch.shown(ROUND_TRIP, START + 1000, now + 60, near=UNDERLAY)}
+    assert watch.shown(ROUND_TRIP, now - 1, now, near=UNDERLAY) == ()
     assert watch.trigger(UNDERLAY, ROUND_TRIP) is not watch.trigger(UNDERLAY, LOSS)
 
 

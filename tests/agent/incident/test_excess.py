@@ -182,6 +182,17 @@ def test_two_services_are_one_incident() -> None:
     assert made[-1].incident.services == ("line", "vpn")
 
 
+def test_many_late_probes_take_turns() -> None:
+    """A few are weighed at a time, and in the end one incident holds them all."""
+    names = ("underlay", "anchor", "o-underlay")
+    probes = {n: msgspec.structs.replace(p, service="line") if n in names else p for n, p in CHAIN.probes.items()}
+    chain = msgspec.structs.replace(CHAIN, probes=probes)
+    made = run(Excesses(chain, ()), record(chain, Way(things=(CORE,), air=QUIET, pick=Random(1)), 360))
+    assert named(made) == {"carrier"}
+    assert len({t.incident.id for t in made}) == 1
+    assert set(made[-1].incident.faults) == {"cloud>underlay", "cloud>anchor", "onprem>o-underlay"}
+
+
 def test_undetermined_becomes_proven() -> None:
     """While a peer is silent nobody is named; with its evidence the same incident names the carrier."""
     slow = msgspec.structs.replace(CORE, spans=((200, 600),))
