@@ -479,11 +479,23 @@ def settings() -> tuple[Run, Seeds]:
     return run, [b"> 1.5e3 or 0..5 or == 2h", b"a!=b|c*", b"https://[2001:db8::1]:8443/a?b"]
 
 
+def changes() -> tuple[Run, Seeds]:
+    """Read what a peer tells of its changes."""
+    from agent.drift.others import read_changes  # noqa: PLC0415
+
+    seed = (
+        b'[{"event":"changed","at":5.5,"not_before":null,"vantage":"onprem","probe":"t","segments":["vpn"],'
+        b'"moves":{"mode":{"before":"a","after":"b"}},"text":"x"}]'
+    )
+    return lambda data: read_changes(data, "onprem", 9.0), [seed]
+
+
 TARGETS: Final[Mapping[str, Callable[[], tuple[Run, Seeds]]]] = MappingProxyType(
     {
         make.__name__: make
         for make in (
             certificate,
+            changes,
             directory,
             dns,
             echo,

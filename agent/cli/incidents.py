@@ -10,6 +10,7 @@ from agent.cli.running import ask, find_socket
 from agent.cli.terminal import bold, marked, wrapped
 from agent.web.answers import IncidentAnswer
 from agent.words import term
+from agent.words.change_text import caveat
 
 
 @click.command("incidents")
@@ -50,6 +51,9 @@ def told(incident: IncidentAnswer, language: str) -> str:
     facts = f"{incident.id} · {kind} · "
     lines = [bold(wrapped(incident.summary)), facts + marked(incident.state, state), ""]
     lines += [wrapped(text, "  ") for text in incident.sentences]
+    if incident.last_changes:
+        lines += ["", *(wrapped(f"last change: {one.text}", "  ") for one in incident.last_changes)]
+        lines.append(wrapped(caveat(language), "  "))
     lines += [
         "",
         f"  opened {_utc(incident.opened)}" + (f", closed {_utc(incident.closed)}" if incident.closed else ""),

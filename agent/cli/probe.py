@@ -75,6 +75,8 @@ def lines(probe: Probe, result: Result) -> list[str]:
         shown.append(f"whole      {_milliseconds(result.seconds)}")
     for name, value in result.values.items():
         shown.append(f"  {name}  {value:g}")
+    for name, text in (result.facts or {}).items():
+        shown.append(f"  {name}: {text}")
     told = (("detail", result.detail), ("told by", result.by), ("packets", result.packet_bytes))
     shown += [f"{name:<11}{value}" for name, value in told if value]
     if result.answered:

@@ -80,5 +80,5 @@ def _changed(fact: Fact, after: Fact, before: str, value: str) -> tuple[Fact, Mo
         after = msgspec.structs.replace(after, among=(*fact.among, value))
     elif len(times) >= FLAPS:
         after = msgspec.structs.replace(after, among=(before, value))
-        return after, Moved(Event.FLAPPING, Move(before=before, after=" | ".join(after.among)), fact.seen, at)
-    return after, Moved(Event.CHANGED, Move(before=before, after=value), fact.seen, at)
+        return after, Moved(Event.FLAPPING, Move(before=before, after=" | ".join(after.among)), min(fact.seen, at), at)
+    return after, Moved(Event.CHANGED, Move(before=before, after=value), min(fact.seen, at), at)

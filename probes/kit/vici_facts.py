@@ -48,19 +48,20 @@ _INSTALLED: Final = frozenset({"INSTALLED", "UPDATING", "REKEYING"})
 def facts(conns: Iterable[Section], sas: Iterable[Section] = ()) -> dict[str, str]:
     """Return the facts that `list-conn` and `list-sa` events tell.
 
-    Names begin with the connection (`site ike version`) or the child (`site/net mode`). What is configured is one
-    fact of its own, so that a connection that is gone shows as a change.
+    Names begin with the connection (`site ike version`) or the child (`site/net mode`). Which connections and children
+    are configured are facts of their own, so that one that is gone shows as a change.
     """
     found: dict[str, str] = {}
     names: list[str] = []
     for name, conn in _sections(conns):
         children = list(_sections([_section(conn.get("children"))]))
-        names += [f"{name}/{child}" for child, _ in children] or [name]
+        names.append(name)
+        found[f"{name} children"] = ", ".join(sorted(child for child, _ in children)) or "none"
         found.update(_connection(name, conn))
         for child, body in children:
             found.update(_told(f"{name}/{child}", body, _CHILD))
     if names:
-        found["configured"] = ", ".join(sorted(names))
+        found["connections"] = ", ".join(sorted(names))
     found.update(_negotiated(sas))
     return found
 

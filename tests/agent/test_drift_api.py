@@ -11,13 +11,13 @@ from click.testing import CliRunner, Result
 from starlette.applications import Starlette
 from starlette.types import Message
 
-from agent.cli import drift
+from agent.cli import drift, incidents
 from agent.drift.value import Approve, Fingerprint
 from agent.keys import Signer
 from agent.seal import Voice, answer_of, signed_by
 from agent.snapshot import Snapshot
 from agent.web import approving
-from agent.web.answers import ChangeAnswer
+from agent.web.answers import ChangeAnswer, IncidentAnswer, incident_answers
 from agent.web.api import routes
 from agent.web.server import serve
 from tests.agent.asgi import get, request_scope
@@ -204,3 +204,15 @@ def test_what_goes_wrong_is_said(case: str, tmp_path: Path) -> None:
     result = ran(tmp_path, *arguments, desk=Desk("look again"))
     assert result.exit_code == code, result.output
     assert text in result.output
+
+
+def test_an_incident_in_the_terminal_has_its_last_change() -> None:
+    """Below the sentences, with the words that it proves no cause; without changes there is no such line."""
+    told = [
+        incidents.told(msgspec.json.decode(msgspec.json.encode(one), type=IncidentAnswer), "en")
+        for sample in (SAMPLE, SNAPSHOTS["vpn"])
+        for one in incident_answers(sample.incidents, sample, "en")
+    ]
+    assert "last change: 14:48:05 CET, “tunnel” from cloud" in told[0]
+    assert "A change is no proof of a cause." in told[0]
+    assert "change" not in told[1]

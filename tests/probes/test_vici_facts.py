@@ -59,7 +59,8 @@ SA: dict[str, Any] = {
     }
 }
 CONFIGURED = {
-    "configured": "site/net",
+    "connections": "site",
+    "site children": "net",
     "site dpd delay seconds": "1",
     "site ike reauth seconds": "0",
     "site ike rekey seconds": "14400",
@@ -93,7 +94,11 @@ CASES: dict[str, tuple[list[Any], list[Any], dict[str, str]]] = {
     "configured only": ([CONN], [], CONFIGURED),
     "established": ([CONN], [SA], CONFIGURED | NEGOTIATED),
     "nothing loaded": ([], [], {}),
-    "without a child": ([{"road": {"version": b"IKEv1"}}], [], {"configured": "road", "road ike version": "IKEv1"}),
+    "without a child": (
+        [{"road": {"version": b"IKEv1"}}],
+        [],
+        {"connections": "road", "road children": "none", "road ike version": "IKEv1"},
+    ),
     "connecting tells no algorithm": ([], [{"site": {"state": b"CONNECTING", "encr-alg": b"X"}}], {}),
     "a child under way": ([], [{"site": {"child-sas": {"net-2": {"state": b"CREATED", "encr-alg": b"X"}}}}], {}),
     "old and new child, the new one with its own group": (
@@ -112,17 +117,17 @@ CASES: dict[str, tuple[list[Any], list[Any], dict[str, str]]] = {
     "two rounds of authentication": (
         [{"s": {"remote-1": {"class": b"public key"}, "remote-2": {"class": b"EAP"}}}],
         [],
-        {"configured": "s", "s remote authentication": "public key then EAP"},
+        {"connections": "s", "s children": "none", "s remote authentication": "public key then EAP"},
     ),
     "lists in any order": (
         [{"s": {"local_addrs": [b"b", b"a"]}}],
         [],
-        {"configured": "s", "s local addresses": "a, b"},
+        {"connections": "s", "s children": "none", "s local addresses": "a, b"},
     ),
     "values of another shape": (
         [{"s": {"version": [b"x", {}], "children": b"none", "local-1": b"?"}, "t": b"?"}],
         [],
-        {"configured": "s", "s ike version": "x"},
+        {"connections": "s", "s children": "none", "s ike version": "x"},
     ),
 }
 

@@ -83,10 +83,11 @@ def test_new_values_of_a_flapping_fact_are_bounded() -> None:
 
 
 def test_a_clock_that_steps_back_makes_nothing_flap() -> None:
-    """Changes of a later time than now count for nothing."""
+    """Changes of a later time than now count for nothing, and no change happened before it happened."""
     fact = Fact()
     for number, value in enumerate("aabbaabbaabbaa"):
-        fact, _ = look(fact, value, 100_000.0 - number * 7200.0)
+        fact, moved = look(fact, value, 100_000.0 - number * 7200.0)
+        assert moved is None or moved.not_before is None or moved.not_before <= moved.at
     assert not fact.among
 
 
