@@ -101,7 +101,7 @@ def _association(body: bytes) -> Association:
         destination=_address(family, destination),
         spi=spi.hex(),
         reqid=reqid,
-        algorithms=tuple(named),
+        algorithms=tuple(dict.fromkeys(named)),  # a truncated hash is told twice, under its older name too
         bytes=counted,
         packets=packets,
         added_at=added,
