@@ -38,6 +38,9 @@ def check(form: ChainForm, probes: Mapping[str, ReadProbe], report: Report) -> N
         _refer(report, (*where, "operator"), vantage.operator, form.parties, "party")
         if known(vantage.key) and vantage.key:
             _check_key(report, (*where, "key"), name, vantage.key)
+    for name, service in _entries(form.services):
+        if known(service.norm) and service.norm.delay == 0:
+            report.problem(("services", name, "norm", "delay"), "everything is beyond it; write such as 15ms")
     for name, probe in probes.items():
         _probe(form, ("probes", name), probe, report)
 

@@ -210,3 +210,17 @@ def test_settings_hash() -> None:
     assert after(gw, gw.replace(b"type: icmp", b"type: icmp, size: 57")) != before
     assert after(gw, gw.replace(b"cloud-gw]", b"dns, cloud-gw]")) != before
     assert after(gw, gw.replace(b"icmp", b"sync")) != before
+
+
+def test_margins_stand_only_where_they_are_given() -> None:
+    """A chain without them hashes as before there were any; `degraded` stands only where it is true."""
+
+    def erp(data: bytes) -> dict[str, Any]:
+        service: dict[str, Any] = canonical(data, "c", TYPES)["services"]["erp"]
+        return service
+
+    assert erp(DESIGN)["norm"] == {"availability": 0.995}
+    assert erp(DESIGN)["page"] == {"when": "hours", "after": 120.0}
+    margins = erp(DESIGN.replace(b"99.5%", b"99.5%, delay: 15ms, loss: 2%"))
+    assert margins["norm"] == {"availability": 0.995, "delay": 0.015, "loss": 0.02}
+    assert erp(DESIGN.replace(b"after: 2m", b"after: 2m, degraded: true"))["page"]["degraded"] is True

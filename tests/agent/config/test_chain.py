@@ -359,6 +359,15 @@ BAD: list[tuple[str, str, str, list[tuple[int, str, str]]]] = [
         "0.995",
         [(24, "services.erp.norm.availability", "`0.995` is no percentage; write one such as 99.5%")],
     ),
+    (
+        "margins",
+        "99.5%",
+        "99.5%, delay: 0s, loss: 0%",
+        [
+            (24, "services.erp.norm.delay", "everything is beyond it; write such as 15ms"),
+            (24, "services.erp.norm.loss", "`0%` is not above 0% and at most 100%"),
+        ],
+    ),
     ("rounds", "rounds: 5", "rounds: 1", [(25, "confirm.rounds", "1 rounds; write 2 to 100")]),
     (
         "spacing",
