@@ -16,7 +16,7 @@ from agent.incident.value import Transition
 from agent.keys import NoteError, Signer, origin
 from agent.ledger import DATABASE, KEY, Ledger, Receipt, body
 from agent.ledger.cases import Recorded
-from agent.ledger.changes import DriftApproval
+from agent.ledger.changes import ClockEntry, DriftApproval
 from agent.ledger.drift_entries import from_change
 from agent.ledger.entry import Entry
 from agent.ledger.storage import StorageError, load_key
@@ -134,6 +134,17 @@ class Recorder:
         """Record that facts of a configuration were first seen or changed."""
         for entry in from_change(change, now):
             self._append(entry)
+
+    def clock(self, peer: str, offset: float, error: float, now: float) -> None:
+        """Record how far a peer's clock is ahead of ours, within `error` (seconds)."""
+        entry = ClockEntry(
+            time=body.nanoseconds(now),
+            vantage=self._vantage,
+            peer=peer,
+            offset=body.nanoseconds(offset),
+            error=body.nanoseconds(error),
+        )
+        self._append(entry)
 
     def drift_approved(
         self, *, probe: str, facts: Mapping[str, str], party: str, person: str, reason: str, now: float

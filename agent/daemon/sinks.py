@@ -18,6 +18,7 @@ from agent.clock import Clock
 from agent.daemon.acknowledging import Acknowledging
 from agent.daemon.attempts import Log, Spawn
 from agent.daemon.clerk import Clerk, Duty
+from agent.daemon.clocks import Clocks
 from agent.daemon.cosigning import Cosigning
 from agent.daemon.diagnosing import ObservationSink, TransitionSink
 from agent.daemon.drifting import Drifting
@@ -94,6 +95,7 @@ class Sinks:
         if self.recorder.trouble:
             picture.record(ledger=False, detail=self.recorder.trouble)
         self.drift = Drifting(self._folder, clock=clock, log=log, spawn=spawn, record=self.recorder, picture=picture)
+        self.clocks = Clocks(lambda peer, offset, error: self.recorder.clock(peer, offset, error, clock.wall()))
         self.store = self._open_store(chain)
         self.notifier = self._open_notifier(host, chain)
         self.evidence = EvidenceDuty(
@@ -239,6 +241,7 @@ class Sinks:
     def each_round(self, snapshot: Snapshot, running: Running) -> None:
         """Bring what is shown up to date."""
         self.drift.each_round()
+        self.clocks.each_round(snapshot.peers, self._clock.wall())
         self.clerk.turn()
         self.metrics.update(snapshot)
         self.metrics.ledger(entries=self.recorder.size)

@@ -49,12 +49,22 @@ class MaintenanceEntry(Entry, frozen=True, kw_only=True, tag="maintenance"):
     services: tuple[str, ...] = ()
 
 
-AnyChangeEntry: TypeAlias = DriftEntry | DriftApproval | MaintenanceEntry
+class ClockEntry(Entry, frozen=True, kw_only=True, tag="clock"):
+    """The clock of the agent at `peer` was `offset` ahead of this one's, within `error` either way, both in ns."""
+
+    vantage: str
+    peer: str
+    offset: int
+    error: int
+
+
+AnyChangeEntry: TypeAlias = DriftEntry | DriftApproval | MaintenanceEntry | ClockEntry
 
 KINDS: dict[str, type[Entry]] = {
     "drift": DriftEntry,
     "drift-approval": DriftApproval,
     "maintenance": MaintenanceEntry,
+    "clock": ClockEntry,
 }
 
 

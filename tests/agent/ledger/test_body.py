@@ -130,6 +130,7 @@ ENTRIES = [
         since=8,
         facts={"certificate sha256": Move(before="aa", after="bb"), "tls version": Move(after="TLSv1.3")},
     ),
+    changes.ClockEntry(time=1, vantage="v", peer="w", offset=-5, error=3),
     changes.DriftApproval(time=1, vantage="v", probe="erp", party="msp", facts={"path mtu": "1400"}, means="command"),
     changes.MaintenanceEntry(
         time=1, id="m1", vantage="v", party="msp", opened=2, closed=3, agreed="client, 20 Nov", services=("erp",)
