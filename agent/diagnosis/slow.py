@@ -12,6 +12,8 @@ from typing import NamedTuple
 from agent.diagnosis.cells import Cell, Says
 
 Clearing = Mapping[str, frozenset[int]]
+# Results kept beyond a confirmation's: those of a quick source of which evidence may still come.
+MOST_UNSETTLED = 64
 
 
 class Fail:
@@ -52,14 +54,16 @@ class Slow:
         """Enter a result of round `number` whose attempt lasted from `start` to `end` at most."""
         if said.says is Says.FAIL:
             self.passes.pop(key, None)
-            self.fails.setdefault(key, deque(maxlen=self.length)).append(Fail(number, start, end, said))
+            self.fails.setdefault(key, deque(maxlen=self.length + MOST_UNSETTLED)).append(
+                Fail(number, start, end, said)
+            )
             return
         self.fails.pop(key, None)
         if said.says is Says.NEITHER:
             self.passes.pop(key, None)
             return
-        run = self.passes.get(key, Passes(0, start, start, said.cleared))
-        self.passes[key] = Passes(run.number + 1, run.since, start, run.cleared & said.cleared)
+        known = self.passes.get(key, Passes(0, start, start, said.cleared))
+        self.passes[key] = Passes(known.number + 1, known.since, start, known.cleared & said.cleared)
 
     def judge(
         self, blind: Callable[[str, Fail], bool], settled: Callable[[Fail], bool], clearing: Callable[[Fail], Clearing]
@@ -74,12 +78,21 @@ class Slow:
                     fail.clearing, fail.settled = clearing(fail), settled(fail)
 
     def confirmed(self) -> dict[str, Sequence[Fail]]:
-        """Return the sources that failed in as many results on end as a confirmation has rounds."""
-        return {key: tuple(run) for key, run in self.fails.items() if len(run) == self.length}
+        """Return the sources that failed in as many results on end as a confirmation has rounds.
+
+        The newest of which no evidence is still to come speak, else the newest.
+        """
+        found: dict[str, Sequence[Fail]] = {}
+        for key, run in self.fails.items():
+            settled = [fail for fail in run if fail.settled]
+            chosen = settled if len(settled) >= self.length else list(run)
+            if len(chosen) >= self.length:
+                found[key] = tuple(chosen[-self.length :])
+        return found
 
     def settled(self, key: str) -> bool:
-        """Return whether no evidence on the run of `key` is still to come."""
-        return all(fail.settled for fail in self.fails.get(key, ()))
+        """Return whether no evidence is still to come on what `confirmed` gives of `key`."""
+        return all(fail.settled for fail in self.confirmed().get(key, self.fails.get(key, ())))
 
     def clearing(self, start: float, end: float) -> dict[str, frozenset[int]]:
         """Return what runs of passes clear that began before `start` and were renewed after `end`."""

@@ -1,6 +1,10 @@
 """Slow sources: each of their results is judged by what else was seen at its own moment."""
 
+from functools import partial
+
+from agent.diagnosis.cells import Cell, Says
 from agent.diagnosis.finding import Kind
+from agent.diagnosis.slow import Fail, Slow
 from agent.incident.value import Incident
 from agent.model import Chain, Probe
 from agent.observation import Observation
@@ -91,3 +95,17 @@ def test_an_unknown_ends_a_run_of_passes() -> None:
     made = slow_chain(other)
     found = replay(made, lines(made, "-" * 8, ".ssssss", other="....u..."))
     assert [i.kind for i in of(found, "v>slow")] == [Kind.UNDETERMINED]
+
+
+def test_a_quick_source_is_confirmed_by_results_that_are_settled() -> None:
+    """Where the newest result is always still waiting for others' evidence, the ones before it confirm."""
+
+    def before(number: int, fail: Fail) -> bool:
+        return fail.number < number
+
+    slow = Slow(3)
+    for number in range(9):
+        slow.add("v>q", number, float(number), number + 10.0, Cell(Says.FAIL, frozenset({1}), frozenset()))
+        slow.judge(lambda *_: False, partial(before, number - 2), lambda _: {})
+    assert [fail.number for fail in slow.confirmed()["v>q"]] == [3, 4, 5]
+    assert slow.settled("v>q")
