@@ -5,6 +5,7 @@ restart, and a file that is damaged or missing costs approvals and memory, never
 """
 
 import asyncio
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
@@ -53,6 +54,9 @@ class Drifting:
         self._changed = False
         self._saved_at = clock.boot()
         self._writing: asyncio.Task[None] | None = None
+        self._file = threading.Lock()
+        self._number = self._written = 0
+        self._failed = False
 
     def configure(self, chain: Chain, vantage: str) -> None:
         """Take up a chain; another one than before is a change itself."""
@@ -92,17 +96,27 @@ class Drifting:
         self._show()
 
     def each_round(self) -> None:
-        """Bring the picture up to date, and save when it is time."""
-        self._show()
+        """Bring the picture up to date, and save when it is time; a bug in here is logged once and hurts no round."""
+        try:
+            self._show()
+            self._save_soon()
+        except Exception as error:
+            if not self._failed:
+                self._log.error("drift-failed", exc_info=error)
+            self._failed = True
+
+    def save(self) -> None:
+        """Save now, at an orderly stop."""
+        self._number += 1
+        self._write(self._book.save(), self._number)
+
+    def _save_soon(self) -> None:
         age = self._clock.boot() - self._saved_at
         idle = self._writing is None or self._writing.done()
         if idle and age >= (SOON_SECONDS if self._changed else REST_SECONDS):
             self._saved_at, self._changed = self._clock.boot(), False
-            self._writing = self._spawn(asyncio.to_thread(self._write, self._book.save()))
-
-    def save(self) -> None:
-        """Save now, at an orderly stop."""
-        self._write(self._book.save())
+            self._number += 1
+            self._writing = self._spawn(asyncio.to_thread(self._write, self._book.save(), self._number))
 
     def _show(self) -> None:
         if self._shown != self._book.version:
@@ -134,8 +148,13 @@ class Drifting:
             )
             return Saved()
 
-    def _write(self, saved: Saved) -> None:
-        try:
-            replace_file(self._path, msgspec.json.encode(saved))
-        except OSError as error:
-            self._log.warning("drift-state-not-saved", problem=str(error))
+    def _write(self, saved: Saved, number: int) -> None:
+        """Write in any thread, one at a time; what is older than what was written is not."""
+        with self._file:
+            if number <= self._written:
+                return
+            self._written = number
+            try:
+                replace_file(self._path, msgspec.json.encode(saved))
+            except OSError as error:
+                self._log.warning("drift-state-not-saved", problem=str(error))

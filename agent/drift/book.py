@@ -120,7 +120,13 @@ class Book:
         self.version += 1
 
     def look(self, probe: Probe, facts: Mapping[str, str], at: float) -> tuple[Change, ...]:
-        """Take what one attempt that started at `at` saw; return what changed."""
+        """Take what one attempt that started at `at` saw; return what changed.
+
+        An attempt that began before a reload and is of another measurement than now tells nothing.
+        """
+        configured = self._probes.get(probe.id)
+        if configured is None or configured.settings_hash != probe.settings_hash:
+            return ()
         watched = self._watched.get(probe.id)
         if watched is None:
             watched = self._watched[probe.id] = Watched(settings_hash=probe.settings_hash)

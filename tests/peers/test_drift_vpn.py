@@ -10,11 +10,11 @@ from tests.peers.test_strongswan_charon import Gateway
 pytestmark = charon.pytestmark
 gateways = charon.gateways
 
-PROBE = """  tunnel: {{type: strongswan, from: cloud, target: "{socket}", connection: site, interval: 500ms, timeout: 2s,
-    path: [host, gw, app]}}"""
+PROBE = """  tunnel: {{type: strongswan, from: cloud, target: "{socket}", connection: site,
+    interval: 500ms, timeout: 2s, path: [host, gw, app]}}"""
 
 
-def test_a_change_stands_beside_the_lost_tunnel(tmp_path: Path, gateways: tuple[Gateway, Gateway]) -> None:
+def test_a_change_stands_beside_the_loss(tmp_path: Path, gateways: tuple[Gateway, Gateway]) -> None:
     """Before and after of what was loaded, and no secret of it, in ledger, log and answers."""
     near, far = gateways
     gateway, application = Listener(), Listener()

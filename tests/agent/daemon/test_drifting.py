@@ -174,6 +174,27 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
     assert desk.log.events() == ["drift-state-not-saved"]
 
 
+def test_what_is_older_is_not_written_over_what_is_newer(tmp_path: Path) -> None:
+    """A thread that comes late, after the stop has saved, writes nothing."""
+    desk = Desk(tmp_path)
+    desk.drifting.save()
+    before = (tmp_path / FILE_NAME).read_bytes()
+    desk.looks(OLD, OLD)
+    desk.drifting._write(desk.drifting._book.save(), 1)
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+def test_a_bug_is_logged_once_and_hurts_no_round(tmp_path: Path) -> None:
+    """Whatever goes wrong in here, the round goes on."""
+    desk = Desk(tmp_path)
+    desk.looks(OLD, OLD)
+    desk.drifting._book._watched["erp"].known["gone"] = "x"
+    desk.clock.now += REST_SECONDS
+    for _ in range(2):
+        desk.drifting.each_round()
+    assert desk.log.events().count("drift-failed") == 1
+
+
 def test_a_peer_speaks_for_its_own_vantage_only(tmp_path: Path) -> None:
     """Its changes stand among ours as long as its vantage is in the chain."""
     desk = Desk(tmp_path)

@@ -200,6 +200,15 @@ def test_another_measurement_begins_anew() -> None:
     assert not standing(book)
 
 
+def test_what_was_under_way_at_a_reload_tells_nothing() -> None:
+    """An attempt of the former measurement, or of a probe that is gone, is not taken for the present one."""
+    other = msgspec.structs.replace(ERP, settings_hash="other")
+    book = a_book(OLD, OLD, probe=ERP, chain=with_probe(other))
+    assert not standing(book)
+    without = msgspec.structs.replace(CHAIN, probes={})
+    assert not a_book(OLD, OLD, chain=without).save().probes
+
+
 def test_a_reload_keeps_the_rest() -> None:
     """A chain file that changed elsewhere leaves the facts as they are."""
     book = a_book(OLD, OLD)
