@@ -1,18 +1,21 @@
 """Keys and signatures as text, as C2SP signed-note and the Go checksum database write them.
 
-Pure but for `generate`, which draws a key. One key signs an agent's ledger and what it tells its peers;
-what is signed begins with a line that says which of them it is. A verifier key reads
+Pure but for `generate` and `sealed_text`, which draw random bytes. One key signs an agent's ledger and what
+it tells its peers; what is signed begins with a line that says which of them it is. A verifier key reads
 `name+id+base64(0x01 || public key)`.
 """
 
 import base64
 import binascii
 import hashlib
+import os
 import re
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 ED25519 = b"\x01"
 """The algorithm byte (signed-note, "Signature types")."""
@@ -22,6 +25,7 @@ SIGNATURE = re.compile(r"— ([^ +\n]+) ([A-Za-z0-9+/]+={0,2})")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,254}")
 _PRIVATE = "PRIVATE+KEY+"
+_SEALED = "SEALED+PRIVATE+KEY+"
 
 
 class NoteError(ValueError):
@@ -118,8 +122,38 @@ def key_id(name: str, public: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + ED25519 + public).digest()[:4]
 
 
-def parse_signer(text: str) -> Signer:
-    """Read a private key file; NoteError without the key in its message."""
+def sealed_text(signer: Signer, passphrase: bytes) -> str:
+    """Return the private key as a key file holds it that is protected by a passphrase."""
+    salt, nonce = os.urandom(16), os.urandom(12)
+    head = f"{_SEALED}{signer.name}+{signer.verifier.id.hex()}+"
+    closed = ChaCha20Poly1305(_stretched(passphrase, salt)).encrypt(nonce, signer.seed, head.encode())
+    return head + encode64(salt + nonce + closed)
+
+
+def _stretched(passphrase: bytes, salt: bytes) -> bytes:
+    # OWASP's figures of 2024 for scrypt: 32 MB and a tenth of a second for each guess.
+    return Scrypt(salt=salt, length=32, n=2**15, r=8, p=1).derive(passphrase.strip())
+
+
+def _unsealed(text: str, passphrase: bytes) -> Signer:
+    try:
+        name, identifier, data = text.strip().removeprefix(_SEALED).split("+", 2)
+        raw = decode64(data)
+        head = f"{_SEALED}{name}+{identifier}+".encode()
+        seed = ChaCha20Poly1305(_stretched(passphrase, raw[:16])).decrypt(raw[16:28], raw[28:], head)
+    except InvalidTag as error:
+        raise NoteError("the passphrase does not open the key file") from error
+    except ValueError as error:
+        raise NoteError("the key file does not hold a private key in its protected form") from error
+    return Signer(name=name, seed=seed)
+
+
+def parse_signer(text: str, passphrase: bytes = b"") -> Signer:
+    """Read a private key file, protected or not; NoteError without the key in its message."""
+    if text.startswith(_SEALED):
+        if not passphrase:
+            raise NoteError("the key file is protected, and no passphrase is given")
+        return _unsealed(text, passphrase)
     try:
         name, identifier, data = text.strip().removeprefix(_PRIVATE).split("+", 2)
     except ValueError as error:

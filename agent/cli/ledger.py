@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from agent import keys
-from agent.cli import ledger_correct, ledger_dispute, ledger_hours, ledger_witness
+from agent.cli import ledger_correct, ledger_dispute, ledger_hours, ledger_key, ledger_witness
 from agent.config import ConfigError, load_chain, load_chain_text
 from agent.ledger import DATABASE
 from agent.ledger.body import nanoseconds
@@ -199,5 +199,5 @@ for one in ledger_witness.COMMANDS:
     command.add_command(one)
 
 
-for _one in (ledger_hours.command, *ledger_dispute.COMMANDS, *ledger_correct.COMMANDS):
+for _one in (ledger_hours.command, *ledger_dispute.COMMANDS, *ledger_correct.COMMANDS, *ledger_key.COMMANDS):
     command.add_command(_one)

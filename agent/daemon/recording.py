@@ -19,6 +19,7 @@ from agent.ledger.cases import Recorded
 from agent.ledger.changes import ClockEntry, DriftApproval
 from agent.ledger.drift_entries import from_change
 from agent.ledger.entry import Entry
+from agent.ledger.keyfile import exposed, key_path
 from agent.ledger.storage import StorageError, load_key
 from agent.model import Chain
 
@@ -27,7 +28,7 @@ class Recorder:
     """Writes what the daemon does into the ledger of its data directory.
 
     `stopped` is called with the reason, in any thread, at most once per start; `refused` likewise for
-    a single entry that did not fit.
+    a single entry that did not fit. `exposed` says so when others can read the key.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class Recorder:
         stopped: Callable[[str], None],
         refused: Callable[[str], None],
     ) -> None:
-        self.ledger = Ledger.open(folder / DATABASE, folder / KEY, origin(vantage), alarm=stopped)
-        self.signer = _signer(folder / KEY, vantage)
+        key = key_path(folder, KEY)
+        self.ledger = Ledger.open(folder / DATABASE, key, origin(vantage), alarm=stopped)
+        self.signer = _signer(key, vantage)
+        self.exposed = exposed(key) if self.signer else ""
         self._vantage = vantage
         self._chain = chain
         self._refused = refused

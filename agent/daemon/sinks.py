@@ -92,6 +92,8 @@ class Sinks:
         self.cosigning = Cosigning(
             self.recorder.ledger, chain, host.vantage, clock=clock, log=log, enter=self.recorder.enter
         )
+        if self.recorder.exposed:
+            log.warning("ledger-key-exposed", problem=self.recorder.exposed)
         if self.recorder.trouble:
             picture.record(ledger=False, detail=self.recorder.trouble)
         self.drift = Drifting(self._folder, clock=clock, log=log, spawn=spawn, record=self.recorder, picture=picture)

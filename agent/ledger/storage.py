@@ -7,7 +7,6 @@ only for what is committed, and for one size there is one root. Anything that do
 """
 
 import hashlib
-import os
 import re
 import secrets
 import sqlite3
@@ -18,6 +17,7 @@ import msgspec
 
 from agent import keys
 from agent.ledger import canonical, merkle, note, schema
+from agent.ledger.keyfile import read_signer, write_signer
 
 BUSY_SECONDS = 10.0
 """How long an append waits for another process's lock (a backup); after that recording stops."""
@@ -60,19 +60,10 @@ def commit_detail(data: bytes) -> tuple[bytes, str]:
 def load_key(path: Path, origin: str) -> keys.Signer:
     """Read the signing key, or make one (mode 0600, synced to disk) where there is none."""
     try:
-        signer = keys.parse_signer(path.read_text())
+        signer = read_signer(path)
     except FileNotFoundError:
         signer = keys.generate(origin)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(signer.secret_text() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_signer(path, signer.secret_text())
     if signer.name != origin:
         raise StorageError(f"the key {path.name} belongs to the log {signer.name!r}, not to {origin!r}")
     return signer
