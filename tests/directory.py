@@ -74,6 +74,19 @@ pinger_enable off
 """
 
 
+def against(*programs: str) -> str:
+    """Return why a site with these programs cannot be had here; "" when it can."""
+    lacking = [name for name in programs if shutil.which(name, path=PATH) is None]
+    lacking += samba.missing() if "samba" in programs else ()
+    if lacking:
+        return f"not installed: {', '.join(lacking)}; see tools/install_system_packages.sh"
+    try:
+        os.close(new_network())
+    except OSError as error:
+        return f"no network namespace of its own: {error}"
+    return ""
+
+
 def accepts(address: str, port: int) -> bool:
     """Return whether somebody accepts a connection there, in the current network."""
     with socket.socket() as sock:

@@ -6,8 +6,6 @@ recorded at the chain's intervals by times of the test's own, and replayed. So n
 product's.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -21,16 +19,24 @@ from agent.incident.value import Incident, Kind
 from agent.model import Chain
 from agent.observation import SELF, Observation, observe
 from agent.replay import replay
-from lab import samba
 from probes import ad, adsync, dns, entra_endpoints, http
 from probes.kit.result import Outcome, Result, ok
 from probes.kit.spec import Pace
-from tests.directory import ASKS_WHO, DC, EDGES, FORBIDS, INSPECTS, PROXY, Site, site
+from tests.directory import ASKS_WHO, DC, EDGES, FORBIDS, INSPECTS, PROXY, Site, against, site
 from tests.peers.probing import Kit, Names
-from tests.probes.adsync_pages import HEALTHY, MINUTE, NOW, directory, entra, exposition, last_good
-from tests.probes.test_adsync import EXPORT, HEARTBEAT, IMPORT
+from tests.probes.adsync_pages import (
+    EXPORT,
+    HEARTBEAT,
+    IMPORT,
+    MINUTE,
+    NOW,
+    directory,
+    entra,
+    exposition,
+    last_good,
+)
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab_possible")]
 CHAIN: Chain = load_chain(Path(__file__).parents[1] / "data" / "identity-chain.yml")
 MODULES = MappingProxyType({"ad": ad, "adsync": adsync, "dns": dns, "entra_endpoints": entra_endpoints, "http": http})
 START = 1_795_442_400.0
@@ -39,10 +45,10 @@ CONNECT = 9182
 
 
 @pytest.fixture(scope="module")
-def corp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def corp(lab_possible: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Yield the site with everything that the chain's probes ask."""
-    if os.geteuid() or samba.missing() or shutil.which("squid", path="/usr/sbin") is None:
-        pytest.skip("needs root, Samba and squid: see tools/install_system_packages.sh")
+    if lacking := against("samba", "squid", "chronyd"):
+        pytest.skip(lacking)
     with site(tmp_path_factory.mktemp("corp")) as made:
         made.start_controller()
         made.start_clock()
@@ -167,6 +173,13 @@ ROWS: dict[str, tuple[Change, Verdict]] = {
     "15 LDAP ill on a controller that answers": (
         lambda _site: {"ldap": {"domain": "other.test"}},
         Verdict(segments=frozenset({"dc1"}), party=INCUMBENT, says={"ldap": "other-domain", "kerberos": None}),
+    ),
+    "1 circuit dead behind the proxy": (
+        drop("ip daddr 203.0.113.0/24"),
+        Verdict(
+            candidates=frozenset({"incumbent", "carrier", "microsoft"}),
+            says={"exit": "endpoint-unreachable", "through": "timeout", "ldap": None},
+        ),
     ),
     "13 a filter before the controller": (
         drop(f"ip daddr {DC} tcp dport 88"),
@@ -310,4 +323,3 @@ def test_the_rows_name_every_state_of_the_server() -> None:
     stopping = {row.name for row in adsync.SPEC.faults if row.stage is not None and "(degraded)" not in row.meaning}
     shared = {"exporter-error", "malformed", "not-staging", "other-run-failed", "runs-stale"}
     assert stopping - told <= shared
-    assert HEALTHY

@@ -2,29 +2,24 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from lab import samba
 from probes import ad
 from probes.kit.result import Outcome, Result, Stage
-from tests.directory import DC, DC2, NAMES, Site, site
+from tests.directory import DC, DC2, NAMES, Site, against, site
 from tests.peers.probing import Kit, Names, ask, open_descriptors, serve
 
 pytestmark = pytest.mark.peer
-NEEDED = (
-    "root, Samba and chrony: apt-get install samba samba-ad-dc samba-ad-provision samba-dsdb-modules winbind chrony"
-)
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Yield a site with a controller, its clock and a name server that knows of a second one."""
-    if os.geteuid() or samba.missing():
-        pytest.skip(NEEDED)
+    if lacking := against("samba", "chronyd", "dnsmasq"):
+        pytest.skip(lacking)
     with site(tmp_path_factory.mktemp("directory")) as made:
         made.start_controller()
         made.start_clock()

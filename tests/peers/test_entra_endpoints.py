@@ -1,7 +1,5 @@
 """entra_endpoints through a real proxy (squid) that lets through, forbids, asks who it is, or inspects TLS."""
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 
@@ -9,7 +7,7 @@ import pytest
 
 from probes import entra_endpoints
 from probes.kit.result import Outcome, Result, Stage
-from tests.directory import ASKS_WHO, EDGES, FORBIDS, INSPECTS, LETS, PROXY, Site, site
+from tests.directory import ASKS_WHO, EDGES, FORBIDS, INSPECTS, LETS, PROXY, Site, against, site
 from tests.peers.probing import CLOCK, Kit, Names
 
 pytestmark = pytest.mark.peer
@@ -18,8 +16,8 @@ pytestmark = pytest.mark.peer
 @pytest.fixture(scope="module")
 def exit_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Yield a site with a proxy, and with what is simulated of Microsoft behind it."""
-    if os.geteuid() or shutil.which("squid", path="/usr/sbin") is None:
-        pytest.skip("needs root and squid: apt-get install squid-openssl")
+    if lacking := against("squid", "nft"):
+        pytest.skip(lacking)
     with site(tmp_path_factory.mktemp("exit")) as made:
         made.start_edges()
         made.start_proxy()

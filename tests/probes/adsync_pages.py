@@ -46,6 +46,11 @@ HEALTHY: Mapping[str, float] = {
 }
 
 
+HEARTBEAT = 'adsync_phs_heartbeat_timestamp_seconds{connector="corp.lab"}'
+EXPORT = next(name for name in entra() if "run_end" in name)
+IMPORT = next(name for name in directory() if "run_end" in name)
+
+
 def exposition(changes: Mapping[str, float | None], base: Mapping[str, float] = HEALTHY) -> str:
     """Return a page: the healthy one with `changes`, of which None leaves a series out."""
     series = {**base, **changes}

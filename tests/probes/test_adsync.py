@@ -24,7 +24,18 @@ from probes.kit.adsync_state import (
 from probes.kit.exposition import Reading, Sieve, Sifted, read
 from probes.kit.result import Outcome, Result, Stage
 from probes.kit.spec import Duration, Flow
-from tests.probes.adsync_pages import HEALTHY, MINUTE, NOW, directory, entra, exposition, last_good
+from tests.probes.adsync_pages import (
+    EXPORT,
+    HEALTHY,
+    HEARTBEAT,
+    IMPORT,
+    MINUTE,
+    NOW,
+    directory,
+    entra,
+    exposition,
+    last_good,
+)
 
 ACTIVE = Agreed(
     warn=90 * MINUTE,
@@ -45,9 +56,6 @@ STAGING = Agreed(
     minimum_version=(2, 5, 79, 0),
     certificate_days=30,
 )
-HEARTBEAT = 'adsync_phs_heartbeat_timestamp_seconds{connector="corp.lab"}'
-EXPORT = next(name for name in entra() if "run_end" in name)
-IMPORT = next(name for name in directory() if "run_end" in name)
 Changes = Mapping[str, float | None]
 
 
