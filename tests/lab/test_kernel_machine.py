@@ -1,0 +1,70 @@
+"""wireguard and xfrm on a real kernel that has WireGuard and ESP, in a virtual machine (see kernel_machine.py)."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab import kernel_machine
+
+pytestmark = [pytest.mark.lab, pytest.mark.soak]
+
+ROOT = Path(__file__).parents[2]
+
+EXPECTED: dict[str, tuple[str, str | None, dict[str, float]]] = {
+    "wireguard idle": ("unknown", "idle", {"vpn_tunnels_configured": 1, "vpn_tunnels_established": 0}),
+    "wireguard alive": ("ok", None, {"vpn_tunnels_established": 1, "vpn_passing": 1}),
+    "wireguard silent": ("failed", "peer-silent", {"vpn_passing": 0}),
+    "wireguard no interface": ("failed", "not-configured", {"vpn_tunnels_configured": 0}),
+    "wireguard another interface": ("failed", "not-configured", {"vpn_tunnels_configured": 0}),
+    "xfrm established": ("ok", None, {"vpn_tunnels_configured": 1, "vpn_tunnels_established": 1}),
+    "xfrm passing": ("ok", None, {"vpn_passing": 1}),
+    "xfrm nothing back": ("degraded", "unanswered", {"vpn_passing": 0, "vpn_tunnels_established": 1}),
+    "xfrm one way": ("failed", "sa-one-way", {"vpn_tunnels_established": 0}),
+    "xfrm no state": ("failed", "sa-one-way", {"xfrm_in_no_states_total": 1}),
+}
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return what the guest printed."""
+    machine = kernel_machine.find()
+    if isinstance(machine, str):
+        pytest.skip(f"needs {machine}")
+    work = tmp_path_factory.mktemp("machine")
+    folders = (ROOT / "probes", ROOT / "tests")
+    return kernel_machine.run(machine, "tests.lab.kernel_guest", folders, work, within=300.0)
+
+
+@pytest.fixture(scope="module")
+def found(printed: str) -> dict[str, Any]:
+    """Return every step's result."""
+    lines = [line.removeprefix("RESULT ") for line in printed.splitlines() if line.startswith("RESULT ")]
+    results: dict[str, Any] = dict(json.loads(line) for line in lines)
+    assert "secrets" in results, printed[-3000:]
+    return results
+
+
+@pytest.mark.parametrize("step", EXPECTED)
+def test_a_real_kernel_is_read(step: str, found: dict[str, Any]) -> None:
+    """Each state of the kernel's tunnels gives its verdict and its values."""
+    outcome, fault, values = EXPECTED[step]
+    result = found[step]
+    assert (result["outcome"], result["fault"]) == (outcome, fault)
+    assert {name: result["values"].get(name) for name in values} == values
+
+
+def test_the_kernel_tells_of_a_lost_association(found: dict[str, Any]) -> None:
+    """The probes of that gateway are woken when one goes."""
+    assert found["xfrm event"] == "192.0.2.2"
+
+
+def test_no_key_leaves_the_guest(found: dict[str, Any], printed: str) -> None:
+    """Neither WireGuard's keys nor ESP's stand in any result."""
+    told = "\n".join(line for line in printed.splitlines() if not line.startswith('RESULT ["secrets"'))
+    keys = [base64.b64decode(secret) for secret in found["secrets"]]
+    for key in (*keys, bytes.fromhex("0102030405060708090a0b0c0d0e0f10"), b"\x11" * 32, b"\x22" * 16):
+        assert key.hex() not in told
+        assert base64.b64encode(key).decode() not in told
