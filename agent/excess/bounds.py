@@ -52,10 +52,11 @@ class Shown(NamedTuple):
 
 
 class Part(NamedTuple):
-    """At least `low` lies with a party; `rests_on` are the probes that this was worked out from."""
+    """At least `low` lies with a party, shown by `probe`; `rests_on` are all probes that this was worked out from."""
 
     low: float
     rests_on: frozenset[str]
+    probe: str = ""
 
 
 NOTHING = Part(0.0, frozenset())
@@ -160,5 +161,5 @@ def at_least(
         if one.low <= others.low or contradicted(one, alike):
             continue
         if one.low - others.low > best.low:
-            best = Part(one.low - others.low, others.rests_on | {one.probe})
+            best = Part(one.low - others.low, others.rests_on | {one.probe}, one.probe)
     return best

@@ -33,7 +33,7 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
-    """What follows from one window, for one service's probe."""
+    """What follows from one window, for one service's probe; `shown_by` is the probe that shows a party's part."""
 
     kind: Kind
     parties: tuple[str, ...] = ()
@@ -42,6 +42,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing | None = None
     rests_on: tuple[str, ...] = ()
     part: float = 0.0
+    shown_by: str = ""
     exonerating: dict[str, tuple[str, ...]] = {}
 
 
@@ -95,6 +96,7 @@ def _attributed(  # noqa: PLR0917 - one moment's evidence, passed on as it is
         standing=standing,
         rests_on=rests_on,
         part=part.low,
+        shown_by=part.probe,
         exonerating=_bounded(chain, [s for s in proof if s.high < target.low], mine),
     )
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from agent.excess.bounds import LEAST_WINDOW, adding, median_at_least, quarter_at_most, wilson
-from agent.excess.reference import Level, SavedSketch, Sketch, hour_class
+from agent.excess.reference import SETTLED, Level, SavedSketch, Sketch, hour_class
 from agent.excess.trigger import for_delay, for_loss
 
 # The newest attempts that are kept: twenty minutes of a one-second probe, so that one lost in two hundred can be
@@ -55,6 +55,7 @@ class Series:
         self._zone, self._interval, self._rise = zone, interval, rise
         self._hour, self._class = -1.0, ""
         self._level: Level | None = None
+        self._known: Level | None = None
         self._age = 0
         self._waiting: deque[tuple[float, float]] = deque()
 
@@ -92,6 +93,7 @@ class Series:
         sketch = self._sketch(time)
         if self._age >= _RENEWED or self._level is None:
             self._level, self._age = sketch.level(self._rise.seconds), 0
+            self._known = self._level or self._known
             self._kept[self._class] = sketch.save()
         return self._level
 
@@ -127,9 +129,9 @@ class Series:
     def quick_since(self, margin: float) -> tuple[float, bool] | None:
         """Return since when all attempts are within `margin` of the usual, and whether that is long enough to end it.
 
-        None while too few are to say so.
+        None while too few are to say so. At a kind of hour that is new, the one before says what is usual.
         """
-        level = self.level(self.newest)
+        level = self.level(self.newest) or self._known
         if level is None:
             return None
         most, first, unbroken = level.middle + margin, len(self._times), self._unbroken()
@@ -163,8 +165,13 @@ class Series:
         return dict(self._kept)
 
     def _learn(self, time: float, seconds: float, *, learn: bool) -> None:
-        """Let an attempt wait, and learn the one that has waited long enough; forget all of them in bad times."""
-        if not learn or self._changed(time):
+        """Let an attempt wait, and learn the one that has waited long enough; forget all of them in bad times.
+
+        A young reference learns on beside an open incident: one that was begun in a quiet minute would else keep
+        the incident open that it made, and never grow.
+        """
+        settled = self._sketch(time).weight >= SETTLED
+        if (settled and not learn) or self._changed(time):
             self._waiting.clear()
             return
         self._waiting.append((time, seconds))

@@ -88,7 +88,7 @@ class Excesses:
 
     def evaluate(self, now: float) -> tuple[Transition, ...]:
         """Return the transitions that the evidence up to `now` (UTC epoch seconds) makes."""
-        if not (self.watch.watched or self.open) or now - self._weighed < EVERY_SECONDS:
+        if not (self.watch.watched or self.open) or 0.0 <= now - self._weighed < EVERY_SECONDS:
             return ()
         self._weighed = now
         made = [t for incident in tuple(self.open.values()) for t in self._settle(incident, now)]
@@ -166,20 +166,15 @@ class Excesses:
             self.open[name] = self._told(fresh, case, excess, ruling)
             made = [Transition(event=Event.CONFIRMED, at=now, incident=self.open[name])]
             return made + self._merged(self.open[name], now)
-        made = []
-        if before.state is State.RECOVERING:
-            if case.since <= (before.recovered or 0.0):  # attempts of before it recovered
-                return []
-            back = msgspec.structs.replace(before, state=State.CONFIRMED, recovered=None)
-            made.append(Transition(event=Event.RELAPSED, at=now, incident=back, before=before))
-            before = back
+        if before.state is State.RECOVERING:  # what is late again has relapsed already, see `_settle`
+            return []
         stronger = _stronger(ruling, before)
-        incident = self._told(before, case, excess, ruling if stronger else None)
+        incident = (self._told if stronger else self._joined)(before, case, excess, ruling)
         self.open[before.id] = incident
-        if stronger or case.probe.key not in before.faults:
-            made.append(Transition(event=Event.CHANGED, at=now, incident=incident, before=before))
-            made += self._merged(incident, now)
-        return made
+        if not stronger and case.probe.key in before.faults:
+            return []
+        changed = Transition(event=Event.CHANGED, at=now, incident=incident, before=before)
+        return [changed, *self._merged(incident, now)]
 
     def _same(self, case: _Case, excess: Excess, ruling: Ruling) -> Incident | None:
         """Return the open incident that a ruling speaks of.
@@ -211,24 +206,29 @@ class Excesses:
 
     # -- telling --------------------------------------------------------------------------------
 
-    def _told(self, incident: Incident, case: _Case, excess: Excess, ruling: Ruling | None) -> Incident:
-        """Return `incident` with the probe in it, and with what `ruling` says; figures only ever sharpen."""
-        faults = {**incident.faults, case.probe.key: _FAULT + case.kind}
+    def _joined(self, incident: Incident, case: _Case, excess: Excess, ruling: Ruling) -> Incident:
+        """Return `incident` with the probe in it; figures only ever sharpen.
+
+        `support.failing` of one that names a party are the probes that prove it, `faults` all that it may explain.
+        """
+        shown_by = (ruling.shown_by,) if ruling.shown_by else ()
+        faults = incident.faults | dict.fromkeys((case.probe.key, *shown_by), _FAULT + case.kind)
+        failing = {*incident.support.failing, *shown_by} if incident.parties else faults
         hit = {self.watch.probes[k].service for k in faults if k in self.watch.probes}
-        told = msgspec.structs.replace(
+        known = incident.excess or excess
+        return msgspec.structs.replace(
             incident,
             faults=faults,
             services=tuple(s for s in self.chain.services if s in hit),
-            support=msgspec.structs.replace(incident.support, failing=tuple(sorted(faults))),
+            support=msgspec.structs.replace(incident.support, failing=tuple(sorted(failing))),
+            excess=excess if not known.part or excess.part > known.part else known,
         )
-        if ruling is None:
-            known = incident.excess or excess
-            if known.part and excess.part > known.part:
-                told = msgspec.structs.replace(told, excess=excess)
-            return told
+
+    def _told(self, incident: Incident, case: _Case, excess: Excess, ruling: Ruling) -> Incident:
+        """Return `incident` with all that `ruling` says, and with the probe in it."""
         sides = {self.chain.segments[s].side for s in ruling.segments}
-        return msgspec.structs.replace(
-            told,
+        told = msgspec.structs.replace(
+            incident,
             kind=ruling.kind,
             parties=ruling.parties,
             candidates=ruling.candidates,
@@ -238,8 +238,9 @@ class Excesses:
             standing=ruling.standing,
             rests_on=ruling.rests_on,
             excess=excess,
-            support=Support(failing=tuple(sorted(faults)), exonerating=ruling.exonerating),
+            support=Support(exonerating=ruling.exonerating),
         )
+        return self._joined(told, case, excess, ruling)
 
     def _lead(self, segments: Sequence[str]) -> str:
         """Return whose move an undetermined finding is: a single joint segment's lead, else the director."""
@@ -257,19 +258,24 @@ class Excesses:
     # -- the end --------------------------------------------------------------------------------
 
     def _settle(self, incident: Incident, now: float) -> list[Transition]:
-        """Move an incident towards its end: its probes are within the margin again, or its party is cleared."""
-        kinds = {k: kind.removeprefix(_FAULT) for k, kind in incident.faults.items() if k in self.watch.probes}
-        margins = {k: margin_of(self.chain.services[self.watch.probes[k].service or ""], kinds[k]) for k in kinds}
-        known = {k: margin for k, margin in margins.items() if margin is not None}
-        if not known:  # every probe or margin of it has left the chain file
-            return self._close(incident, now, now)
+        """Move an incident towards its end: what proves it is within the margin again, or its party is cleared.
+
+        What is late by then and did not prove it is told for itself.
+        """
+        proof = incident.support.failing if incident.parties else tuple(incident.faults)
+        kinds = {k: incident.faults[k].removeprefix(_FAULT) for k in proof if k in self.watch.probes}
+        if incident.excess is None or not any(self._margin(k, incident) for k in incident.faults):
+            return self._close(incident, now, now)  # every probe or margin of it has left the chain file
         moved = self._moved(incident, kinds, now)
         if moved is not None:
             return self._close(incident, max(moved, incident.opened), now)
-        ends = [self._good(key, kinds[key], margin, incident) for key, margin in known.items()]
+        ends = [self._good(key, kind, incident.excess, incident.opened) for key, kind in kinds.items()]
         good = [end for end in ends if end is not None]
         if len(good) < len(ends):
-            return []
+            if incident.state is State.CONFIRMED:
+                return []
+            back = self.open[incident.id] = msgspec.structs.replace(incident, state=State.CONFIRMED, recovered=None)
+            return [Transition(event=Event.RELAPSED, at=now, incident=back, before=incident)]
         since, over = max(end[0] for end in good), all(end[1] for end in good)
         made = []
         if incident.state is State.CONFIRMED:
@@ -278,8 +284,14 @@ class Excesses:
             self.open[incident.id] = incident = fresh
         return made + (self._close(incident, max(since, incident.opened), now) if over else [])
 
-    def _good(self, key: str, kind: str, margin: float, incident: Incident) -> tuple[float, bool] | None:
-        """Return since when a probe is within its margin again, and whether for long enough; None while it is not.
+    def _margin(self, key: str, incident: Incident) -> float | None:
+        """Return the margin of the service of a probe, None without one."""
+        probe = self.watch.probes.get(key)
+        service = self.chain.services.get(probe.service or "") if probe is not None else None
+        return None if service is None else margin_of(service, incident.faults[key].removeprefix(_FAULT))
+
+    def _good(self, key: str, kind: str, excess: Excess, opened: float) -> tuple[float, bool] | None:
+        """Return since when a probe is within the margin again, and whether for long enough; None while it is not.
 
         Less than half of what was found at least must be lost, with certainty: a lucky stretch ends nothing.
         """
@@ -287,16 +299,16 @@ class Excesses:
         if series is None or key in self._held:
             return None
         if kind != LOSS:
-            return series.quick_since(margin)
-        found = 0.0 if incident.excess is None else incident.excess.low
-        since = series.whole_since(max(margin, found / 2), incident.opened)
+            return series.quick_since(excess.margin)
+        since = series.whole_since(max(excess.margin, excess.low / 2), opened)
         return None if since is None else (since, True)
 
     def _moved(self, incident: Incident, kinds: Mapping[str, str], now: float) -> float | None:
         """Return since when the party of an incident certainly adds less than the margin to what is still late."""
         if not incident.parties:
             return None
-        found = (self._case(self.watch.probes[key], kind, now) for key, kind in kinds.items())
+        watched = {probe.key for probe in self.watch.watched}
+        found = (self._case(self.watch.probes[k], kind, now) for k, kind in kinds.items() if k in watched)
         since, owners = None, self.watch.owners
         for case in found:
             if case is not None:

@@ -61,7 +61,7 @@ def test_the_carrier_holds_at_least_38() -> None:
     """Gateway and far side are quick by themselves, so most of the excess lies between."""
     seen = [shown("dae", 45, 48), shown("d", 0, 3), shown("e", 0, 4), shown("def", 0, 9)]
     found = at_least("p", frozenset(map(Element, "daef")), OWNERS, seen)
-    assert found == Part(38, frozenset({"dae", "d", "e"}))
+    assert found == Part(38, frozenset({"dae", "d", "e"}), "dae")
 
 
 def test_another_protocol_bounds_nothing() -> None:

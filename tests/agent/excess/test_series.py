@@ -81,8 +81,19 @@ def test_what_changes_is_not_learned_until_it_has_settled() -> None:
 
 def test_nothing_is_learned_that_may_not_be() -> None:
     """What an open incident touches is kept out of the reference."""
-    made = series((300, USUAL), (300, 10 * USUAL), learn=False)
-    assert made.level(made.newest) is None
+    made = series((4000, USUAL))
+    extend(made, (4000, 1.1 * USUAL), learn=False)
+    level = made.level(made.newest)
+    assert level is not None
+    assert level.middle == pytest.approx(USUAL, rel=0.02)
+
+
+def test_a_young_reference_learns_on() -> None:
+    """One that was begun in a quiet minute must not keep an incident open that it made."""
+    made = series((200, USUAL), (1500, 3 * USUAL), learn=False)
+    level = made.level(made.newest)
+    assert level is not None
+    assert level.middle == pytest.approx(3 * USUAL, rel=0.02)
 
 
 def test_an_outage_is_no_loss() -> None:

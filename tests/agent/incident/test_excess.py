@@ -9,7 +9,7 @@ import pytest
 from agent.alerts.plan import pages
 from agent.incident.engine import Engine
 from agent.incident.excess import Excesses
-from agent.incident.value import Event, Excess, Incident, Kind, State, Transition
+from agent.incident.value import Event, Excess, Incident, Kind, State, Support, Transition
 from agent.model import Chain, Page, Service
 from agent.observation import SELF, Observation
 from agent.replay import document, replay
@@ -61,7 +61,7 @@ def test_a_life() -> None:
         ("carrier",),
         ("line",),
     )
-    assert (told.mover, told.side, told.faults) == ("carrier", "transit", {"cloud>underlay": "excess/round-trip"})
+    assert (told.mover, told.side, told.faults["cloud>underlay"]) == ("carrier", "transit", "excess/round-trip")
     assert told.excess is not None
     assert 0.037 <= told.excess.part <= told.excess.low <= 0.045
     assert START + 198 <= told.opened <= START + 201
@@ -268,8 +268,9 @@ def test_blind_rounds_count_for_nothing() -> None:
 
 def test_a_relapse_is_the_same_incident() -> None:
     """What is late again before it was over for ten seconds goes on; later it is another one."""
-    made = life(msgspec.structs.replace(CORE, spans=((200, 260), (268.5, 330), (400, 460))), seconds=540)
-    assert [t.event for t in made if t.event is Event.CLOSED] == [Event.CLOSED] * 2
+    made = life(msgspec.structs.replace(CORE, spans=((200, 260), (269, 330), (400, 460))), seconds=540)
+    once = ["recovering", "closed"]
+    assert events(made) == ["confirmed", "recovering", "relapsed", *once, "confirmed", *once]
     assert len({t.incident.id for t in made}) == 2
 
 
@@ -317,13 +318,28 @@ def test_replay_tells_it_too() -> None:
     assert b"excess" not in document([msgspec.structs.replace(i, excess=None) for i in found])
 
 
-def test_a_new_kind_of_hour_ends_nothing() -> None:
-    """Where nothing is usual yet, what was late stays open until it is known to be well."""
+def test_a_new_kind_of_hour() -> None:
+    """Where nothing is usual yet nothing opens, and what is open ends by what was usual before."""
     evening = 4 * 3600
-    slow = msgspec.structs.replace(CORE, spans=((evening - 60, evening + 60),))
-    made = run(excesses := Excesses(CHAIN, ()), seen(slow, seconds=360, begin=evening - 260))
-    assert events(made) == ["confirmed"]
-    assert len(excesses.open) == 1
+    slow = msgspec.structs.replace(CORE, spans=((evening - 60, evening + 60), (evening + 120, evening + 160)))
+    made = run(Excesses(CHAIN, ()), seen(slow, seconds=440, begin=evening - 260))
+    assert events(made) == ["confirmed", "recovering", "closed"]
+    assert made[-1].incident.closed == pytest.approx(START + evening + 60, abs=2)
+
+
+def test_it_ends_with_its_proof() -> None:
+    """A party is named for as long as what proves it lasts; what is late beside it is told for itself then."""
+    erp = {n: msgspec.structs.replace(s, delay_margin=0.015) if n == "erp" else s for n, s in CHAIN.services.items()}
+    chain = msgspec.structs.replace(CHAIN, services=erp)
+    core = Slow(segment="carrier", delay=0.045, spans=((1000, 1200),))
+    firewall = Slow(segment="onprem-fw", delay=0.06, spans=((1000, 1500),))
+    made = run(Excesses(chain, ()), record(chain, Way(things=(core, firewall), air=QUIET, pick=Random(1)), 1480))
+    carrier = [t.incident for t in made if t.event is Event.CLOSED and t.incident.parties == ("carrier",)]
+    assert [i.closed for i in carrier] == [pytest.approx(START + 1200, abs=12)]
+    assert set(carrier[0].faults) >= {"cloud>underlay", "cloud>erp"}
+    assert "cloud>erp" not in carrier[0].support.failing
+    (left,) = {t.incident.id: t.incident for t in made if t.incident.state is not State.CLOSED}.keys() - {carrier[0].id}
+    assert {t.incident.parties for t in made if t.incident.id == left} == {()}
 
 
 def test_what_turns_out_to_be_part_of_another_is_merged() -> None:
@@ -337,6 +353,7 @@ def test_what_turns_out_to_be_part_of_another_is_merged() -> None:
         parties=("carrier",),
         mover="carrier",
         faults={"cloud>erp": "excess/round-trip"},
+        support=Support(failing=("cloud>erp",)),
         opened=START + 200,
         excess=Excess(what="delay", low=0.04, part=0.03, margin=0.015),
     )
