@@ -368,6 +368,9 @@ def _broken(incident: Incident, states: dict[str, str], services: dict[str, str]
     for key in incident.support.failing:
         stage, _, fault = incident.faults.get(key, "answer/status").rpartition("/")
         probes[key] = failing(Stage(stage or "answer"), fault, ago=NOW - incident.opened)
+    if "cloud>tunnel" in incident.support.failing:
+        values = {"vpn_tunnels_configured": 2.0, "vpn_tunnels_established": 1.0, "vpn_unanswered_seconds": 41.0}
+        probes["cloud>tunnel"] = msgspec.structs.replace(probes["cloud>tunnel"], values=values)
     return msgspec.structs.replace(
         HEALTHY,
         incidents=(incident,),
