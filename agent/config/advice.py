@@ -9,6 +9,9 @@ from agent.config.problem import Report
 from agent.model import Chain, Probe
 from probes.kit.spec import Evidence, Pace
 
+# One round trip of a flow of these can be told from the rest of an attempt (agent/excess).
+_TRIPS = ("icmp", "tcp", "udp")
+
 
 def advise(chain: Chain, report: Report) -> None:
     """Note everything that is probably not meant."""
@@ -18,6 +21,7 @@ def advise(chain: Chain, report: Report) -> None:
     _unused(chain, report)
     _homes(chain, report)
     _exits(chain, report)
+    _margins(chain, report)
     for name, service in chain.services.items():
         if service.page.when == "hours" and not service.hours:
             report.warn(("services", name, "page"), "pages in its hours, and has none: always; write `hours`")
@@ -104,6 +108,14 @@ def _meeting(chain: Chain) -> list[list[Probe]]:
     for probe in rounds:
         groups.setdefault(root(probe.path[0]), []).append(probe)
     return list(groups.values())
+
+
+def _margins(chain: Chain, report: Report) -> None:
+    """Warn of margins that no probe can show: a round trip is needed, of an echo, a handshake or a datagram."""
+    shown = {p.service for p in chain.probes.values() if p.evidence is Evidence.PATH and p.flow.protocol in _TRIPS}
+    for name, service in chain.services.items():
+        if name not in shown and (service.delay_margin or service.loss_margin):
+            report.warn(("services", name, "norm"), "none of its probes measures a round trip, so no margin is watched")
 
 
 def _unused(chain: Chain, report: Report) -> None:

@@ -790,6 +790,15 @@ def test_a_network_with_several_exits() -> None:
     assert "is crossed between cloud-gw, onprem-gw, dns, and a pass between two of them" in warning.text
 
 
+def test_margins_that_nothing_can_show() -> None:
+    """A margin needs a probe whose round trip can be told; the contract's own web probe is one."""
+    data = DESIGN.replace(b"99.5%", b"99.5%, delay: 15ms")
+    assert examine_chain(data, "chain.yml", TYPES).warnings == ()
+    found = examine_chain(data.replace(b"service: erp,", b""), "chain.yml", TYPES).warnings
+    assert [w.key for w in found] == ["services.erp", "services.erp.norm"]
+    assert found[1].text == "none of its probes measures a round trip, so no margin is watched"
+
+
 def test_no_warning_for_slow_types() -> None:
     """A slow type keeps its own timeout without a warning: it never joins the rounds."""
     data = DESIGN + b"  slow: {type: sync, from: cloud, target: 10.10.0.1, path: [cloud-host, cloud-gw]}\n"
