@@ -9,8 +9,8 @@ import msgspec
 
 from agent.cli.running import Refusal, ask, find_socket, hand_in
 from agent.cli.terminal import bold, wrapped
-from agent.drift.value import Approve, FactNow, Fingerprint, Standing
-from agent.web.answers import ChangeAnswer
+from agent.drift.value import Approve, FactNow, Fingerprint, SignedApproval, Standing
+from agent.web.answers import ChangeAnswer, StatusAnswer
 
 _WORDS = {
     Standing.APPROVED: "as approved",
@@ -103,6 +103,50 @@ def approve(
         place, msgspec.json.encode(Approve(probe=probe, facts=facts, party=party, reason=reason)), "drift/approvals"
     )
     click.echo(f"approved: {_count(facts)} of {probe}")
+
+
+@command.command()
+@click.argument("probe")
+@click.option("--party", required=True, help="The party for which it is to be approved.")
+@click.option("--fact", "names", multiple=True, help="This fact only; may be given several times.")
+@click.option("--reason", default="", help="The change's number, or why it is right.")
+@_running
+def propose(
+    *, probe: str, party: str, names: tuple[str, ...], reason: str, path: Path | None, config_file: Path | None
+) -> None:
+    """Print the approval of PROBE's facts as they are now, as a file for a person of the chain file to sign.
+
+    They sign it elsewhere: ssh-keygen -Y sign -n demarc -f KEY FILE
+    """
+    place = find_socket(path, config_file)
+    (one,) = fingerprints(place, probe)
+    wanted = Approve(
+        probe=probe,
+        facts={fact.name: fact.value for fact in chosen(one, names)},
+        party=party,
+        reason=reason,
+        vantage=msgspec.json.decode(ask(place, "status"), type=StatusAnswer).vantage,
+    )
+    click.echo(msgspec.json.format(msgspec.json.encode(wanted), indent=2))
+
+
+@command.command(name="enter")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--person", required=True, help="Who signed: their name under `people` of the party in the chain file.")
+@click.option("--signature", type=click.Path(path_type=Path), help="The signature; default: FILE.sig.")
+@_running
+def enter_signed(
+    *, file: Path, person: str, signature: Path | None, path: Path | None, config_file: Path | None
+) -> None:
+    """Enter the approval in FILE that a person of the chain file signed."""
+    place = find_socket(path, config_file)
+    try:
+        armored = (signature or file.with_name(f"{file.name}.sig")).read_text()
+        handed = SignedApproval(proposal=file.read_text(), person=person, signature=armored)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal(f"the signed approval cannot be read: {error}", "sign it with ssh-keygen -Y sign", 65) from error
+    hand_in(place, msgspec.json.encode(handed), "drift/approvals/signed")
+    click.echo(f"approved: {file.name}, signed by {person}")
 
 
 def fingerprints(place: Path, probe: str | None) -> list[Fingerprint]:

@@ -17,7 +17,8 @@ from agent.daemon.attempts import Log, Spawn
 from agent.daemon.picture import Picture
 from agent.daemon.state import replace_file
 from agent.drift.book import Book, Saved, chain_change
-from agent.drift.value import Approve, Change, Event
+from agent.drift.value import Approve, Change, Event, SignedApproval
+from agent.ledger.correction import Signature, check_signature
 from agent.model import Chain, Probe
 
 FILE_NAME: Final = "drift.json"
@@ -34,10 +35,8 @@ class Record(Protocol):
         """Record a change."""
         ...
 
-    def drift_approved(
-        self, *, probe: str, facts: Mapping[str, str], party: str, person: str, reason: str, now: float
-    ) -> None:
-        """Record an approval."""
+    def drift_approved(self, wanted: Approve, now: float, *, role: str, details: Mapping[str, bytes]) -> None:
+        """Record an approval; with a role it was signed."""
         ...
 
 
@@ -81,17 +80,35 @@ class Drifting:
             self._shown = -1
 
     def approve(self, wanted: Approve, person: str) -> None:
-        """Enter an approval of `person`; raises ApprovalError (a ValueError) that says why not."""
+        """Enter an approval of `person`, a user of this host; raises ValueError that says why not."""
+        self._approve(wanted, details={"person": person.encode()} if person else {})
+
+    def approve_signed(self, handed: SignedApproval) -> None:
+        """Enter an approval that a person of the chain file signed; raises ValueError that says why not."""
+        data = handed.proposal.encode()
+        try:
+            wanted = msgspec.json.decode(data, type=Approve)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"what was signed is no approval: {error}") from error
+        if wanted.vantage != self._vantage:
+            raise ValueError(f"it is for the vantage {wanted.vantage!r}, this is {self._vantage!r}")
+        signature = Signature(party=wanted.party, person=handed.person, armored=handed.signature)
+        approved = check_signature(data, signature, self._chain)
+        details = {"person": approved.person.encode(), "proposal": data, "signature": handed.signature.encode()}
+        self._approve(wanted, role=approved.approval.role, details=details)
+
+    def _approve(self, wanted: Approve, *, role: str = "", details: Mapping[str, bytes]) -> None:
         if wanted.party not in self._chain.parties:
             raise ValueError(
                 f"{wanted.party!r} is no party of the chain; write one of {', '.join(self._chain.parties)}"
             )
         now = self._clock.wall()
-        self._book.approve(wanted.probe, wanted.facts, party=wanted.party, at=now)
-        self._record.drift_approved(
-            probe=wanted.probe, facts=wanted.facts, party=wanted.party, person=person, reason=wanted.reason, now=now
+        signed = "signature" in details
+        self._book.approve(wanted.probe, wanted.facts, party=wanted.party, at=now, signed=signed)
+        self._record.drift_approved(wanted, now, role=role, details=details)
+        self._log.info(
+            "drift-approved", probe=wanted.probe, party=wanted.party, signed=signed, facts=dict(wanted.facts)
         )
-        self._log.info("drift-approved", probe=wanted.probe, party=wanted.party, facts=dict(wanted.facts))
         self._changed = True
         self._show()
 

@@ -225,7 +225,7 @@ class Agent:
             recent=self._diagnosing.recently,
             voice=self._sinks.voice,
             submit=self._sinks.entering.submit,
-            approve=self._sinks.drift.approve,
+            approver=self._sinks.drift,
             witness=self._sinks.cosigning,
         )
         served = await stack.enter_async_context(serving(surface, self._options, self._folder / CONTROL, self._clock))

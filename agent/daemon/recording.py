@@ -11,13 +11,13 @@ from pathlib import Path
 
 from agent import __version__
 from agent.alerts import ALERTNAME, Handed
-from agent.drift.value import Change
+from agent.drift.value import Approve, Change
 from agent.incident.value import Transition
 from agent.keys import NoteError, Signer, origin
 from agent.ledger import DATABASE, KEY, Ledger, Receipt, body
 from agent.ledger.cases import Recorded
-from agent.ledger.changes import ClockEntry, DriftApproval
-from agent.ledger.drift_entries import from_change
+from agent.ledger.changes import ClockEntry
+from agent.ledger.drift_entries import from_approval, from_change
 from agent.ledger.entry import Entry
 from agent.ledger.keyfile import exposed, key_path
 from agent.ledger.storage import StorageError, load_key
@@ -149,20 +149,10 @@ class Recorder:
         )
         self._append(entry)
 
-    def drift_approved(
-        self, *, probe: str, facts: Mapping[str, str], party: str, person: str, reason: str, now: float
-    ) -> None:
-        """Record that a person approved these facts; who that was can be erased."""
-        entry = DriftApproval(
-            time=body.nanoseconds(now),
-            vantage=self._vantage,
-            probe=probe,
-            party=party,
-            facts=dict(facts),
-            means="command",
-            reason=reason[:1000],
-        )
-        self._append(entry, details={"person": person.encode()} if person else None)
+    def drift_approved(self, wanted: Approve, now: float, *, role: str, details: Mapping[str, bytes]) -> None:
+        """Record that a person approved facts; who that was, and what was signed, can be erased."""
+        for entry in from_approval(wanted, now, vantage=self._vantage, role=role, signed="signature" in details):
+            self._append(entry, details=dict(details))
 
     def stop(self, now: float, reason: str, within_seconds: float) -> bool:
         """Record an orderly stop and close; return whether everything was written in time."""

@@ -20,7 +20,7 @@ from agent.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from agent.daemon.cosigning import Cosigning
-    from agent.web.approving import EnterApproval
+    from agent.web.approving import Approver
     from agent.web.entering import Submit
     from agent.web.server import Served
 
@@ -36,7 +36,7 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     voice: Callable[[], Voice]
     witness: "Cosigning"
     submit: "Submit"
-    approve: "EnterApproval"
+    approver: "Approver"
 
 
 @asynccontextmanager
@@ -55,7 +55,7 @@ async def serving(surface: Surface, options: Options, control: Path, clock: Cloc
             *site.routes(surface.snapshot, clock.wall),
             *witness.routes(surface.witness),
             *entering.routes(surface.submit),
-            *approving.routes(surface.approve),
+            *approving.routes(surface.approver),
             *api.routes(surface.snapshot, surface.recent, surface.voice),
         ],
         clock=clock,

@@ -28,6 +28,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     value: str
     party: str
     at: float
+    signed: bool = False
 
 
 class Watched(msgspec.Struct, kw_only=True):
@@ -176,7 +177,7 @@ class Book:
         self._changes.append(change)
         self.version += 1
 
-    def approve(self, probe: str, wanted: Mapping[str, str], *, party: str, at: float) -> None:
+    def approve(self, probe: str, wanted: Mapping[str, str], *, party: str, at: float, signed: bool = False) -> None:
         """Enter that `party` approves these facts with these values; raises ApprovalError, then nothing is entered."""
         if probe not in self._probes:
             raise ApprovalError(f"there is no probe {probe!r} at {self._vantage}")
@@ -193,7 +194,8 @@ class Book:
                 raise ApprovalError(f"{name!r} is {fact.value!r} now; look again before you approve")
             if not fact.quiet:
                 raise ApprovalError(f"{name!r} is changing; wait until it holds")
-        watched.approvals.update({name: Approval(value=value, party=party, at=at) for name, value in wanted.items()})
+        approvals = (Approval(value=value, party=party, at=at, signed=signed) for value in wanted.values())
+        watched.approvals.update(zip(wanted, approvals, strict=True))
         watched.fingerprint = None
         self.version += 1
 
@@ -245,10 +247,10 @@ def _fingerprint(probe: Probe, watched: Watched) -> Fingerprint:
 
 def stand(name: str, agreed: Mapping[str, str], watched: Watched) -> FactNow:
     """Return how a fact stands to what the chain file (`agreed`) or else a person approved."""
-    fact, approval = watched.facts.get(name, Fact()), watched.approvals.get(name)
+    fact, approval, signed = watched.facts.get(name, Fact()), watched.approvals.get(name), False
     approved, by = (agreed[name], CHAIN_FILE) if name in agreed else (None, "")
     if approved is None and approval is not None:
-        approved, by = approval.value, approval.party
+        approved, by, signed = approval.value, approval.party, approval.signed
     if fact.value is None:
         standing = Standing.UNSEEN
     elif fact.among:
@@ -264,6 +266,7 @@ def stand(name: str, agreed: Mapping[str, str], watched: Watched) -> FactNow:
         standing=standing,
         approved=approved,
         approved_by=by,
+        signed=signed,
     )
 
 

@@ -55,7 +55,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FactNow(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact as it is now, since when, and what was approved by whom (a party, or `chain file`)."""
+    """A fact as it is now, since when, and what was approved by whom (a party, or `chain file`).
+
+    `signed`: the party's person signed it with a key of the chain file.
+    """
 
     name: str
     value: str = ""
@@ -63,6 +66,7 @@ class FactNow(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing
     approved: str | None = None
     approved_by: str = ""
+    signed: bool = False
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,9 +91,21 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Approve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a person asks: that these facts of a probe, as they were shown, be approved for a party."""
+    """What a person asks: that these facts of a probe, as they were shown, be approved for a party.
+
+    With `vantage` it is the file that a person signs: it holds for that vantage's agent only.
+    """
 
     probe: str
     facts: dict[str, str]
     party: str
     reason: str = ""
+    vantage: str = ""
+
+
+class SignedApproval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An `Approve` as the file that was signed (`proposal`, its text), by whom, and the `.sig` file."""
+
+    proposal: str
+    person: str
+    signature: str

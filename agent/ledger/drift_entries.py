@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
-from agent.drift.value import Change
+from agent.drift.value import Approve, Change
 from agent.ledger.body import nanoseconds, seconds
-from agent.ledger.changes import DriftEntry
+from agent.ledger.changes import DriftApproval, DriftEntry
 
 # A name of 100 bytes and two values of 200 characters, each of at most four bytes, 32 times, fit into a body of 64 KiB.
 _FACTS: Final = 32
+_REASON: Final = 1000
 
 
 def from_change(change: Change, now: float) -> Iterator[DriftEntry]:
@@ -24,6 +25,22 @@ def from_change(change: Change, now: float) -> Iterator[DriftEntry]:
             opened=nanoseconds(change.at),
             since=0 if change.not_before is None else nanoseconds(change.not_before),
             facts={name: change.moves[name] for name in names[begin : begin + _FACTS]},
+        )
+
+
+def from_approval(wanted: Approve, now: float, *, vantage: str, role: str, signed: bool) -> Iterator[DriftApproval]:
+    """Yield the entries of an approval at `now`, likewise: one, or more where it has many facts."""
+    names = sorted(wanted.facts)
+    for begin in range(0, len(names), _FACTS):
+        yield DriftApproval(
+            time=nanoseconds(now),
+            vantage=vantage,
+            probe=wanted.probe,
+            party=wanted.party,
+            facts={name: wanted.facts[name] for name in names[begin : begin + _FACTS]},
+            means="ssh" if signed else "command",
+            role=role,
+            reason=wanted.reason[:_REASON],
         )
 
 

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.types import Message
 
 from agent.cli import drift, incidents
-from agent.drift.value import Approve, Fingerprint
+from agent.drift.value import Approve, Fingerprint, SignedApproval
 from agent.keys import Signer
 from agent.seal import Voice, answer_of, signed_by
 from agent.snapshot import Snapshot
@@ -39,12 +39,17 @@ class Desk:
     def __init__(self, why_not: str = "") -> None:
         self.why_not = why_not
         self.entered: list[tuple[Approve, str]] = []
+        self.signed: list[SignedApproval] = []
 
-    def enter(self, wanted: Approve, person: str) -> None:
+    def approve(self, wanted: Approve, person: str) -> None:
         """Take one."""
         if self.why_not:
             raise ValueError(self.why_not)
         self.entered.append((wanted, person))
+
+    def approve_signed(self, handed: SignedApproval) -> None:
+        """Take a signed one."""
+        self.signed.append(handed)
 
 
 def test_fingerprints_and_changes_are_read() -> None:
@@ -79,7 +84,7 @@ def posted(desk: Desk, body: bytes, **state: int) -> tuple[int, dict[str, Any]]:
         sent.append(message)
 
     scope = {**request_scope("/api/v1/drift/approvals", {}), "method": "POST", "state": state}
-    asyncio.run(Starlette(routes=approving.routes(desk.enter))(scope, receive, send))
+    asyncio.run(Starlette(routes=approving.routes(desk))(scope, receive, send))
     return sent[0]["status"], msgspec.json.decode(b"".join(m.get("body", b"") for m in sent[1:]))
 
 
@@ -88,7 +93,7 @@ BODY = msgspec.json.encode(WANTED)
 REFUSED: dict[str, tuple[bytes, dict[str, int], int, str]] = {
     "from the network": (BODY, {}, 403, "unix socket only"),
     "another user": (BODY, {"peer_uid": 4242}, 403, "Only root"),
-    "not JSON": (b"\x00", {"peer_uid": os.getuid()}, 400, "write probe, facts, party"),
+    "not JSON": (b"\x00", {"peer_uid": os.getuid()}, 400, "its keys are probe, facts, party"),
     "something missing": (b'{"probe": "erp"}', {"peer_uid": os.getuid()}, 400, "facts"),
     "something more": (BODY[:-1] + b',"by":"x"}', {"peer_uid": os.getuid()}, 400, "unknown field `by`"),
     "too long": (b" " * 200_000, {"peer_uid": os.getuid()}, 413, "at most"),
@@ -124,7 +129,7 @@ def ran(
     folder: Path, *arguments: str, desk: Desk | None = None, snapshot: Snapshot = SAMPLE, typed: str = ""
 ) -> Result:
     """Run a command against an agent's socket."""
-    app = Starlette(routes=[*approving.routes((desk or Desk()).enter), *reading(snapshot)])
+    app = Starlette(routes=[*approving.routes(desk or Desk()), *reading(snapshot)])
     place = folder / "demarc.sock"
 
     async def scene() -> Result:
@@ -186,6 +191,21 @@ def test_approve_one_fact(tmp_path: Path) -> None:
     words = ["approve", "erp", "--party", "incumbent", "--yes", "--reason", "CHG-7", "--fact", "certificate sha256"]
     ran(tmp_path, *words, desk=desk)
     assert [one for one, _ in desk.entered] == [WANTED]
+
+
+def test_a_proposal_is_signed_elsewhere_and_entered(tmp_path: Path) -> None:
+    """What is printed is what is signed: it names the vantage; file and signature go to the agent as they are."""
+    desk = Desk()
+    printed = ran(tmp_path, "propose", "erp", "--party", "incumbent", "--fact", "certificate sha256").output
+    assert msgspec.json.decode(printed, type=Approve) == msgspec.structs.replace(WANTED, reason="", vantage="cloud")
+    file = tmp_path / "approval.json"
+    file.write_text(printed)
+    lost = ran(tmp_path, "enter", str(file), "--person", "boss", desk=desk)
+    assert (lost.exit_code, desk.signed) == (65, [])
+    (tmp_path / "approval.json.sig").write_text("SIGNATURE")
+    done = ran(tmp_path, "enter", str(file), "--person", "boss", desk=desk)
+    assert done.output == "approved: approval.json, signed by boss\n"
+    assert desk.signed == [SignedApproval(proposal=printed, person="boss", signature="SIGNATURE")]
 
 
 # command -> exit code, what it says

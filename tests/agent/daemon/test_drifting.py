@@ -11,13 +11,15 @@ import pytest
 from agent.daemon.drifting import FILE_NAME, REST_SECONDS, SOON_SECONDS, Drifting
 from agent.daemon.picture import Picture
 from agent.drift.book import chain_change
-from agent.drift.value import Approve, Change, Event, Standing
+from agent.drift.value import Approve, Change, Event, SignedApproval, Standing
 from agent.model import Chain
 from probes.kit.result import Stage, failed, ok, unknown
 from tests.agent.daemon.world import FakeLog, VirtualClock, World, make_chain, make_probe
+from tests.agent.ledger.people import PEOPLED, SIGNATORIES
 
 ERP = make_probe("erp", "host gw app")
 CHAIN = make_chain(ERP)
+PEOPLE = msgspec.structs.replace(CHAIN, parties=CHAIN.parties | {"carrier": PEOPLED.parties["carrier"]})
 OLD, NEW = {"certificate sha256": "aa"}, {"certificate sha256": "bb"}
 
 
@@ -32,9 +34,9 @@ class FakeRecord:
         """Record a change."""
         self.changes.append(change)
 
-    def drift_approved(self, **fields: Any) -> None:
+    def drift_approved(self, wanted: Approve, now: float, **fields: Any) -> None:
         """Record an approval."""
-        self.approvals.append(fields)
+        self.approvals.append({"wanted": wanted, **fields})
 
 
 class Desk:
@@ -84,7 +86,8 @@ def test_an_approval_is_entered_and_shown_at_once(tmp_path: Path) -> None:
     desk.looks(OLD, OLD)
     desk.drifting.approve(Approve(probe="erp", facts=OLD, party="msp", reason="CHG-7"), "j.jansen")
     assert desk.standings == [("aa", Standing.APPROVED)]
-    assert desk.record.approvals[0]["person"] == "j.jansen"
+    assert desk.record.approvals[0]["details"] == {"person": b"j.jansen"}
+    assert desk.record.approvals[0]["role"] == ""
     assert "jansen" not in repr(desk.log.lines)
 
 
@@ -102,6 +105,57 @@ def test_a_refused_approval_is_no_entry(case: str, tmp_path: Path) -> None:
     desk.looks(OLD, OLD)
     with pytest.raises(ValueError, match=why):
         desk.drifting.approve(wanted, "x")
+    assert not desk.record.approvals
+
+
+SIGNED = Approve(probe="erp", facts=OLD, party="carrier", vantage="cloud")
+
+
+def signed(wanted: Approve = SIGNED, by: str = "carrier", text: str = "") -> SignedApproval:
+    """Return an approval that the boss of a party signed; `text` is what is handed in instead."""
+    file = msgspec.json.encode(wanted)
+    return SignedApproval(proposal=text or file.decode(), person="boss", signature=SIGNATORIES[by].sign(file))
+
+
+def test_a_signed_approval_says_the_role(tmp_path: Path) -> None:
+    """Checked against the key in the chain file; file and signature are kept as details, and it outlives a restart."""
+    desk = Desk(tmp_path, PEOPLE)
+    desk.looks(OLD, OLD)
+    handed = signed()
+    desk.drifting.approve_signed(handed)
+    (entered,) = desk.record.approvals
+    assert (entered["wanted"], entered["role"]) == (SIGNED, "contract manager")
+    assert entered["details"] == {
+        "person": b"J. carrier",
+        "proposal": handed.proposal.encode(),
+        "signature": handed.signature.encode(),
+    }
+    desk.drifting.save()
+    again = Desk(tmp_path, PEOPLE)
+    again.drifting._show()
+    (fact,) = again.picture.drift.fingerprints[0].facts
+    assert (fact.standing, fact.approved_by, fact.signed) == (Standing.APPROVED, "carrier", True)
+
+
+NOT_SIGNED: dict[str, tuple[SignedApproval, str]] = {
+    "another's key": (signed(by="msp"), "boss of carrier"),
+    "another text": (signed(text=msgspec.json.encode(SIGNED).decode() + " "), "boss of carrier"),
+    "of another vantage": (signed(msgspec.structs.replace(SIGNED, vantage="onprem")), "for the vantage 'onprem'"),
+    "of no vantage": (signed(msgspec.structs.replace(SIGNED, vantage="")), "for the vantage ''"),
+    "no approval": (signed(text="{}"), "is no approval"),
+    "a party without people": (signed(msgspec.structs.replace(SIGNED, party="msp")), "no key of boss"),
+    "another value": (signed(msgspec.structs.replace(SIGNED, facts=NEW)), "look again"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_SIGNED)
+def test_what_is_not_rightly_signed_is_no_approval(case: str, tmp_path: Path) -> None:
+    """It says why, and nothing is entered."""
+    handed, why = NOT_SIGNED[case]
+    desk = Desk(tmp_path, PEOPLE)
+    desk.looks(OLD, OLD)
+    with pytest.raises(ValueError, match=why):
+        desk.drifting.approve_signed(handed)
     assert not desk.record.approvals
 
 
