@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
-from agent.incident.value import Transition
+from agent.incident.value import Incident, Transition
 from agent.ledger import Receipt, body
 from agent.ledger.cases import read_recorded
 from agent.ledger.dossier import Evidence
@@ -39,11 +39,21 @@ class EvidenceDuty:
     """Evidence of one agent: `transition` in the loop's thread, `do` in another."""
 
     def __init__(
-        self, *, ledger: Path, store: Path, flush: Callable[[], bool], enter: Enter, chain: Chain, vantage: str
+        self,
+        *,
+        ledger: Path,
+        store: Path,
+        flush: Callable[[], bool],
+        enter: Enter,
+        chain: Chain,
+        vantage: str,
+        complete: Callable[[Incident, float], None] = lambda _incident, _now: None,
     ) -> None:
+        """Make it; `complete` is called, in the same thread, when an ended incident has all its evidence."""
         self._ledger, self._store = ledger, store
         self._flush, self._enter = flush, enter
         self._chain, self._vantage = chain, vantage
+        self._complete = complete
         self._news: deque[Wanted] = deque()
         self._owed: list[Wanted] | None = None
         self._next = 0.0
@@ -78,6 +88,8 @@ class EvidenceDuty:
             self._owed.append(one)  # should it fail, the others go first next time
             self._record(one, now)
             self._owed.remove(one)
+            if one.part == "end":
+                self._complete(one.incident, now)
         waiting = [one.due for one in (*self._owed, *self._news)]
         self._next = min(waiting, default=now + LOOK_BACK_SECONDS)
 

@@ -30,6 +30,7 @@ from agent.daemon.recording import Recorder
 from agent.daemon.records import Records
 from agent.daemon.restart import RestartDuty
 from agent.daemon.runners import load_module
+from agent.daemon.second_look import SecondLook
 from agent.daemon.terms import TermsDuty
 from agent.incident.value import Incident, Transition
 from agent.journal import Journal
@@ -107,6 +108,12 @@ class Sinks:
             enter=self.recorder.enter,
             chain=chain,
             vantage=host.vantage,
+            complete=SecondLook(
+                ledger=self._folder / LEDGER,
+                enter=self.recorder.enter,
+                chain=lambda: self._chain,
+                vantage=host.vantage,
+            ),
         )
         hours = HoursDuty(
             ledger=self._folder / LEDGER,

@@ -199,7 +199,7 @@ def from_transition(transition: Transition, *, chain: str, vantage: str) -> Inci
         event=transition.event,
         chain=chain,
         vantage=vantage,
-        incident=_finding(transition.incident),
+        incident=finding_of(transition.incident),
     )
 
 
@@ -208,7 +208,8 @@ def to_transition(entry: IncidentEntry) -> Transition:
     return Transition(event=entry.event, at=seconds(entry.time), incident=_incident(entry.incident))
 
 
-def _finding(incident: Incident) -> Finding:
+def finding_of(incident: Incident) -> Finding:
+    """Return an incident in integers and strings."""
     return Finding(
         id=incident.id,
         state=incident.state,

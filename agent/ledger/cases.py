@@ -77,6 +77,19 @@ def read_cases(path: Path, incidents: Iterable[str] = ()) -> Cases:
     return with_connection(path, lambda connection: _cases(connection, tuple(incidents)))
 
 
+def read_details(path: Path, incident: str, name: str) -> dict[int, bytes]:
+    """Return the details of this name of an incident's entries that were not erased, by entry."""
+
+    def step(connection: sqlite3.Connection) -> dict[int, bytes]:
+        query = (
+            "SELECT leaf, data FROM detail JOIN leaf ON leaf.idx = detail.leaf"
+            " WHERE name = ? AND instr(body, CAST(? AS BLOB)) ORDER BY leaf"
+        )
+        return dict(connection.execute(query, (name, f'"incident":"{incident}"')))
+
+    return with_connection(path, step)
+
+
 def _cases(connection: sqlite3.Connection, wanted: tuple[str, ...]) -> Cases:
     held: set[str] = set()
     requests: dict[str, Request] = {}
