@@ -86,7 +86,8 @@ def encode(tag: int, *parts: bytes) -> bytes:
 
 def encode_integer(value: int, tag: int = INTEGER) -> bytes:
     """Return a number in two's complement, in as few bytes as it needs."""
-    return encode(tag, value.to_bytes(value.bit_length() // 8 + 1, signed=True))
+    bits = (value if value >= 0 else ~value).bit_length()  # and one for the sign
+    return encode(tag, value.to_bytes(bits // 8 + 1, signed=True))
 
 
 def _head(data: bytes, position: int) -> tuple[int, int] | None:

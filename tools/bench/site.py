@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from probes import ad, adsync, entra_endpoints
 from probes.kit.result import Outcome
 from tests.directory import DC, LETS, PROXY, SERVER, Site, site
@@ -48,7 +50,8 @@ def measure() -> list[Row]:
 
 def interval(what: str) -> float:
     """Return the default interval of what is measured."""
-    return {"adsync": adsync, "entra_endpoints": entra_endpoints}.get(what, ad).SPEC.default_interval
+    module = {"adsync": adsync, "entra_endpoints": entra_endpoints}.get(what, ad)
+    return float(module.SPEC.default_interval)
 
 
 def intervals() -> str:
@@ -58,11 +61,8 @@ def intervals() -> str:
 
 def questions(made: Site) -> list[tuple[str, int, Any, Any]]:
     """Return what is asked: its name, how often a site has it, type and settings."""
-    trust = {"ca_file": str(made.authority.ca_file), "server_name": "dc1.corp.lab"}
-    checks = [
-        (f"ad {check}", CONTROLLERS, ad, ad.Settings(domain="corp.lab", check=check, target=DC, **more))
-        for check, more in {k: trust if k == "ldaps" else {} for k in ad.KINDS}.items()
-    ]
+    plain = ad.Settings(domain="corp.lab", target=DC, ca_file=str(made.authority.ca_file), server_name="dc1.corp.lab")
+    checks = [(f"ad {check}", CONTROLLERS, ad, msgspec.structs.replace(plain, check=check)) for check in ad.KINDS]
     through = entra_endpoints.Settings(
         proxy=f"http://{PROXY}:{LETS}", ca_file=str(made.microsoft.ca_file), issuers=("Microsoft, simulated",)
     )
