@@ -65,11 +65,12 @@ class Series:
         return self._times[-1] if self._times else -math.inf
 
     def add(self, time: float, seconds: float, *, learn: bool) -> None:
-        """Take one attempt."""
-        if time - self.newest < _CADENCE * self._interval:
+        """Take one attempt. What was lost is known late: later attempts may have come back before it."""
+        place, least = bisect_left(self._times, time), _CADENCE * self._interval
+        if any(abs(time - near) < least for near in self._times[max(0, place - 1) : place + 1]):
             return
         seconds = max(seconds, _LEAST_SECONDS)
-        self._keep(time, seconds)
+        self._keep(place, time, seconds)
         sketch, lost = self._sketch(time), seconds == LOST
         if (usual := sketch.usual_loss(self._rise.share)) is not None:
             self.loss.lost(usual, time, lost=lost)
@@ -195,9 +196,9 @@ class Series:
             first -= 1
         return max(0, first)
 
-    def _keep(self, time: float, seconds: float) -> None:
-        self._times.append(time)
-        self._seconds.append(seconds)
+    def _keep(self, place: int, time: float, seconds: float) -> None:
+        self._times.insert(place, time)
+        self._seconds.insert(place, seconds)
         if len(self._times) > KEPT + _RENEWED:
             del self._times[:_RENEWED], self._seconds[:_RENEWED]
 

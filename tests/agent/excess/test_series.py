@@ -67,6 +67,15 @@ def test_attempts_between_are_not_taken() -> None:
     assert not made.loss.raised
 
 
+def test_what_was_lost_is_known_late() -> None:
+    """An attempt that later ones overtook, since it waited for its timeout, has its place all the same."""
+    made = series((300, USUAL))
+    for second in (302, 303, 301):
+        made.add(START + second, LOST if second == 301 else USUAL, learn=True)
+    assert made.newest == START + 303
+    assert made.lossy_since(START + 300) == START + 301
+
+
 def test_what_changes_is_not_learned_until_it_has_settled() -> None:
     """A change is kept out of the reference for a quarter of an hour, and may rise by what is allowed after that."""
     made = series((4000, USUAL), (800, USUAL + 0.004))
