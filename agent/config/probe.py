@@ -65,7 +65,7 @@ class ReadProbe(msgspec.Struct, frozen=True, kw_only=True):
             timeout=self.timeout,
             settings=self.settings,
             flow=self.flow,
-            target=str(getattr(self.settings, "target", self.flow.host)),
+            target=str(getattr(self.settings, "target", "") or self.flow.host),
             evidence=self.spec.evidence,
             pace=self.spec.pace,
             settings_hash=canonical.settings_hash(form, self.settings),
