@@ -31,7 +31,7 @@ def arguments_parser() -> argparse.ArgumentParser:
     orders.add_parser("status", parents=[named], help="show servers, tunnel, active faults")
     broken = orders.add_parser("break", parents=[named], help="make a fault; see `faults`")
     broken.add_argument("fault", choices=FAULTS, metavar="FAULT")
-    broken.add_argument("--cable", help="for delay, jitter, loss, rate: near or last-mile")
+    broken.add_argument("--cable", help="for delay, jitter, loss, rate: near, core or last-mile")
     for name in sorted({name for fault in FAULTS.values() for name in fault.parameters}):
         users = [fault for fault, row in FAULTS.items() if name in row.parameters]
         broken.add_argument(f"--{name}", type=float, help=f"for {', '.join(users)}")

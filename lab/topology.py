@@ -1,7 +1,7 @@
 """The lab's network as data: nodes, links, addresses, routes, filters. Pure; `lab.build` carries it out.
 
     cloud-host --+                                carrier                                +-- onprem-host --+
-    10.10.0.10   +- cloud-gw =near= edge -- core -- far edge =last mile= onprem-gw ------+  10.20.0.30     |
+    10.10.0.10   +- cloud-gw =near= edge =core= core -- far edge =last mile= onprem-gw --+  10.20.0.30     |
     dns ---------+     |                     |                           10.20.0.1       +-- onprem-fw -- app
     10.10.0.53         +---- microsoft ------+                                                10.20.0.20, .21
 
@@ -174,7 +174,6 @@ LINKS = (
     Link(one=("cloud-gw", "lan1"), other=("cloud-host", "eth0")),
     Link(one=("cloud-gw", "lan2"), other=("dns", "eth0")),
     Link(one=("cloud-gw", "ms0"), other=("microsoft", "cloud0")),
-    Link(one=("carrier-edge", "core0"), other=("carrier-core", "edge0")),
     Link(one=("carrier-core", "far0"), other=("carrier-far-edge", "core0")),
     Link(one=("carrier-core", "ms0"), other=("microsoft", "carrier0")),
     Link(one=("onprem-gw", "lan1"), other=("onprem-fw", "lan0")),
@@ -186,6 +185,7 @@ LINKS = (
 
 CABLES = {
     "near": Cable(one=("cloud-gw", "wan0"), other=("carrier-edge", "near0")),
+    "core": Cable(one=("carrier-edge", "core0"), other=("carrier-core", "edge0")),
     "last-mile": Cable(one=("carrier-far-edge", "last0"), other=("onprem-gw", "wan0")),
 }
 
