@@ -5,6 +5,7 @@ and told once; the loop only asks whether something is due.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -28,11 +29,12 @@ class Duty(Protocol):
 
 
 class Clerk:
-    """The duties of one agent by name."""
+    """The duties of one agent by name; `failures` counts those of each since the start."""
 
     def __init__(self, duties: Mapping[str, Duty], clock: Clock, log: Log, spawn: Spawn) -> None:
         self._duties = dict(duties)
         self._clock, self._log, self._spawn = clock, log, spawn
+        self.failures = Counter(dict.fromkeys(duties, 0))
         self._rests: dict[str, float] = {}
         self._working: asyncio.Task[None] | None = None
 
@@ -50,6 +52,7 @@ class Clerk:
             try:
                 await asyncio.to_thread(self._duties[name].do, self._clock.wall())
             except Exception as error:
+                self.failures[name] += 1
                 if name not in self._rests:
                     self._log.error("duty-failed", duty=name, exc_info=error, remedy="it is tried again every minute")
                 self._rests[name] = self._clock.boot() + REST_SECONDS

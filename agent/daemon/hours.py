@@ -34,6 +34,11 @@ class HoursDuty:
         self._begin: int | None = None
         self._next = 0.0
 
+    @property
+    def bound_until(self) -> float | None:
+        """Return the end of the last bound hour (UTC epoch seconds), None before the first look."""
+        return None if self._begin is None else float(self._begin)
+
     def due(self, now: float) -> bool:
         """Say whether an hour may be due."""
         return now >= self._next

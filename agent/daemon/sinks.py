@@ -115,7 +115,7 @@ class Sinks:
                 vantage=host.vantage,
             ),
         )
-        hours = HoursDuty(
+        self._hours = HoursDuty(
             ledger=self._folder / LEDGER,
             store=self._folder / DATABASE,
             enter=self.recorder.enter,
@@ -155,7 +155,7 @@ class Sinks:
             "restart": restart,
             "records": records,
             "evidence": self.evidence,
-            "hours": hours,
+            "hours": self._hours,
             "terms": self._terms,
         }
         self.clerk = Clerk(duties, clock, log, spawn)
@@ -257,7 +257,15 @@ class Sinks:
         self.metrics.firing(self.notifier.firing())
         self.metrics.notified(up=self.notifier.up)
         health = self.store.health
-        self.metrics.runs(msgspec.structs.replace(running, stored=health.written, queued=health.queued))
+        self.metrics.runs(
+            msgspec.structs.replace(
+                running,
+                stored=health.written,
+                queued=health.queued,
+                duty_failures=dict(self.clerk.failures),
+                bound_until=self._hours.bound_until,
+            )
+        )
         if health.dropped > self._dropped:
             self.metrics.dropped("store", health.dropped - self._dropped)
         self._dropped = health.dropped

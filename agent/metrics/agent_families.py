@@ -151,6 +151,18 @@ AGENT_FAMILIES: tuple[AnyFamily, ...] = (
         read=lambda view: _optional(view.ledger_entries),
     ),
     Family(
+        name="demarc_ledger_bound_timestamp_seconds",
+        help="Until when the hours of this vantage's measurements are bound into the ledger (UTC epoch seconds).",
+        read=lambda view: _optional(view.running.bound_until),
+    ),
+    Family(
+        name="demarc_duty_failures_total",
+        kind=FamilyKind.COUNTER,
+        labels=("duty",),
+        help="Failures of what the agent does for the ledger beside incidents: evidence, hours, terms; tried again.",
+        read=lambda view: (((duty,), number) for duty, number in view.running.duty_failures.items()),
+    ),
+    Family(
         name="demarc_ledger_bytes",
         help="Size of the ledger on disk, its write-ahead log included.",
         read=lambda view: _bytes(view, "ledger"),

@@ -26,6 +26,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     stored: int = 0
     queued: int = 0
     sink_errors: Mapping[str, int] = {}
+    duty_failures: Mapping[str, int] = {}
+    bound_until: float | None = None
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):

@@ -58,6 +58,7 @@ def test_what_is_due_is_done_and_a_failure_rests() -> None:
         clerk.turn()
         await tasks[-1]
         assert bad.done == 4
+        assert clerk.failures == {"bad": 2, "good": 0}
         good.wanted = bad.wanted = False
         clerk.turn()
         assert len(tasks) == 5
