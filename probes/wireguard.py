@@ -288,7 +288,7 @@ def _refused(target: str, error: OSError, *, kernel: bool) -> Result:
     if fault == "not-configured":
         gone = Tunnel(name=target, configured=False)
         return failed(Stage.CONNECT, fault, detail=detail, values=tunnel_values((gone,), follow({}, (gone,), 0.0), 0.0))
-    return unknown(fault, detail)
+    return unknown(fault, f"no {target}: nobody answers to WireGuard's name" if fault == "no-wireguard" else detail)
 
 
 async def _of_socket(path: str) -> tuple[Peer, ...]:

@@ -7,7 +7,7 @@ caller without enough rights gets nulls; no text of Microsoft's is repeated but 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
@@ -27,6 +27,7 @@ _REASON: Final = re.compile(r"[A-Za-z][A-Za-z ]{0,39}\Z")
 _TUNNEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}\Z")
 # `lastConnectionEstablishedUtcTime` is text in the United States' form, or ISO's.
 _FORMS: Final = ("%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%Y-%m-%dT%H:%M:%SZ")
+_WORD: Final = re.compile(r"[A-Za-z0-9_]{1,40}\Z")
 _MOST_TUNNELS: Final = 16
 
 
@@ -38,11 +39,26 @@ class _Tunnel(msgspec.Struct, rename="camel"):
     last_connection_established_utc_time: str | None = None
 
 
+class _Policy(msgspec.Struct, rename="camel"):
+    sa_life_time_seconds: int | None = None
+    sa_data_size_kilobytes: int | None = None
+    ipsec_encryption: str | None = None
+    ipsec_integrity: str | None = None
+    ike_encryption: str | None = None
+    ike_integrity: str | None = None
+    dh_group: str | None = None
+    pfs_group: str | None = None
+
+
 class _Properties(msgspec.Struct, rename="camel"):
     connection_status: str | None = None
     ingress_bytes_transferred: int | None = None
     egress_bytes_transferred: int | None = None
     tunnel_connection_status: tuple[_Tunnel, ...] | None = None
+    connection_protocol: str | None = None
+    dpd_timeout_seconds: int | None = None
+    use_policy_based_traffic_selectors: bool | None = None
+    ipsec_policies: tuple[_Policy, ...] | None = None
 
 
 class _Connection(msgspec.Struct):
@@ -69,12 +85,13 @@ class AzureTunnel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """A connection: its status in Microsoft's word ("" if none that we know), and each tunnel's."""
+    """A connection: its status in Microsoft's word ("" if none that we know), each tunnel's, and what is configured."""
 
     status: str
     received_bytes: int | None = None
     sent_bytes: int | None = None
     tunnels: tuple[AzureTunnel, ...] = ()
+    facts: Mapping[str, str] = {}
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -96,7 +113,24 @@ def read_connection(reply: Reply) -> Connection | Blind:
         received_bytes=told.ingress_bytes_transferred,
         sent_bytes=told.egress_bytes_transferred,
         tunnels=tuple(_tunnel(one) for one in (told.tunnel_connection_status or ())[:_MOST_TUNNELS]),
+        facts=dict(_facts(told)),
     )
+
+
+def _facts(told: _Properties) -> Iterator[tuple[str, str]]:
+    """Yield what is configured and told; a null is not told. No policies of one's own: Azure's defaults."""
+    for name in ("connection_protocol", "dpd_timeout_seconds", "use_policy_based_traffic_selectors"):
+        value = getattr(told, name)
+        if value is not None and _WORD.match(str(value)):
+            yield name, str(value)
+    if told.ipsec_policies is not None:
+        policies = [_in_words(policy) for policy in told.ipsec_policies[:_MOST_TUNNELS]]
+        yield "ipsec_policies", "; ".join(policies) or "Azure's defaults"
+
+
+def _in_words(policy: _Policy) -> str:
+    told = ((name, getattr(policy, name)) for name in policy.__struct_fields__)
+    return ", ".join(f"{name} {value}" for name, value in told if value is not None and _WORD.match(str(value)))
 
 
 def _tunnel(told: _Tunnel) -> AzureTunnel:
@@ -168,7 +202,8 @@ def watch(
     }
     values |= {"azure_vpn_available": _AVAILABLE[health.state]} if health.state else {}
     result = _judge(seen, health)
-    return watched, msgspec.structs.replace(result, values=values, rows=tunnel_rows(tunnels, progress, now))
+    rows = tunnel_rows(tunnels, progress, now)
+    return watched, msgspec.structs.replace(result, values=values, rows=rows, facts=dict(seen.facts))
 
 
 def _returned(before: Watched, since: Mapping[str, float]) -> tuple[int, int]:

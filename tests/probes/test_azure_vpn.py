@@ -273,3 +273,29 @@ def test_the_flow_leads_to_arm_and_to_login() -> None:
         443,
         ["login.microsoftonline.com"],
     )
+
+
+CONFIGURED: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "defaults": (
+        {"connectionProtocol": "IKEv2", "dpdTimeoutSeconds": 45, "ipsecPolicies": []},
+        {"connection_protocol": "IKEv2", "dpd_timeout_seconds": "45", "ipsec_policies": "Azure's defaults"},
+    ),
+    "a policy of one's own": (
+        {"ipsecPolicies": [{"saLifeTimeSeconds": 27000, "ipsecEncryption": "GCMAES256", "dhGroup": "DHGroup14"}]},
+        {"ipsec_policies": "sa_life_time_seconds 27000, ipsec_encryption GCMAES256, dh_group DHGroup14"},
+    ),
+    "nulls tell nothing": ({"connectionProtocol": None, "ipsecPolicies": None}, {}),
+    "what is no word is left out": (
+        {"connectionProtocol": "\x1b[2J", "usePolicyBasedTrafficSelectors": False},
+        {"use_policy_based_traffic_selectors": "False"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CONFIGURED)
+def test_facts_are_what_is_configured(case: str) -> None:
+    """Protocol, dead peer detection and policies, to be compared with what was approved; never the shared key."""
+    told, expected = CONFIGURED[case]
+    found = read_connection(reply({"sharedKey": KEY, "connectionStatus": "Connected", **told}))
+    assert isinstance(found, Connection)
+    assert seen((0.0, found, Health())).facts == expected
