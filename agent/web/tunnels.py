@@ -105,7 +105,7 @@ _TELLING: Final = frozenset((Outcome.OK, Outcome.DEGRADED, Outcome.FAILED))
 
 
 def _held(snapshot: Snapshot, probe: Probe) -> ProbeNow:
-    """Return a probe's last result while it holds (interval + timeout), else nothing known."""
+    """Return a probe's last result unless its next one is overdue, as the page calls it; else nothing known."""
     now = snapshot.probes.get(probe.key, ProbeNow())
     late = now.time is None or snapshot.at - now.time > 2 * probe.interval + probe.timeout
     return ProbeNow() if late else now

@@ -80,6 +80,13 @@ def test_status_without_a_state_is_unknown() -> None:
     assert {p.outcome for p in status.probes} == {None}
 
 
+def test_status_tells_each_tunnel_claim_by_claim() -> None:
+    """Configured, established and passing are told apart, and on whose word."""
+    (tunnel,) = answered("/api/v1/status", "vpn")["tunnels"]
+    assert (tunnel["segment"], tunnel["configured"], tunnel["established"]) == ("vpn", 2, 1)
+    assert (tunnel["passing"], tunnel["basis"], tunnel["peer_alive"]) == (False, "measured", None)
+
+
 def test_incidents_with_their_sentences() -> None:
     """An incident has its fields, its headline and its sentences in the language asked for."""
     (incident,) = answered("/api/v1/incidents")

@@ -176,7 +176,7 @@ def test_idle_alive_silent_and_moved(sides: tuple[Side, Side]) -> None:
         async with asking(settings, clock) as ask:
             idle = await ask()
             assert (idle.outcome, idle.fault) == (Outcome.UNKNOWN, "idle")
-            assert one.ping(other)
+            wait_for(lambda: one.ping(other))
             alive = await ask()
             assert (alive.outcome, alive.values["vpn_tunnels_established"], alive.values["vpn_passing"]) == ("ok", 1, 1)
             run("ip", "-n", other.namespace, "link", "set", "wire", "down")
