@@ -12,6 +12,7 @@ import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import Final
 
 import msgspec
@@ -127,6 +128,8 @@ def flow(settings: Settings) -> Flow:
     """Return the flow: a question to this host; ValueError says which key is wrong."""
     if settings.peer is not None and not is_key(settings.peer):
         raise ValueError("peer: no public key; write the 44 characters that `wg show` prints for the peer")
+    if settings.endpoint is not None:
+        outer(settings.endpoint)
     path = socket_path(settings.target)
     host, protocol = (settings.target, "netlink") if path is None else (path, "unix")
     return Flow(host=host, protocol=protocol, function="wireguard", connect_bytes=0, carry_bytes=0)
@@ -142,6 +145,17 @@ def socket_path(target: str) -> str | None:
     if not 0 < len(target.encode()) <= _NAME_BYTES or any(c.isspace() or c == "/" for c in target):
         raise ValueError(f"{target!r} is neither an interface (`wg0`) nor a socket (`/var/run/wireguard/wg0.sock`)")
     return None
+
+
+def outer(endpoint: str) -> str:
+    """Return an `address:port` as WireGuard writes it; ValueError when it is none."""
+    host, _, port = endpoint.rpartition(":")
+    try:
+        address = ip_address(host.removeprefix("[").removesuffix("]"))
+        number = int(port)
+    except ValueError:
+        raise ValueError(f"endpoint: {endpoint!r} is no address:port; write `203.0.113.2:51820`") from None
+    return f"[{address}]:{number}" if address.version == 6 else f"{address}:{number}"
 
 
 def short(key: str) -> str:
@@ -213,9 +227,10 @@ def _judge(
     quiet = [one for one in tunnels if one.established is not True and progress[one.name].passing(now) is None]
     if quiet:
         return unknown("idle", _told(quiet, progress))
-    elsewhere = [peer for peer in peers if settings.endpoint is not None and peer.endpoint != settings.endpoint]
+    agreed = None if settings.endpoint is None else outer(settings.endpoint)
+    elsewhere = [peer for peer in peers if agreed is not None and peer.endpoint != agreed]
     if elsewhere:
-        detail = f"{short(elsewhere[0].key)} comes from {elsewhere[0].endpoint}, agreed: {settings.endpoint}"
+        detail = f"{short(elsewhere[0].key)} comes from {elsewhere[0].endpoint}, agreed: {agreed}"
         return Result(outcome=Outcome.DEGRADED, fault="other-endpoint", detail=detail)
     return Result(outcome=Outcome.OK, detail=_told(list(tunnels), progress))
 

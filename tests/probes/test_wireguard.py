@@ -83,6 +83,11 @@ CASES: dict[str, tuple[Settings, tuple[tuple[float, tuple[Peer, ...]], ...], tup
         ((0.0, (peer(endpoint="198.51.100.9:51820"),)),),
         (Outcome.DEGRADED, "other-endpoint"),
     ),
+    "the agreed endpoint, written in another way": (
+        Settings(target="wg0", endpoint="[2001:DB8:0::9]:51820"),
+        ((0.0, (peer(endpoint="[2001:db8::9]:51820"),)),),
+        (Outcome.OK, None),
+    ),
     "the agreed endpoint": (
         Settings(target="wg0", endpoint="203.0.113.2:51820"),
         ((0.0, (peer(endpoint="203.0.113.2:51820"),)),),
@@ -168,6 +173,8 @@ WRONG = {
     "a name that is too long": (Settings(target="wireguard-to-the-site"), "neither an interface"),
     "nothing": (Settings(target=""), "neither an interface"),
     "a path that is too long": (Settings(target="/" + "x" * 120), "longer"),
+    "an endpoint without a port": (Settings(target="wg0", endpoint="203.0.113.2"), "endpoint:"),
+    "an endpoint by name": (Settings(target="wg0", endpoint="site.example:51820"), "endpoint:"),
     "a peer that is no key": (Settings(target="wg0", peer="site"), "peer:"),
 }
 
