@@ -4,6 +4,7 @@ A target takes any bytes. It may raise nothing: the errors that its parser decla
 whatever comes out is a find. Modules are imported in the target's maker, once they can be instrumented.
 """
 
+import base64
 import contextlib
 import gzip
 import struct
@@ -490,6 +491,35 @@ def changes() -> tuple[Run, Seeds]:
     return lambda data: read_changes(data, "onprem", 9.0), [seed]
 
 
+def dispute() -> tuple[Run, Seeds]:
+    """Read what people hand in for the ledger, their signatures and evidence, and an Alertmanager's silences."""
+    from agent.alerts.silences import silenced  # noqa: PLC0415
+    from agent.ledger.correction import Refused, read_proposal  # noqa: PLC0415
+    from agent.ledger.evidence import packed, unpacked  # noqa: PLC0415
+    from agent.ledger.sshsig import BEGIN, END, SignatureError, parse, read_key, verify  # noqa: PLC0415
+    from agent.ledger.submission import read_submission  # noqa: PLC0415
+
+    def run(data: bytes) -> None:
+        text = data.decode("utf-8", "replace")
+        with contextlib.suppress(SignatureError):
+            parse(text)
+        with contextlib.suppress(SignatureError):
+            read_key(text)
+        armored = f"{BEGIN}\n{base64.b64encode(b'SSHSIG' + data).decode()}\n{END}"
+        with contextlib.suppress(SignatureError):
+            verify(armored, b"", parse(armored).key)
+        for reader in (read_proposal, read_submission):
+            with contextlib.suppress(Refused):
+                reader(data)
+        with contextlib.suppress(ValueError):
+            unpacked(data)
+        with contextlib.suppress(ValueError):
+            silenced(data, data)
+
+    blob = b"\0\0\0\1\0\0\0\x0f\0\0\0\x0bssh-ed25519\0\0\0\x06demarc\0\0\0\0\0\0\0\x06sha512\0\0\0\x00"
+    return run, [blob, packed([("a", b"{}")], ("a",)).data, b'[{"labels":{},"startsAt":"2026-11-23T14:00:00Z"}]']
+
+
 TARGETS: Final[Mapping[str, Callable[[], tuple[Run, Seeds]]]] = MappingProxyType(
     {
         make.__name__: make
@@ -497,6 +527,7 @@ TARGETS: Final[Mapping[str, Callable[[], tuple[Run, Seeds]]]] = MappingProxyType
             certificate,
             changes,
             directory,
+            dispute,
             dns,
             echo,
             exposition,

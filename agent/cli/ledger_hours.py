@@ -16,7 +16,7 @@ from agent.ledger.cases import read_recorded
 from agent.ledger.dossier import Hour
 from agent.ledger.storage import StorageError
 from agent.store import DATABASE as STORE
-from agent.store.hours import Bounds, HourDigest, bounds, digest
+from agent.store.hours import Bounds, HourDigest, bounds, digest, states_of
 from agent.store.tables import connect_reading
 
 _NANO = 1_000_000_000
@@ -70,6 +70,24 @@ def compare(ledger: Path, store: Path) -> Comparison:
                 raw += start >= kept.raw
                 problems += _differences(hour, now, kept)
     return Comparison(ok=not problems, hours=len(hours), raw=raw, rollups=rollups, problems=tuple(problems))
+
+
+def states_unlike(ledger: Path, store: Path, start: int, stop: int) -> tuple[str, ...]:
+    """Return a sentence when states in [start, stop) (UTC seconds) are not those that were bound."""
+    hours = [one.entry for one in read_recorded(ledger, ("hour",)) if isinstance(one.entry, Hour)]
+    within = [one for one in hours if one.opened // _NANO >= start and one.closed // _NANO <= stop]
+    with closing(connect_reading(store)) as connection:
+        kept = bounds(connection)
+        unlike = [
+            one
+            for one in within
+            if one.opened // _NANO >= kept.minutes
+            and states_of(connection, one.vantage, one.opened // _NANO, one.closed // _NANO, one.probes) != one.states
+        ]
+    if not unlike:
+        return ()
+    first = f"the first from {_utc(unlike[0].opened)}"
+    return (f"the store's states of {len(unlike)} hours are not those that the ledger bound, {first}",)
 
 
 def told(found: Comparison) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from agent.availability.calendar import month
 from agent.availability.fold import Cadence, Span, spans_of
+from agent.cli.ledger_hours import states_unlike
 from agent.clock import SystemClock
 from agent.config import ConfigError, load_chain
 from agent.ledger import DATABASE as LEDGER
@@ -80,6 +81,9 @@ def month_command(
         )
         ledger = ledger_file or (data / LEDGER if data else None)
         told, basis = _incidents(chain, period, measured, ledger)
+        if data is not None and ledger is not None:
+            unlike = states_unlike(ledger, data / STORE, period.start, period.until)
+            basis = msgspec.structs.replace(basis, notes=(*basis.notes, *unlike))
         announced = read_announced(_ledger_file(ledger)) if ledger else Announced()
     except (StorageError, BadLineError, sqlite3.Error, OSError) as error:
         click.echo(f"the report cannot be made: {error}", err=True)

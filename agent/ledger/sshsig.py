@@ -104,7 +104,7 @@ def verify(armored: str, data: bytes, key: bytes, namespace: str = NAMESPACE) ->
     sort, fields = _text(key)
     try:
         _VERIFY[sort](fields, signed, message)
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError, KeyError) as error:
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, KeyError, OverflowError) as error:
         if isinstance(error, SignatureError):
             raise
         raise SignatureError("the signature is not over these bytes, or is damaged") from error

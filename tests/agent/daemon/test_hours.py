@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from agent.availability.fold import Cadence
 from agent.cli.ledger import command
+from agent.cli.ledger_hours import states_unlike
 from agent.daemon.hours import HoursDuty
 from agent.daemon.recording import Recorder
 from agent.ledger import DATABASE as LEDGER
@@ -130,6 +131,21 @@ def test_what_was_changed_afterwards_shows(tmp_path: Path, statement: str, probl
     assert problems[0].startswith("cloud, the hour from 2026-11-23T14:00:00Z: ")
     assert problem in problems[0]
     assert "does NOT agree" in CliRunner().invoke(command, ["hours", str(tmp_path)]).output
+
+
+def test_a_report_says_when_states_were_changed(tmp_path: Path) -> None:
+    """They are what it counts; hours outside its period do not matter to it."""
+    stored(tmp_path, results(BEGIN, 75))
+    bind(tmp_path, BEGIN + 4300)
+    begin = int(BEGIN)
+    whole = (tmp_path / LEDGER, tmp_path / STORE, begin, begin + 3600)
+    assert states_unlike(*whole) == ()
+    with closing(sqlite3.connect(tmp_path / STORE, isolation_level=None)) as connection:
+        connection.execute("UPDATE span SET state = 'up'")
+    assert states_unlike(*whole) == (
+        "the store's states of 1 hours are not those that the ledger bound, the first from 2026-11-23T14:00:00Z",
+    )
+    assert states_unlike(*whole[:2], begin + 1, begin + 9000) == ()
 
 
 def test_what_is_no_longer_kept_is_no_problem(tmp_path: Path) -> None:
