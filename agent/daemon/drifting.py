@@ -19,6 +19,7 @@ from agent.daemon.state import replace_file
 from agent.drift.book import Book, Saved, chain_change
 from agent.drift.value import Approve, Change, Event, SignedApproval
 from agent.ledger.correction import Signature, check_signature
+from agent.ledger.drift_entries import SIGNATURE
 from agent.model import Chain, Probe
 
 FILE_NAME: Final = "drift.json"
@@ -94,7 +95,7 @@ class Drifting:
             raise ValueError(f"it is for the vantage {wanted.vantage!r}, this is {self._vantage!r}")
         signature = Signature(party=wanted.party, person=handed.person, armored=handed.signature)
         approved = check_signature(data, signature, self._chain)
-        details = {"person": approved.person.encode(), "proposal": data, "signature": handed.signature.encode()}
+        details = {"person": approved.person.encode(), "proposal": data, SIGNATURE: handed.signature.encode()}
         self._approve(wanted, role=approved.approval.role, details=details)
 
     def _approve(self, wanted: Approve, *, role: str = "", details: Mapping[str, bytes]) -> None:
@@ -103,7 +104,7 @@ class Drifting:
                 f"{wanted.party!r} is no party of the chain; write one of {', '.join(self._chain.parties)}"
             )
         now = self._clock.wall()
-        signed = "signature" in details
+        signed = SIGNATURE in details
         self._book.approve(wanted.probe, wanted.facts, party=wanted.party, at=now, signed=signed)
         self._record.drift_approved(wanted, now, role=role, details=details)
         self._log.info(

@@ -17,7 +17,7 @@ from agent.keys import NoteError, Signer, origin
 from agent.ledger import DATABASE, KEY, Ledger, Receipt, body
 from agent.ledger.cases import Recorded
 from agent.ledger.changes import ClockEntry
-from agent.ledger.drift_entries import from_approval, from_change
+from agent.ledger.drift_entries import SIGNATURE, from_approval, from_change
 from agent.ledger.entry import Entry
 from agent.ledger.keyfile import exposed, key_path
 from agent.ledger.storage import StorageError, load_key
@@ -151,7 +151,7 @@ class Recorder:
 
     def drift_approved(self, wanted: Approve, now: float, *, role: str, details: Mapping[str, bytes]) -> None:
         """Record that a person approved facts; who that was, and what was signed, can be erased."""
-        for entry in from_approval(wanted, now, vantage=self._vantage, role=role, signed="signature" in details):
+        for entry in from_approval(wanted, now, vantage=self._vantage, role=role, signed=SIGNATURE in details):
             self._append(entry, details=dict(details))
 
     def stop(self, now: float, reason: str, within_seconds: float) -> bool:

@@ -26,7 +26,7 @@ class DriftApproval(Entry, frozen=True, kw_only=True, tag="drift-approval"):
     """A person of `party` approved these values of a probe's facts; who that was is the detail `person`.
 
     `means`: `command` (a user of the agent's host), or `ssh`: a person of the chain file, in the role `role`, signed
-    the detail `proposal`; the detail `signature` is that signature.
+    the detail `proposal`; the detail `approval-1` is that signature.
     """
 
     vantage: str

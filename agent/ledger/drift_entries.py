@@ -10,6 +10,8 @@ from agent.ledger.changes import DriftApproval, DriftEntry
 # A name of 100 bytes and two values of 200 characters, each of at most four bytes, 32 times, fit into a body of 64 KiB.
 _FACTS: Final = 32
 _REASON: Final = 1000
+SIGNATURE: Final = "approval-1"
+"""The detail that holds a signature, as in a correction: what people signed is kept and erased alike."""
 
 
 def from_change(change: Change, now: float) -> Iterator[DriftEntry]:

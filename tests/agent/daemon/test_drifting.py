@@ -128,7 +128,7 @@ def test_a_signed_approval_says_the_role(tmp_path: Path) -> None:
     assert entered["details"] == {
         "person": b"J. carrier",
         "proposal": handed.proposal.encode(),
-        "signature": handed.signature.encode(),
+        "approval-1": handed.signature.encode(),
     }
     desk.drifting.save()
     again = Desk(tmp_path, PEOPLE)
