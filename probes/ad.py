@@ -266,7 +266,9 @@ class ControllerRunner:
             tasks = {host: group.create_task(self._announced(settings, host, deadline)) for host in hosts}
         ended = clock.boot()
         phases["controllers"] = ended - began - phases["discover"]
-        return together({host: task.result() for host, task in tasks.items()}, ended - began, phases)
+        result = together({host: task.result() for host, task in tasks.items()}, ended - began, phases)
+        known = None if found.truncated else {"controllers": ", ".join(sorted(hosts))}
+        return msgspec.structs.replace(result, facts=known)
 
     async def _announced(self, settings: Settings, host: str, deadline: float) -> Result:
         """Ask one controller by the address that the domain's name server has for it."""

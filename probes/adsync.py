@@ -15,7 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from probes.kit.address import FAMILY_HELP, KEPT
-from probes.kit.adsync_state import OWN, WANTED, Agreed, Role, gather, judge, version_of
+from probes.kit.adsync_state import OWN, WANTED, Agreed, Role, facts, gather, judge, version_of
 from probes.kit.exposition import Malformed, Parser, Reading, Sifted, read
 from probes.kit.result import Outcome, Result, Stage, unknown
 from probes.kit.scrape import SCRAPE_FAULTS, Access, Missed, Page, Scraped, page
@@ -224,7 +224,8 @@ class ServerRunner:
         server = gather(readings)
         if isinstance(server, Result):
             return server
-        return judge(server, agreed, self._kit.clock.wall() if scraped.date is None else scraped.date)
+        result = judge(server, agreed, self._kit.clock.wall() if scraped.date is None else scraped.date)
+        return msgspec.structs.replace(result, facts=facts(server))
 
     async def _read(self, found: Sifted, openmetrics: bool, deadline: float) -> tuple[Reading, ...] | Result:
         try:

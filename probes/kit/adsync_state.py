@@ -191,6 +191,17 @@ def _flag(value: float | None) -> bool | None:
     return None if value is None else bool(value)
 
 
+def facts(server: Server) -> dict[str, str]:
+    """Return what was seen of the server's configuration; what it does now (a run, an age) is none."""
+    flags = {"scheduler enabled": server.enabled, "staging mode": server.staging}
+    found = {name: "yes" if flag else "no" for name, flag in flags.items() if flag is not None}
+    if server.version:
+        found["version"] = server.version
+    if server.runs:
+        found["connectors"] = ", ".join(sorted({run.connector for run in server.runs}))
+    return found
+
+
 def _nothing(by_name: Mapping[str, list[Reading]]) -> Result:
     """Return why there is no reading: the exporter could not read its files, or there is none of ours."""
     erred = any(one.value for one in by_name.get("windows_textfile_scrape_error", ()))

@@ -103,6 +103,7 @@ def test_one_of_two_controllers_is_degraded(directory: Site, check: str) -> None
 
     assert (result.outcome, result.fault) == (Outcome.DEGRADED, "controllers-missing"), result
     assert result.values == {"ad_controllers": 2.0, "ad_controllers_answering": 1.0}
+    assert result.facts == {"controllers": "dc1.corp.lab, dc2.corp.lab"}
     assert result.detail.startswith("1 of 2 answer; dc2.corp.lab: refused")
 
 
@@ -146,14 +147,16 @@ async def _closing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) 
     await reader.read(4096)  # what is left unread at the end makes a reset of it
 
 
-async def _foreign(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _foreign(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(4096)
     writer.write(b"220 mx.example ESMTP\r\n")
 
 
-async def _endless(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     head = b"\x30\x84\x00\x00\x3f\x00"
+    await reader.read(4096)
     with contextlib.suppress(ConnectionError):
-        for _ in range(100_000):
+        for _ in range(2000):
             writer.write(head + bytes(100))
             await writer.drain()
 
@@ -176,14 +179,12 @@ def test_what_is_no_controller_has_a_name(name: str, check: str) -> None:
     async def scenario() -> Result:
         async with serve(handler) as port:
             settings = ad.Settings(domain="corp.lab", check=check, target=f"localhost.test:{port}")  # type: ignore[arg-type]
-            return await ask(ad, settings, within=0.4, kit=Kit(Names({"localhost.test": "127.0.0.1"})))
+            within = 0.4 if name == "silent" else 10.0  # the others end before, on however busy a machine
+            return await ask(ad, settings, within=within, kit=Kit(Names({"localhost.test": "127.0.0.1"})))
 
     result = asyncio.run(scenario())
 
     assert (result.outcome, result.stage) == (Outcome.FAILED, Stage.ANSWER), result
-    if name == "endless" and check == "ldap":
-        assert result.fault in ("malformed", "timeout")
-    else:
-        assert (result.fault, result.answered) == (fault, answered)
+    assert (result.fault, result.answered) == (fault, answered)
     assert "resolve" in result.phases
     assert open_descriptors() <= before

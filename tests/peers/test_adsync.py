@@ -43,6 +43,8 @@ def test_a_server_in_order() -> None:
     assert result.outcome is Outcome.OK, result
     assert result.values["adsync_run_age_seconds"] == 300.0
     assert set(result.phases) == {"connect", "first_byte", "transfer"}
+    assert result.facts is not None
+    assert result.facts["version"] == "2.5.190.0"
 
 
 def test_a_large_page_is_parsed_beside_the_loop() -> None:

@@ -16,6 +16,7 @@ from probes.kit.adsync_state import (
     WANTED,
     Agreed,
     Server,
+    facts,
     gather,
     judge,
     kind_of,
@@ -303,6 +304,26 @@ def test_values_are_those_that_were_read() -> None:
         "adsync_findings": 1.0,
     }
     assert set(found.values) == {metric.name for metric in adsync.SPEC.metrics}
+
+
+def test_facts_are_of_the_configuration() -> None:
+    """What the server is set to, to be compared with what was agreed; not what it does now, nor what nobody read."""
+    whole = gather([reading(name, value) for name, value in HEALTHY.items()])
+    assert isinstance(whole, Server)
+    assert facts(whole) == {
+        "version": "2.5.190.0",
+        "scheduler enabled": "yes",
+        "staging mode": "no",
+        "connectors": "corp.lab, corp.onmicrosoft.com - AAD",
+    }
+    assert facts(Server(collected=NOW)) == {}
+
+
+def reading(name: str, value: float) -> Reading:
+    """Return a series as the parser would."""
+    (family,) = text_string_to_metric_families(f"{name} {value}\n")
+    (sample,) = family.samples
+    return Reading(name=sample.name, labels=sample.labels, value=sample.value)
 
 
 KINDS = {
