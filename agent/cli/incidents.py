@@ -51,6 +51,7 @@ def told(incident: IncidentAnswer, language: str) -> str:
     facts = f"{incident.id} · {kind} · "
     lines = [bold(wrapped(incident.summary)), facts + marked(incident.state, state), ""]
     lines += [wrapped(text, "  ") for text in incident.sentences]
+    lines += ["", *(wrapped(one.text, "  ") for one in incident.record)] if incident.record else []
     if incident.last_changes:
         lines += ["", *(wrapped(f"last change: {one.text}", "  ") for one in incident.last_changes)]
         lines.append(wrapped(caveat(language), "  "))

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.cli.incidents import told
 from agent.daemon.records import KINDS, Records, noted
 from agent.incident.value import Incident, Kind, State
 from agent.ledger import body
@@ -88,6 +89,7 @@ def test_api_and_page_show_it() -> None:
     (answer,) = incident_answers([incident], snapshot, "en")
     assert [one.index for one in answer.record] == list(range(len(ABOUT)))
     assert answer.record[0].body["kind"] == answer.record[0].kind
+    assert "  7 measurements kept as evidence (its begin) · entry 1" in told(answer, "en").splitlines()
     html = "".join(parts(snapshot, NOW, "nl").values())
     assert f"In het logboek ({len(ABOUT)})" in html
     assert f'<li title="{"ab" * 32}">' in html
