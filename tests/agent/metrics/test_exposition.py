@@ -17,7 +17,7 @@ from agent.observation import SELF, Observation
 from agent.snapshot import PeerNow, Recording
 from probes.kit.result import Outcome
 from probes.kit.spec import Metric
-from tests.agent.samples import CARRIER, CHAIN, HEALTHY, NOW, RECOVERING, SNAPSHOTS
+from tests.agent.samples import CARRIER, CHAIN, HEALTHY, LOSSY, NOW, RECOVERING, SLOW, SNAPSHOTS
 
 AGE = Metric("sync_age_seconds", "Age of the last synchronisation.")
 SENT = Metric("sent_bytes_total", "Bytes sent.", counter=True)
@@ -198,6 +198,20 @@ def test_open_incidents(incident: Incident, shown: bool) -> None:
     assert (one(samples, "demarc_incident_open", **labels) == 1) is shown
     assert one(samples, "demarc_incident_segment_info", incident=incident.id, segment="carrier") == 1
     assert one(samples, "demarc_incident_service_info", incident=incident.id, svc="hr") == 1
+
+
+@pytest.mark.parametrize(
+    ("incident", "family", "path", "party"),
+    [(SLOW, "demarc_incident_delay_seconds", 0.0459, 0.0382), (LOSSY, "demarc_incident_loss_ratio", 0.0347, 0.0)],
+)
+def test_delay_and_loss(incident: Incident, family: str, path: float, party: float) -> None:
+    """What an open incident of delay or loss shows at least, of the whole path and of the party; others show none."""
+    metrics = build()
+    metrics.update(msgspec.structs.replace(HEALTHY, incidents=(incident, CARRIER)))
+    samples = scrape(metrics)
+    assert one(samples, family, incident=incident.id, of="path") == path
+    assert one(samples, family, incident=incident.id, of="party") == party
+    assert one(samples, family, incident=CARRIER.id, of="path") is None
 
 
 def test_a_suspicion_is_counted_and_never_open() -> None:
