@@ -177,7 +177,7 @@ LINE = (
         none="no VPN probe that counts bytes",
     ),
     Panel(
-        "VPN: sends and receives nothing",
+        "VPN: sent, and nothing came back",
         "lines",
         "For how long a tunnel has been sending without hearing anything. Idle tunnels stay at 0.",
         (Query(f"demarc_vpn_unanswered_seconds {VANTAGE}", "{{vantage}} {{probe}}"),),

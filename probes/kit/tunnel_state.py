@@ -24,7 +24,7 @@ METRICS: Final = (
     Metric(
         "vpn_passing",
         f"1 if every tunnel has received something in the last {SILENT_SECONDS:g} s, 0 if one has sent for that long "
-        "and received nothing; absent while a tunnel is idle.",
+        "and nothing came back; absent while a tunnel is idle.",
     ),
     Metric(
         "vpn_received_bytes_total",
@@ -37,7 +37,7 @@ METRICS: Final = (
     Metric("vpn_received_packets_total", "Packets received, counted as the bytes are.", counter=True),
     Metric("vpn_sent_packets_total", "Packets sent, counted as the bytes are.", counter=True),
     Metric("vpn_received_age_seconds", "Time since the tunnel was last seen to receive (of several the longest)."),
-    Metric("vpn_unanswered_seconds", "For how long a tunnel has been sending and receiving nothing; 0 if none does."),
+    Metric("vpn_unanswered_seconds", "For how long a tunnel has been sending while nothing came back; 0 if none does."),
     Metric("vpn_established_seconds", "Age of the youngest tunnel's present keys or connection."),
     Metric("vpn_rekey_seconds", "Time until the next tunnel is due for new keys."),
     Metric("vpn_peer_age_seconds", "Time since a peer last proved itself by a message that only it can make."),

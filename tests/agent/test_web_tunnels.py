@@ -162,7 +162,7 @@ def test_the_panel_tells_what_the_gateway_counts() -> None:
     assert "packets pass idle" in text
     assert "proved itself" in text
     silent = shown(picture(tunnel=now(vpn_passing=0, vpn_unanswered_seconds=40.0)))
-    assert "sends and receives nothing for" in silent
+    assert "sends for 40 seconds, and nothing comes back" in silent
 
 
 def test_the_panel_is_absent_without_a_vpn() -> None:
