@@ -62,9 +62,10 @@ def _unapproved(view: View) -> Markup:
 
 
 def last_changes(view: View, incident: Incident) -> Markup:
-    """Return the changes that stand beside an incident, nothing when there are none."""
+    """Return the changes that stand beside an incident, as paragraphs behind its sentences; nothing without any."""
     found = beside(incident, view.snapshot.drift.changes)
     if not found:
         return NOTHING
-    told = [el("p", last_change_text(one, incident.opened, view.chain, view.language)) for one in found]
+    title = el("strong", f"{view.labels.last_change}: ")
+    told = [el("p", title, last_change_text(one, incident.opened, view.chain, view.language)) for one in found]
     return joined(told, el("p", caveat(view.language), class_="quiet"))

@@ -101,7 +101,12 @@ def _card(view: View, incident: Incident) -> Markup:
             el("h3", summary(incident, view.chain, view.language)),
             el("p", _badge(view, "state", incident.state), _badge(view, "kind", incident.kind), class_="badges"),
         ),
-        el("div", el("div", [el("p", text) for text in told], class_="told"), _facts(view, incident), class_="body"),
+        el(
+            "div",
+            el("div", [el("p", text) for text in told], last_changes(view, incident), class_="told"),
+            _facts(view, incident),
+            class_="body",
+        ),
         record(view, incident),
         class_=f"card k-{incident.kind} st-{incident.state}",
         id=f"incident-{incident.id}",
@@ -129,7 +134,6 @@ def _facts(view: View, incident: Incident) -> Markup:
             (labels.since, clock(view, incident.opened)),
             (labels.mover, joined(owners(view, (incident.mover,)), _phone(view, incident.mover)) if calls else NOTHING),
             (labels.segments, ", ".join(incident.segments)),
-            (labels.last_change, last_changes(view, incident)),
             (labels.incident, el("code", incident.id)),
         )
     )
@@ -156,7 +160,7 @@ def _ended(view: View, incident: Incident) -> Markup:
     """Return one ended incident: a line that opens to its sentences."""
     ended = incident.closed if incident.closed is not None else view.now
     lasted = lasting(ended - incident.opened, view.language)
-    told, changed = sentences(incident, view.chain, None, view.language), last_changes(view, incident)
+    told = sentences(incident, view.chain, None, view.language)
     return el(
         "details",
         el(
@@ -166,8 +170,7 @@ def _ended(view: View, incident: Incident) -> Markup:
                 "span", f"{view.labels.ended} ", clock(view, ended), f" · {view.labels.lasted} {lasted}", class_="quiet"
             ),
         ),
-        el("div", [el("p", text) for text in told], class_="told"),
-        facts(((view.labels.last_change, changed),)) if changed else NOTHING,
+        el("div", [el("p", text) for text in told], last_changes(view, incident), class_="told"),
         record(view, incident),
         id=f"closed-{incident.id}",
     )
