@@ -45,6 +45,9 @@ class HoursDuty:
 
     def do(self, now: float) -> None:
         """Bind every hour that is due."""
+        self._next = now + 60.0
+        if not self._store.exists():  # the store is only being made
+            return
         with closing(connect_reading(self._store)) as connection:
             if self._begin is None:
                 self._begin = self._first_hour(connection)

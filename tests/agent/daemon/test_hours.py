@@ -85,6 +85,11 @@ def test_an_hour_is_bound_once_it_is_settled(tmp_path: Path) -> None:
     assert compared(tmp_path) == (0, [])
 
 
+def test_before_there_is_a_store_nothing_is_bound(tmp_path: Path) -> None:
+    """The very first round of an agent."""
+    assert bind(tmp_path, BEGIN + 4201) == []
+
+
 def test_hours_follow_each_other_over_restarts_and_silence(tmp_path: Path) -> None:
     """No hour is left out; those without a result share one entry."""
     stored(tmp_path, results(BEGIN, 60), results(BEGIN + 5 * 3600, 75))
