@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := PYTHONDONTWRITEBYTECODE=1 $(BIN)/python
 
-.PHONY: help venv system check lint types contracts unit rules test peers lab demo bench campaign soak fuzz lock clean
+.PHONY: help venv system check lint types contracts unit rules test test-system peers lab demo bench campaign soak fuzz lock clean
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -33,6 +33,10 @@ peers: venv
 
 lab: venv
 	$(RUN) -m pytest -q tests/lab
+
+test-system: venv ## Tunnels on a real kernel that has WireGuard and ESP, in a virtual machine (QEMU, half a minute)
+	@PYTHON="$(PYTHON)" sh tools/install_system_packages.sh machine
+	$(RUN) -m pytest -q -m "" tests/lab/test_kernel_machine.py
 
 demo: system venv ## Break a real VPN in front of your eyes and say whose segment it was
 	@$(RUN) -m lab.demo

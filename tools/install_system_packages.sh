@@ -6,6 +6,8 @@ set -eu
 PACKAGES="iproute2 iputils-ping nftables procps openssl curl strongswan-swanctl charon-systemd libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins nginx-light krb5-kdc krb5-admin-server dnsmasq-base bind9-dnsutils prometheus prometheus-alertmanager prometheus-node-exporter openssh-server redis-server chrony wireguard-go samba-ad-dc samba-ad-provision squid-openssl"
 # What the benchmarks measure us against; no test needs it.
 [ "${1:-}" != bench ] || PACKAGES="$PACKAGES fping prometheus-blackbox-exporter"
+# A virtual machine with Debian's kernel: tests/lab/kernel_machine.py.
+[ "${1:-}" != machine ] || PACKAGES="$PACKAGES qemu-system-x86 linux-image-cloud-amd64 busybox-static kmod wireguard-tools"
 # Debian's own Python comes without the means to make a virtual environment.
 ${PYTHON:-python3} -c 'import ensurepip' 2>/dev/null || PACKAGES="$PACKAGES python3 python3-venv"
 missing=""
