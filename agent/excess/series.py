@@ -32,6 +32,8 @@ _WAITING = 60
 _SETTLES_SECONDS = 900.0
 # Attempts further apart than this and two intervals leave a gap.
 _GAP_SECONDS = 5.0
+# Attempts that come in so much (s) after newer ones; a timeout is shorter.
+_PAST_SECONDS, _PAST_MOST = 120.0, 20
 _LEAST_SECONDS = 1e-6
 LOST = math.inf
 """The duration of an attempt of which nothing came back."""
@@ -56,7 +58,7 @@ class Series:
         self._hour, self._class = -1.0, ""
         self._level: Level | None = None
         self._known: Level | None = None
-        self._age = 0
+        self._age = self._past = 0
         self._waiting: deque[tuple[float, float]] = deque()
 
     @property
@@ -66,6 +68,8 @@ class Series:
 
     def add(self, time: float, seconds: float, *, learn: bool) -> None:
         """Take one attempt. What was lost is known late: later attempts may have come back before it."""
+        if self._is_past(time):
+            return
         place, least = bisect_left(self._times, time), _CADENCE * self._interval
         if any(abs(time - near) < least for near in self._times[max(0, place - 1) : place + 1]):
             return
@@ -188,6 +192,19 @@ class Series:
         """Return whether a change shows that is not to be learned yet."""
         raised = [t.since for t in (self.late, self.loss) if t.raised and t.since is not None]
         return bool(raised) and time - max(raised) < _SETTLES_SECONDS
+
+    def _is_past(self, time: float) -> bool:
+        """Return whether an attempt is too old to matter; many such in a row are a clock that was set back."""
+        past = time < self.newest - _PAST_SECONDS
+        self._past = self._past + 1 if past else 0
+        if self._past > _PAST_MOST:
+            del self._times[:], self._seconds[:]
+            self._waiting.clear()
+            self.late.reset()
+            self.loss.reset()
+            self._past = 0
+            return False
+        return past
 
     def _unbroken(self) -> int:
         """Return the first attempt since which there is no gap: no result is no good one."""

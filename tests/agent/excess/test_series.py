@@ -76,6 +76,17 @@ def test_what_was_lost_is_known_late() -> None:
     assert made.lossy_since(START + 300) == START + 301
 
 
+def test_a_clock_that_is_set_back() -> None:
+    """A few attempts of long ago are passed over; when all are, the clock was set back and the series goes on there."""
+    made = series((300, USUAL), begin=START + 7200)
+    extend(made, (20, USUAL), begin=START)
+    assert made.newest == START + 7499
+    extend(made, (10, USUAL), begin=START + 20)
+    assert made.newest == START + 29
+    assert not made.late.raised
+    assert made.level(made.newest) is not None
+
+
 def test_what_changes_is_not_learned_until_it_has_settled() -> None:
     """A change is kept out of the reference for a quarter of an hour, and may rise by what is allowed after that."""
     made = series((4000, USUAL), (800, USUAL + 0.004))
