@@ -97,7 +97,8 @@ def install(packed: Path, folder: Path, *, interfaces: str, tls: Path, key: Path
     Its log of sign-ons is its standard output.
     """
     with tarfile.open(packed) as archived:
-        archived.extractall(folder, filter="tar") if hasattr(tarfile, "tar_filter") else archived.extractall(folder)
+        archived.extraction_filter = lambda member, _path: member  # this machine has made it (PEP 706)
+        archived.extractall(folder)
     options = {
         "workgroup": "CORP",
         "realm": DOMAIN.upper(),
