@@ -199,5 +199,5 @@ for one in ledger_witness.COMMANDS:
     command.add_command(one)
 
 
-for _one in (ledger_hours.command, *ledger_dispute.COMMANDS, *ledger_correct.COMMANDS, *ledger_key.COMMANDS):
+for _one in (*ledger_dispute.COMMANDS, *ledger_correct.COMMANDS, *ledger_key.COMMANDS):
     command.add_command(_one)

@@ -224,7 +224,7 @@ class Agent:
             reload=self.reload,
             recent=self._diagnosing.recently,
             voice=self._sinks.voice,
-            submit=self._sinks.entering.submit,
+            submit=self._sinks.books.entering.submit,
             approver=self._sinks.drift,
             witness=self._sinks.cosigning,
         )

@@ -15,23 +15,15 @@ from agent import __version__
 from agent.alerts import Notifier
 from agent.availability.fold import Cadence
 from agent.clock import Clock
-from agent.daemon.acknowledging import Acknowledging
 from agent.daemon.attempts import Log, Spawn
-from agent.daemon.clerk import Clerk, Duty
+from agent.daemon.books import Books
 from agent.daemon.clocks import Clocks
 from agent.daemon.cosigning import Cosigning
 from agent.daemon.diagnosing import ObservationSink, TransitionSink
 from agent.daemon.drifting import Drifting
-from agent.daemon.entering import Entering
-from agent.daemon.evidence import EvidenceDuty
-from agent.daemon.hours import HoursDuty
 from agent.daemon.picture import Picture
 from agent.daemon.recording import Recorder
-from agent.daemon.records import Records
-from agent.daemon.restart import RestartDuty
 from agent.daemon.runners import load_module
-from agent.daemon.second_look import SecondLook
-from agent.daemon.terms import TermsDuty
 from agent.incident.value import Incident, Transition
 from agent.journal import Journal
 from agent.ledger import DATABASE as LEDGER
@@ -101,64 +93,17 @@ class Sinks:
         self.clocks = Clocks(lambda peer, offset, error: self.recorder.clock(peer, offset, error, clock.wall()))
         self.store = self._open_store(chain)
         self.notifier = self._open_notifier(host, chain)
-        self.evidence = EvidenceDuty(
-            ledger=self._folder / LEDGER,
-            store=self._folder / DATABASE,
-            flush=self.store.flush,
-            enter=self.recorder.enter,
-            chain=chain,
-            vantage=host.vantage,
-            complete=SecondLook(
-                ledger=self._folder / LEDGER,
-                enter=self.recorder.enter,
-                chain=lambda: self._chain,
-                vantage=host.vantage,
-            ),
-        )
-        self._hours = HoursDuty(
-            ledger=self._folder / LEDGER,
-            store=self._folder / DATABASE,
-            enter=self.recorder.enter,
-            vantage=host.vantage,
-        )
-        self.entering = Entering(
-            ledger=self._folder / LEDGER,
-            enter=self.recorder.enter,
-            chain=lambda: self._chain,
-            vantage=host.vantage,
-            clock=clock,
-        )
-        restart = RestartDuty(
-            ledger=self._folder / LEDGER,
-            store=self._folder / DATABASE,
-            enter=self.recorder.enter,
-            vantage=host.vantage,
-        )
-        self._terms = TermsDuty(
-            ledger=self._folder / LEDGER,
-            enter=self.recorder.enter,
-            vantage=host.vantage,
-            retention=host.retention,
-        )
-        self._acknowledging = Acknowledging(
-            ledger=self._folder / LEDGER,
-            enter=self.recorder.enter,
-            vantage=host.vantage,
+        self.books = Books(
+            host,
+            chain,
+            self.recorder,
             clock=clock,
             log=log,
-            urls=lambda: self._host.alertmanagers,
+            spawn=spawn,
+            flush=self.store.flush,
+            show=self._in_loop(lambda shown: picture.note(*shown)),
             firing=lambda: frozenset((incident, to) for incident, to, _ in self.notifier.firing()),
         )
-        records = Records(self._folder / LEDGER, self._in_loop(lambda shown: picture.note(*shown)))
-        self.recorder.entered = records.entered
-        duties: dict[str, Duty] = {
-            "restart": restart,
-            "records": records,
-            "evidence": self.evidence,
-            "hours": self._hours,
-            "terms": self._terms,
-        }
-        self.clerk = Clerk(duties, clock, log, spawn)
 
     @property
     def transition_sinks(self) -> Mapping[str, TransitionSink]:
@@ -167,7 +112,7 @@ class Sinks:
             "journal": self.journal.transition,
             "metrics": self.metrics.transition,
             "alerts": self._alert,
-            "evidence": self.evidence.transition,
+            "evidence": self.books.evidence.transition,
         }
 
     @property
@@ -215,7 +160,7 @@ class Sinks:
         self.drift.configure(self._chain, self._host.vantage)
         self.notifier.restore(incidents)
         self._notifying = self._spawn(self._notify())
-        self._spawn(self._acknowledging.run())
+        self.books.start()
         self.metrics.reloaded(successful=True)
 
     def configure(self, host: Host, chain: Chain, incidents: tuple[Incident, ...]) -> None:
@@ -227,8 +172,7 @@ class Sinks:
         self.journal.reloaded(chain.hash)
         self.recorder.loaded(chain, self._clock.wall())
         self.drift.configure(chain, host.vantage)
-        self.evidence.configure(chain)
-        self._terms.configure(host.retention)
+        self.books.configure(host, chain)
         if recadenced:
             self.store.configure(cadences(chain))
         if elsewhere and self._notifying is not None:
@@ -251,7 +195,7 @@ class Sinks:
         """Bring what is shown up to date."""
         self.drift.each_round()
         self.clocks.each_round(snapshot.peers, self._clock.wall())
-        self.clerk.turn()
+        self.books.clerk.turn()
         self.metrics.update(snapshot)
         self.metrics.ledger(entries=self.recorder.size)
         self.metrics.firing(self.notifier.firing())
@@ -262,8 +206,8 @@ class Sinks:
                 running,
                 stored=health.written,
                 queued=health.queued,
-                duty_failures=dict(self.clerk.failures),
-                bound_until=self._hours.bound_until,
+                duty_failures=dict(self.books.clerk.failures),
+                bound_until=self.books.hours.bound_until,
             )
         )
         if health.dropped > self._dropped:
