@@ -462,6 +462,12 @@ SNAPSHOTS = {
     "suspected": _broken(APPLICATION, {"erp-app": "suspected"}, {}),
     "monitor": _broken(MONITOR, dict.fromkeys(CHAIN.segments, "unknown"), dict.fromkeys(CHAIN.services, "unobserved")),
     "contradiction": _broken(CONTRADICTION, {"carrier": "unknown"}, {"erp": "degraded"}),
+    "slow": msgspec.structs.replace(
+        HEALTHY,
+        incidents=(SLOW,),
+        segments={**HEALTHY.segments, "carrier": "degraded"},
+        services={**HEALTHY.services, "erp": "degraded"},
+    ),
     "mtuhole": _broken(MTU_HOLE, {"onprem-fw": "suspected"}, {"erp": "down"}),
     "stopped": stopped(),
     "unverified": unverified(),
