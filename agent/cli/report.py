@@ -75,20 +75,25 @@ def month_command(
     if until is None and data is not None:
         until = int(SystemClock().wall())
     period = Period(month=text, start=start, stop=stop, until=max(start, min(stop, until or stop)))
+    ledger = ledger_file or (data / LEDGER if data else None)
     try:
-        measured = (
-            _from_file(chain, period, observations) if observations else _from_data(chain, period, data or Path())
-        )
-        ledger = ledger_file or (data / LEDGER if data else None)
-        told, basis = _incidents(chain, period, measured, ledger)
-        if data is not None and ledger is not None:
-            unlike = states_unlike(ledger, data / STORE, period.start, period.until)
-            basis = msgspec.structs.replace(basis, notes=(*basis.notes, *unlike))
-        announced = read_announced(_ledger_file(ledger)) if ledger else Announced()
+        given = _given(chain, period, data, observations, ledger)
     except (StorageError, BadLineError, sqlite3.Error, OSError) as error:
         click.echo(f"the report cannot be made: {error}", err=True)
         sys.exit(EX_DATAERR)
-    given = Given(
+    report = month_report(given)
+    click.echo(msgspec.json.format(msgspec.json.encode(report), indent=1) if form == "json" else render(report, chain))
+
+
+def _given(chain: Chain, period: Period, data: Path | None, observations: Path | None, ledger: Path | None) -> Given:
+    """Read everything that the report is a function of."""
+    measured = _from_file(chain, period, observations) if observations else _from_data(chain, period, data or Path())
+    told, basis = _incidents(chain, period, measured, ledger)
+    if data is not None and ledger is not None:
+        unlike = states_unlike(_ledger_file(ledger), data / STORE, period.start, period.until)
+        basis = msgspec.structs.replace(basis, notes=(*basis.notes, *unlike))
+    announced = read_announced(_ledger_file(ledger)) if ledger else Announced()
+    return Given(
         chain=chain,
         period=period,
         spans=measured.spans,
@@ -97,8 +102,6 @@ def month_command(
         changes=announced.changes,
         basis=basis,
     )
-    report = month_report(given)
-    click.echo(msgspec.json.format(msgspec.json.encode(report), indent=1) if form == "json" else render(report, chain))
 
 
 class _Measured(NamedTuple):

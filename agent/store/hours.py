@@ -8,6 +8,7 @@ import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from math import inf
 
 import msgspec
 
@@ -38,7 +39,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bounds(connection: sqlite3.Connection) -> Bounds:
-    """Return what the store says that it has not forgotten."""
+    """Return what the store says that it has not forgotten; of a store from before it said so, nothing."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept'").fetchone():
+        return Bounds(raw=inf, minutes=inf)
     raw, minutes = connection.execute("SELECT raw, minutes FROM kept").fetchone()
     return Bounds(raw=raw / 1e6, minutes=float(minutes))
 
