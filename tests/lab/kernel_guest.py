@@ -1,7 +1,7 @@
 """Runs in the virtual machine of kernel_machine.py: real WireGuard and real ESP, and the probes that read them.
 
-Two network namespaces with a wire, a WireGuard tunnel and an IPsec tunnel between them. Prints one line a step,
-`RESULT` and JSON: the step's name and the probe's result.
+Two network namespaces with a wire between them, a WireGuard tunnel, an IPsec tunnel laid by hand and one of
+strongSwan's. Prints one line a step, `RESULT` and JSON: the step's name and the probe's result.
 """
 
 import asyncio
@@ -12,23 +12,50 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
-from probes import wireguard, xfrm
+from probes import strongswan, wireguard, xfrm
 from probes.kit.clock import SystemClock
 from probes.kit.result import Result
 from probes.kit.spec import Clock, Resolver
 from probes.kit.tunnel_state import SILENT_SECONDS
 
+CHARON = "/usr/sbin/charon-systemd"
+SWANCTL = "/usr/sbin/swanctl"
 IP = shutil.which("ip", path="/usr/bin:/usr/sbin:/sbin") or "ip"
 # Busybox' shell has an `ip` of its own, which knows neither namespaces nor xfrm.
 _IP = re.compile(r"(?:(?<=^)|(?<=; )|(?<=exec [ab] ))ip ")
 AEAD = "aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128"
 CBC = f"auth-trunc 'hmac(sha256)' 0x{'11' * 32} 128 enc 'cbc(aes)' 0x{'22' * 16}"
 TUNNEL = "proto esp reqid 7 mode tunnel"
+
+
+DAEMON = """
+charon-systemd {{ load_modular = no
+  load = random nonce aes sha1 sha2 hmac kdf gcm curve25519 openssl pem kernel-netlink socket-default vici updown
+  plugins {{ vici {{ socket = unix:///tmp/{own}.vici }} }} }}
+swanctl {{ load_modular = no
+  load = random nonce openssl pem }}
+"""
+CONNECTION = """
+connections {{ site {{ version = 2
+  local_addrs = 192.0.2.{own}
+  remote_addrs = 192.0.2.{peer}
+  proposals = aes128gcm16-prfsha256-x25519
+  local {{ auth = psk
+    id = side{own} }}
+  remote {{ auth = psk
+    id = side{peer} }}
+  children {{ net {{
+    local_ts = 10.3{own}.0.0/24
+    remote_ts = 10.3{peer}.0.0/24
+    esp_proposals = aes128gcm16 }} }} }} }}
+secrets {{ ike-1 {{ secret = "canary-psk-5f1e" }} }}
+"""
 
 
 class Later(SystemClock):
@@ -83,6 +110,28 @@ def lay() -> str:
     return public["b"]
 
 
+def start_daemons() -> None:
+    """Start a strongSwan on either side that puts its tunnels into the kernel, and load what both agreed."""
+    for name, own in (("a", 1), ("b", 2)):
+        Path(f"/tmp/{own}.conf").write_text(DAEMON.format(own=own))
+        Path(f"/tmp/{own}.swanctl").write_text(CONNECTION.format(own=own, peer=3 - own))
+        sh(f"ip -n {name} addr add 10.3{own}.0.1/24 dev lo")
+        environment = {**os.environ, "STRONGSWAN_CONF": f"/tmp/{own}.conf"}
+        with Path(f"/tmp/{own}.log").open("wb") as log:
+            subprocess.Popen((IP, "netns", "exec", name, CHARON), env=environment, stdout=log, stderr=log)
+    for own in (1, 2):
+        for _ in range(300):
+            if Path(f"/tmp/{own}.vici").is_socket():
+                break
+            time.sleep(0.1)
+        swanctl(own, f"--load-all --file /tmp/{own}.swanctl")
+
+
+def swanctl(own: int, arguments: str) -> None:
+    """Speak to one side's daemon."""
+    sh(f"STRONGSWAN_CONF=/tmp/{own}.conf {SWANCTL} {arguments} --uri unix:///tmp/{own}.vici")
+
+
 def ping(target: str) -> None:
     """Send one packet, whatever comes of it."""
     sh(f"ping -c 1 -W 2 {target}", check=False)
@@ -130,10 +179,25 @@ async def of_xfrm(ask: Ask, clock: Later, heard: "asyncio.Queue[str]") -> None:
     told("xfrm no state", await ask())
 
 
+async def of_strongswan(ask: Ask, policy: Ask) -> None:
+    """What the daemon says of its tunnel and what the kernel says of the same one: up, and taken down."""
+    await asyncio.to_thread(swanctl, 1, "--initiate --child net --timeout 30")
+    ping("-I 10.31.0.1 10.32.0.1")
+    told("strongswan up", await ask())
+    told("its kernel up", await policy())
+    await asyncio.to_thread(swanctl, 1, "--terminate --child net --timeout 30")
+    told("strongswan down", await ask())
+    told("its kernel down", await policy())
+
+
 async def main(key: str) -> None:
     """Ask in namespace a."""
     clock = Later()
-    async with wireguard.open(Kit(clock)) as tunnels, xfrm.open(Kit(clock)) as kernel:
+    async with (
+        wireguard.open(Kit(clock)) as tunnels,
+        xfrm.open(Kit(clock)) as kernel,
+        strongswan.open(Kit(clock)) as charon,
+    ):
 
         async def peer(target: str = "wg0") -> Result:
             return await tunnels.attempt(wireguard.Settings(target=target, peer=key), clock.boot() + 30)
@@ -142,6 +206,15 @@ async def main(key: str) -> None:
             asked = xfrm.Settings(target="192.0.2.2", network="10.2.0.0/24")
             return await kernel.attempt(asked, clock.boot() + 30)
 
+        async def daemon() -> Result:
+            asked = strongswan.Settings(target="/tmp/1.vici", connection="site")
+            return await charon.attempt(asked, clock.boot() + 30)
+
+        async def its_policy() -> Result:
+            asked = xfrm.Settings(target="192.0.2.2", network="10.32.0.0/24")
+            return await kernel.attempt(asked, clock.boot() + 30)
+
+        await of_strongswan(daemon, its_policy)
         heard: asyncio.Queue[str] = asyncio.Queue()
         kernel.hear(heard.put_nowait)
         await of_xfrm(policy, clock, heard)
@@ -152,6 +225,7 @@ async def main(key: str) -> None:
 
 if __name__ == "__main__":
     peer_key = lay()
+    start_daemons()
     inside = os.open("/run/netns/a", os.O_RDONLY)
     if ctypes.CDLL(None, use_errno=True).setns(inside, 0):
         raise SystemExit("no namespace")

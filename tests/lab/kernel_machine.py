@@ -1,8 +1,8 @@
 """A virtual machine with Debian's own kernel, for what the kernel of this machine lacks: WireGuard and ESP.
 
-No image and no root file system: an initial RAM disk of busybox, `ip`, `wg`, the kernel's modules, this very Python and
-the folders that a test needs, so that the guest runs the product's code as it is checked out. QEMU without KVM boots it
-in some fifteen seconds. Nothing of the guest reaches a network: it has no network card.
+No image and no root file system: an initial RAM disk of busybox, `ip`, `wg`, strongSwan, the kernel's modules, this
+very Python and the folders that a test needs, so that the guest runs the product's code as it is checked out. QEMU
+without KVM boots it in some fifteen seconds. Nothing of the guest reaches a network: it has no network card.
 """
 
 import gzip
@@ -18,7 +18,9 @@ from pathlib import Path
 import msgspec
 
 QEMU = "qemu-system-x86_64"
-PROGRAMS = ("ip", "wg")
+PROGRAMS = ("ip", "wg", "charon-systemd", "swanctl")
+# strongSwan's own libraries and plugins: no program names them.
+STRONGSWAN = Path("/usr/lib/ipsec")
 APPLETS = ("sh", "mount", "mkdir", "cat", "insmod", "ping", "poweroff")
 # ESP's random numbers come from drbg, which the kernel would load by itself if it had modprobe.
 MODULES = (
@@ -45,7 +47,7 @@ def find() -> Machine | str:
     """Return the newest installed cloud kernel, or in words what is missing."""
     lacking = [name for name in (QEMU, "busybox", "modprobe", *PROGRAMS) if shutil.which(name) is None]
     if lacking:
-        return f"{', '.join(lacking)} (apt-get install qemu-system-x86 busybox-static kmod wireguard-tools)"
+        return f"{', '.join(lacking)} (sh tools/install_system_packages.sh machine)"
     kernels = sorted(Path("/boot").glob("vmlinuz-*-cloud-amd64"))
     if not kernels:
         return "a kernel (apt-get install linux-image-cloud-amd64)"
@@ -71,14 +73,17 @@ def _files(machine: Machine, module: str, folders: Iterable[Path]) -> Iterator[t
     yield "bin/busybox", Path(shutil.which("busybox") or "")
     programs = [python, *(Path(shutil.which(name) or "").resolve() for name in PROGRAMS)]
     stdlib, extensions = Path(sysconfig.get_paths()["stdlib"]), Path(msgspec.__file__).parent
-    for folder in (stdlib, extensions, *folders):
-        root = f"app/{folder.name}" if folder != stdlib else str(folder)[1:]
+    for folder in (stdlib, STRONGSWAN, extensions, *folders):
+        root = str(folder)[1:] if folder in {stdlib, STRONGSWAN} else f"app/{folder.name}"
         for file in _walk(folder):
             yield f"{root}/{file.relative_to(folder)}", file
-            if file.suffix == ".so":
+            if ".so" in file.suffixes:
                 programs.append(file)
     for program in programs:
         yield str(program)[1:], program
+    # Loaded by name when a thread is cancelled, as strongSwan does.
+    programs += Path("/lib").glob("*-linux-gnu/libgcc_s.so.1")
+    yield from ((str(program)[1:], program) for program in programs if program.name == "libgcc_s.so.1")
     for library in {library for program in programs for library in _libraries(program)}:
         yield str(library)[1:], library
     names = []
