@@ -76,7 +76,12 @@ def test_an_entry_can_erase_details_of_others(tmp_path: Path) -> None:
     """What is erased is in no byte of the files; the entries and the other details stand."""
     ledger = opened(tmp_path)
     ledger.append("agent-stop", stop_entry(1), details={"person": b"erased-Jansen", "place": b"kept-Utrecht"})
-    why: dict[str, object] = {"vantage": "v", "erased": [{"entry": 0, "name": "person"}], "basis": "request", "reason": "left"}
+    why: dict[str, object] = {
+        "vantage": "v",
+        "erased": [{"entry": 0, "name": "person"}],
+        "basis": "request",
+        "reason": "left",
+    }
     ledger.append("erasure", {"time": 2, **why}, erase=[(0, "person")]).result(WAIT)
     ledger.append("agent-stop", stop_entry(3)).result(WAIT)
     held = b"".join(file.read_bytes() for file in tmp_path.glob("ledger.db*"))
