@@ -87,7 +87,8 @@ def _attributed(  # noqa: PLR0917 - one moment's evidence, passed on as it is
     standing = Standing.SINGLE_SIDED if rests_on else Standing.SELF_MEASURED if own else Standing.CORROBORATED
     proof = [s for s in shown if s.probe in part.rests_on]
     mine = {e.segment for e in target.elements if owners[e] == {party}}
-    accused = mine & {e.segment for s in proof for e in s.elements}
+    shows = {e for s in proof if s.probe == part.probe for e in s.elements}
+    accused = {e.segment for e in shows & target.elements if owners[e] == {party}}
     return Ruling(
         kind=Kind.ATTRIBUTED,
         parties=(party,),
