@@ -8,6 +8,7 @@ import yaml
 
 from agent.alerts.message import ALERTNAME, RUNBOOK
 from agent.cli.main import COMMANDS
+from agent.config.registry import InstalledTypes
 from agent.metrics.exposition import extra_name
 from agent.metrics.families import FAMILIES
 from agent.metrics.probe_families import SELF_METRICS
@@ -16,7 +17,9 @@ ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "docs" / "runbooks"
 PAGES = sorted(FOLDER.glob("*.md"))
 RULES = ROOT / "deploy" / "prometheus" / "demarc.rules.yml"
-METRICS = {family.name for family in FAMILIES} | {extra_name(metric) for metric in SELF_METRICS}
+TYPES = [module for name in InstalledTypes().names() if (module := InstalledTypes().load(name)) is not None]
+OF_PROBES = [*SELF_METRICS, *(metric for module in TYPES for metric in module.SPEC.metrics)]
+METRICS = {family.name for family in FAMILIES} | {extra_name(metric) for metric in OF_PROBES}
 
 
 def alerts() -> dict[str, str]:

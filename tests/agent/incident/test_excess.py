@@ -279,6 +279,7 @@ def test_states_while_it_lasts() -> None:
     engine = Engine(CHAIN)
     run(engine, seen(CORE, seconds=260))
     now = START + 259.9
+    assert [(i.parties, i.excess is not None) for i in engine.incidents()] == [(("carrier",), True)]
     assert engine.service_states(now)["line"] == "degraded"
     assert engine.segment_states(now)["carrier"] == "degraded"
     assert engine.segment_states(now)["cloud-gw"] == "ok"

@@ -34,7 +34,7 @@ def made(folder: Path) -> Path:
     """Return a ledger with two incidents among other entries."""
     log = Ledger.open(folder / "ledger.db", folder / "ledger.key", ORIGIN, alarm=pytest.fail)
     log.append("incident", transition("i-1", Event.SUSPECTED), details={"note": b"by Jansen"})
-    log.append("agent-stop", stop_entry(1))
+    log.append("agent-stop", {**stop_entry(1), "reason": "i-1"})  # names an incident and is not of it
     log.append("incident", transition("i-2", Event.SUSPECTED))
     log.append("incident", transition("i-1", Event.CONFIRMED))
     escalation = body.Escalation(
