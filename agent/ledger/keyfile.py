@@ -28,12 +28,19 @@ def read_signer(path: Path, environment: os._Environ[str] | dict[str, str] = os.
 
 
 def write_signer(path: Path, text: str) -> None:
-    """Write a new key file: mode 0600, on disk when this returns; FileExistsError rather than replace one."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Write a new key file: mode 0600, on disk when this returns; FileExistsError rather than replace one.
+
+    It is whole or not there, whatever fails on the way.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
+    os.link(fresh, path)
+    fresh.unlink()
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -11,6 +11,9 @@ from typing import Any
 BODY_BYTES = 65_536
 DEPTH = 16
 
+_LINE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+_PAGE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, indent=1)
+
 
 class Bad(Exception):  # noqa: N818 - it is what is bad that is told, and nothing has failed
     """What is wrong with a text, in a sentence."""
@@ -29,14 +32,13 @@ def read_base64(text: str) -> bytes:
 
 def one_form(value: Any, indent: int | None = None) -> str:
     """Return JSON in the one form that bodies and files have."""
-    separators = (",", ":") if indent is None else (",", ": ")
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=separators, indent=indent)
+    return (_LINE if indent is None else _PAGE).encode(value)
 
 
 def read_object(text: str, what: str, indent: int | None = None) -> dict[str, Any]:
     """Read a JSON object in its one form."""
     try:
-        value = json.loads(text, parse_float=_refuse, parse_constant=_refuse, parse_int=_integer)
+        value = _READER.decode(text)
         same = one_form(value, indent) == text
     except (ValueError, RecursionError) as error:
         raise Bad(f"{what} is not JSON: {error}") from error
@@ -55,6 +57,9 @@ def _integer(text: str) -> int:
     return int(text)
 
 
+_READER = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse, parse_int=_integer)
+
+
 def read_body(text: str) -> dict[str, Any]:
     """Read a canonical body (FORMAT.md, Body)."""
     if len(text.encode()) > BODY_BYTES:
@@ -65,20 +70,22 @@ def read_body(text: str) -> dict[str, Any]:
 
 
 def _check_value(value: Any, depth: int) -> None:
-    if depth > DEPTH:
-        raise Bad(f"the body is nested deeper than {DEPTH}")
-    if isinstance(value, dict):
-        if not all(key and key.isascii() and key.isprintable() for key in value):
-            raise Bad("a key in the body is not printable ASCII")
-        for one in value.values():
-            _check_value(one, depth + 1)
-    elif isinstance(value, list):
-        for one in value:
-            _check_value(one, depth + 1)
-    elif isinstance(value, bool) or not isinstance(value, int | str):
+    kind = type(value)
+    if kind is str:
+        return
+    if kind is int:
+        if not -(2**63) <= value < 2**63:
+            raise Bad("the body holds an integer beyond 64 bits")
+    elif kind not in (dict, list):
         raise Bad("the body holds more than integers and strings")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise Bad("the body holds an integer beyond 64 bits")
+    elif depth >= DEPTH and value:
+        raise Bad(f"the body is nested deeper than {DEPTH}")
+    else:
+        if kind is dict and not all(key and key.isascii() and key.isprintable() for key in value):
+            raise Bad("a key in the body is not printable ASCII")
+        for one in value.values() if kind is dict else value:
+            if type(one) is not str:
+                _check_value(one, depth + 1)
 
 
 def check_details(body: dict[str, Any], details: Any) -> None:

@@ -119,3 +119,10 @@ def test_values_without_a_form(body: dict[str, object], message: str) -> None:
 def test_a_tuple_is_written_as_a_list() -> None:
     """Frozen values hold tuples."""
     assert encode({"a": (1, "b")}) == b'{"a":[1,"b"]}'
+
+
+def test_both_writers_escape_alike() -> None:
+    """For every character msgspec writes what the standard library writes, and so what the verifier reads."""
+    for start in range(0, 0x110000, 64):
+        text = "".join(chr(number) for number in range(start, start + 64) if not 0xD800 <= number < 0xE000)
+        assert encode({"a": text}) == json.dumps({"a": text}, ensure_ascii=False, separators=(",", ":")).encode()
