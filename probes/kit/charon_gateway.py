@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from probes.kit.charon_log import LogReader
+from probes.kit.charon_log import UNNAMED, LogReader
 from probes.kit.charon_verdict import Situation
 from probes.kit.charon_view import View, last_words, read_view, section, sections, text, tunnels
 from probes.kit.spec import Clock
@@ -22,8 +22,9 @@ from probes.kit.vici_facts import facts
 
 EVENTS: Final = ("ike-updown", "child-updown", "ike-rekey", "child-rekey", "log")
 # Events come in bursts, one for each SA and the log's lines between them: the first is told at once, the others
-# together after this.
+# together after this; while they go on the rest doubles, up to the interval of a fast probe.
 REST_SECONDS: Final = 0.05
+REST_MOST_SECONDS: Final = 1.0
 # A gateway that takes the connection and never confirms the events must not hold a task for ever.
 REGISTER_SECONDS: Final = 5.0
 GONE: Final = (OSError, asyncio.IncompleteReadError, ViciError)
@@ -39,6 +40,7 @@ class Gateway:
         self._lock = asyncio.Lock()
         self._session: Session | None = None
         self._view = View()
+        self._tunnels: dict[tuple[str, str], Tunnel] = {}
         self._facts: dict[str, str] = {}
         self._taken = self._event = float("-inf")
         self._progress: dict[str, Progress] = {}
@@ -48,6 +50,8 @@ class Gateway:
         self._listener: asyncio.Task[None] | None = None
         self._listening = False
         self._rest: asyncio.TimerHandle | None = None
+        self._rest_seconds = REST_SECONDS
+        self._told = float("-inf")
         self._again = False
         self.seconds = 0.0
 
@@ -63,6 +67,7 @@ class Gateway:
             return Situation(
                 now=self._taken,
                 view=self._view,
+                tunnels=self._tunnels,
                 progress=self._progress,
                 log=self._log,
                 downs=self._downs,
@@ -91,9 +96,10 @@ class Gateway:
         self._facts = facts(conns, sas)
         self.seconds = self._clock.boot() - began
         self._taken = began
+        self._tunnels = tunnels(self._view)
         if began >= self._event:
-            self._progress = follow(self._progress, tunnels(self._view), began)
-        self._progress = {tunnel.name: self._known(tunnel, began) for tunnel in tunnels(self._view)}
+            self._progress = follow(self._progress, self._tunnels.values(), began)
+        self._progress = {tunnel.name: self._known(tunnel, began) for tunnel in self._tunnels.values()}
 
     def _known(self, tunnel: Tunnel, now: float) -> Progress:
         known = self._progress.get(tunnel.name)
@@ -154,11 +160,13 @@ class Gateway:
                 self._tell()
 
     def _take(self, event: str, message: Section) -> None:
-        """Take up one event; only the log changes nothing by itself."""
+        """Take up one event; the log changes nothing by itself, and a stranger's SA that never got a name nothing."""
         now = self._clock.boot()
         if event == "log":
             if self._log.take(message, now, self._view.peers):
                 self._tell()
+            return
+        if all(connection == UNNAMED for connection, _ in sections([message])):
             return
         for name, child in last_words(event, message):
             known = self._progress.get(name)
@@ -186,7 +194,11 @@ class Gateway:
         if self._rest is not None:
             self._again = True
             return
-        self._rest = asyncio.get_running_loop().call_later(REST_SECONDS, self._rested)
+        now = self._clock.boot()
+        calm = now - self._told > REST_MOST_SECONDS
+        self._rest_seconds = REST_SECONDS if calm else min(2 * self._rest_seconds, REST_MOST_SECONDS)
+        self._told = now
+        self._rest = asyncio.get_running_loop().call_later(self._rest_seconds, self._rested)
         self._changed()
 
     def _rested(self) -> None:

@@ -22,10 +22,9 @@ from probes.kit.charon_view import (
     established,
     narrowed,
     tunnel_name,
-    tunnels,
 )
 from probes.kit.result import Outcome, Result, Stage, failed
-from probes.kit.tunnel_state import SILENT_SECONDS, Progress, tunnel_rows, tunnel_values
+from probes.kit.tunnel_state import SILENT_SECONDS, Progress, Tunnel, tunnel_rows, tunnel_values
 
 NAMES_SHOWN: Final = 5
 # The first of these that holds for any missing child names the fault, unless the log knows better.
@@ -47,12 +46,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one gateway at `now` (boot-time seconds).
 
-    `progress` has every tunnel of the view by name; `downs` and `rekeys` count a connection's events; `listening`:
-    whether the gateway tells of events and its log.
+    `tunnels` has every tunnel of the view by connection and child, `progress` by name; `downs` and `rekeys` count a
+    connection's events; `listening`: whether the gateway tells of events and its log.
     """
 
     now: float
     view: View
+    tunnels: Mapping[tuple[str, str], Tunnel]
     progress: Mapping[str, Progress]
     log: LogReader
     downs: Mapping[str, int] = {}
@@ -64,7 +64,7 @@ def judge(asked: Asked, seen: Situation) -> Result:
     """Return what the gateway says of what must be established (without durations)."""
     pairs = frozenset(pair for pair in seen.view.configured if asked.covers(*pair))
     up = [(sa, child) for sa, child in established(seen.view) if (sa.connection, child.name) in pairs]
-    own = [tunnel for tunnel in tunnels(seen.view) if tunnel.name in {tunnel_name(*pair) for pair in pairs}]
+    own = [seen.tunnels[pair] for pair in sorted(pairs)]
     known = {
         "values": {**_values(pairs, up, seen), **tunnel_values(own, seen.progress, seen.now)},
         "rows": tunnel_rows(own, seen.progress, seen.now),
@@ -119,8 +119,10 @@ def _signs(asked: Asked, up: list[tuple[IkeSa, ChildSa]], seen: Situation) -> It
         waiting = seen.log.unanswered(sa.unique_id)
         if waiting is not None:
             yield PEER_SILENT, f"{sa.connection}: the peer has not answered a request, sent again {waiting.times} times"
-    names = dict.fromkeys((sa.connection, child.name) for sa, child in up)
-    for pair in () if asked.one_way else names:
+    children: dict[tuple[str, str], list[ChildSa]] = {}
+    for sa, child in up:
+        children.setdefault((sa.connection, child.name), []).append(child)
+    for pair in () if asked.one_way else children:
         seconds = seen.progress[tunnel_name(*pair)].unanswered_seconds
         if seconds >= SILENT_SECONDS:
             yield "inbound-silent", f"{tunnel_name(*pair)}: packets leave and none has come back for {seconds:.0f} s"
@@ -128,12 +130,11 @@ def _signs(asked: Asked, up: list[tuple[IkeSa, ChildSa]], seen: Situation) -> It
         found = seen.log.evidence(sa.connection, seen.now)
         if found is not None and found.ike == sa.unique_id:
             yield "rekey-failing", f"{sa.connection}: {found.line}"
-    for pair in names:
-        if lacking := narrowed(seen.view, pair):
+    for pair, live in children.items():
+        if lacking := narrowed(seen.view, pair, live):
             yield "selectors-narrowed", f"{tunnel_name(*pair)} stands without {', '.join(lacking[:NAMES_SHOWN])}"
-    for tunnel in tunnels(seen.view):
-        if tunnel.duplicates and any(tunnel.name == tunnel_name(*pair) for pair in names):
-            yield "child-duplicate", f"{tunnel.name}: {tunnel.duplicates + 1} SAs older than {DUPLICATE_SECONDS} s"
+        if number := seen.tunnels[pair].duplicates:
+            yield "child-duplicate", f"{tunnel_name(*pair)}: {number + 1} SAs older than {DUPLICATE_SECONDS} s"
 
 
 def _values(

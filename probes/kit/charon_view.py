@@ -144,42 +144,35 @@ def established(view: View) -> tuple[tuple[IkeSa, ChildSa], ...]:
     )
 
 
-def tunnels(view: View) -> tuple[Tunnel, ...]:
-    """Return every child that is configured or has an SA, as a tunnel, by name."""
-    present = [(sa, child) for sa in view.ike for child in sa.children]
-    pairs = view.configured | {(sa.connection, child.name) for sa, child in present}
-    up = established(view)
-    return tuple(_tunnel(pair, view, present, up) for pair in sorted(pairs))
+def tunnels(view: View) -> dict[tuple[str, str], Tunnel]:
+    """Return every child that is configured or has an SA, as a tunnel, by connection and child."""
+    present: dict[tuple[str, str], list[tuple[IkeSa, ChildSa]]] = {pair: [] for pair in sorted(view.configured)}
+    for sa in view.ike:
+        for child in sa.children:
+            present.setdefault((sa.connection, child.name), []).append((sa, child))
+    return {pair: _tunnel(pair, own, configured=pair in view.configured) for pair, own in present.items()}
 
 
-def _tunnel(
-    pair: tuple[str, str],
-    view: View,
-    present: Iterable[tuple[IkeSa, ChildSa]],
-    up: Iterable[tuple[IkeSa, ChildSa]],
-) -> Tunnel:
-    own = [child for sa, child in present if (sa.connection, child.name) == pair]
-    live = [(sa, child) for sa, child in up if (sa.connection, child.name) == pair]
+def _tunnel(pair: tuple[str, str], own: list[tuple[IkeSa, ChildSa]], *, configured: bool) -> Tunnel:
+    live = [(sa, child) for sa, child in own if sa.state in IKE_UP and child.state in CHILD_UP]
     return Tunnel(
         name=tunnel_name(*pair),
-        configured=pair in view.configured,
+        configured=configured,
         established=bool(live),
-        sas={child.spi: child.counters for child in own},
+        sas={child.spi: child.counters for _, child in own},
         established_seconds=_least(child.age_seconds for _, child in live),
         rekey_seconds=_least(child.rekey_seconds for _, child in live),
         # An inbound packet was authenticated with keys that only the peer has.
         peer_age_seconds=_least(child.heard_seconds for _, child in live),
         duplicates=duplicates(live),
-        state=", ".join(sorted({child.state for child in own})) or "none",
+        state=", ".join(sorted({child.state for _, child in own})) or "none",
     )
 
 
-def narrowed(view: View, pair: tuple[str, str]) -> tuple[str, ...]:
+def narrowed(view: View, pair: tuple[str, str], live: Iterable[ChildSa]) -> tuple[str, ...]:
     """Return the configured selectors of a child that none of its SAs has; `dynamic` ones are the daemon's choice."""
-    live = [child.selectors for sa, child in established(view) if (sa.connection, child.name) == pair]
-    held = {selector for selectors in live for selector in selectors}
-    wanted = view.networks.get(pair, ()) if live else ()
-    return tuple(one for one in wanted if one not in held and not one.startswith("dynamic"))
+    held = {selector for child in live for selector in child.selectors}
+    return tuple(one for one in view.networks.get(pair, ()) if one not in held and not one.startswith("dynamic"))
 
 
 def duplicates(live: Iterable[tuple[IkeSa, ChildSa]]) -> int:

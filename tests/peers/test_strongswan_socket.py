@@ -220,6 +220,26 @@ def test_a_burst_of_events_is_told_twice(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_strangers_start_nothing(tmp_path: Path) -> None:
+    """IKE SAs that never got a connection's name come and go without an attempt; anybody can make them."""
+    charon = Charon()
+    changed: list[str] = []
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
+            runner.hear(changed.append)
+            await attempt(runner, tmp_path / "vici")
+            await until(lambda: bool(charon.listeners))
+            for number in range(50):
+                stranger = {"(unnamed)": {"uniqueid": str(number), "state": "CONNECTING"}}
+                charon.listeners[0].write(told("ike-updown", stranger))
+            charon.listeners[0].write(told("ike-updown", {"site": {"uniqueid": "1"}}))
+            await until(lambda: bool(changed))
+            assert changed == [str(tmp_path / "vici")]
+
+    asyncio.run(scenario())
+
+
 def test_the_log_explains_a_fail(tmp_path: Path) -> None:
     """A line of the log is told of as a change and stands in the detail of the next fail."""
     charon = Charon(sas=())

@@ -73,8 +73,9 @@ def situation(
     seen: View, *, log: LogReader | None = None, progress: dict[str, Progress] | None = None, now: float = 100.0
 ) -> Situation:
     """Return what is known with this view as the first one, unless `progress` says more."""
-    known = follow({}, tunnels(seen), now) | (progress or {})
-    return Situation(now=now, view=seen, progress=known, log=log or LogReader(), listening=True)
+    own = tunnels(seen)
+    known = follow({}, own.values(), now) | (progress or {})
+    return Situation(now=now, view=seen, tunnels=own, progress=known, log=log or LogReader(), listening=True)
 
 
 def line(message: str, *, ike: str = "1", name: str = "site") -> dict[str, Any]:

@@ -107,7 +107,13 @@ def test_events_are_counted_for_the_connections_asked_for() -> None:
     """Another connection's downs are not this probe's."""
     seen = situation(view(ike("ESTABLISHED", child()), configured=("site/net", "b/net")))
     counted = type(seen)(
-        now=1.0, view=seen.view, progress=seen.progress, log=seen.log, downs={"site": 2, "b": 5}, rekeys={"b": 1}
+        now=1.0,
+        view=seen.view,
+        tunnels=seen.tunnels,
+        progress=seen.progress,
+        log=seen.log,
+        downs={"site": 2, "b": 5},
+        rekeys={"b": 1},
     )
     values = judge(Asked(connection="site"), counted).values
     assert (values["vpn_downs_total"], values["vpn_rekeys_total"], values["vpn_listening"]) == (2, 0, 0)
