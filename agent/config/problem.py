@@ -4,7 +4,6 @@ All problems of a file are collected and raised at once. What the file's author 
 before it is shown, so that one problem stays one line and a terminal stays a terminal.
 """
 
-import difflib
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -59,6 +58,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean X?` for the nearest known word, or nothing when none is near."""
     if not 0 < len(word) <= _SUGGESTED:
         return ""
+    import difflib  # noqa: PLC0415 - only a file with an error needs it, and the agent's memory has a bound
+
     by_folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
     return f"; did you mean `{by_folded[near[0]]}`?" if near else ""
