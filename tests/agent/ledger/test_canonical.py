@@ -1,12 +1,13 @@
 """One value has one form, and no other form is accepted."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.ledger.canonical import BODY_BYTES, CanonicalError, decode, encode
+from agent.ledger.canonical import BODY_BYTES, DEPTH, CanonicalError, decode, encode
 
 KEYS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=5)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -126,3 +127,28 @@ def test_both_writers_escape_alike() -> None:
     for start in range(0, 0x110000, 64):
         text = "".join(chr(number) for number in range(start, start + 64) if not 0xD800 <= number < 0xE000)
         assert encode({"a": text}) == json.dumps({"a": text}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def nested(make: Callable[[object], object], depth: int) -> dict[str, object]:
+    """Return a body that is so many objects or lists deep, the body itself counted."""
+    value: object = make(1)
+    for _ in range(depth - 2):
+        value = make(value)
+    return {"a": value}
+
+
+@pytest.mark.parametrize("make", [lambda value: {"a": value}, lambda value: [value]], ids=["objects", "lists"])
+def test_bodies_may_be_so_deep_and_no_deeper(make: Callable[[object], object]) -> None:
+    """A value stands at most at the sixteenth level; what is too deep is refused in either direction."""
+    good = nested(make, DEPTH - 1)
+    assert decode(encode(good)) == good
+    with pytest.raises(CanonicalError, match=f"nested deeper than {DEPTH}"):
+        encode(nested(make, DEPTH))
+    with pytest.raises(CanonicalError, match=f"nested deeper than {DEPTH}"):
+        decode(json.dumps(nested(make, DEPTH), separators=(",", ":")).encode())
+
+
+def test_what_is_wrong_is_found_behind_what_is_right() -> None:
+    """The sentence names its place."""
+    with pytest.raises(CanonicalError, match=r"body\.d\[1\]: float"):
+        encode({"a": "x", "b": [1, "x"], "c": {"e": 1}, "d": [(2,), 0.5]})
