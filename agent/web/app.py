@@ -9,10 +9,9 @@ import gzip
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, Router
 
 from agent.clock import Clock, SystemClock
 from agent.metrics import Exposition, Metrics
@@ -33,7 +32,7 @@ def build(
     reload: Reload,
     routes: Iterable[BaseRoute] = (),
     clock: Clock | None = None,
-) -> Starlette:
+) -> Router:
     """Return the application.
 
     `ready` is true once there is an observation. `reload` loads the files again and returns the
@@ -62,7 +61,7 @@ def build(
         Route("/-/ready", is_ready, methods=["GET"]),
         Route("/-/reload", do_reload, methods=["POST"]),
     ]
-    return Starlette(routes=[*own, *routes])
+    return Router(routes=[*own, *routes])
 
 
 class Scrapes:
