@@ -16,7 +16,6 @@ from agent.ledger import Receipt, body
 from agent.ledger.cases import read_cases
 from agent.ledger.entry import Entry
 from agent.ledger.reading import log_of, with_connection
-from agent.ledger.submission import Ground, draft, read_submission
 from agent.model import Chain
 
 
@@ -45,6 +44,9 @@ class Entering:
             return await asyncio.to_thread(self._submit, data)
 
     def _submit(self, data: bytes) -> Receipt:
+        # Loaded when somebody hands something in: most agents never need it, and their memory has a bound.
+        from agent.ledger.submission import Ground, draft, read_submission  # noqa: PLC0415
+
         submission = read_submission(data)
         ground = Ground(
             chain=self._chain(),

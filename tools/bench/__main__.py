@@ -1,13 +1,17 @@
 """Run the benchmarks and print their tables; `--write` renews their sections of docs/benchmarks.md."""
 
 import argparse
+import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
 
 from tools.bench.table import Row, renewed, section, table
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+UNIT = ROOT / "deploy" / "systemd" / "demarc.service"
 # Group to module, in the order of the page; a module is imported only when its group is measured.
 GROUPS = {
     "command": "tools.bench.command",
@@ -35,10 +39,12 @@ GROUPS = {
 def main() -> int:
     """Run the benchmarks and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
-    parser.add_argument("--only", choices=GROUPS, help="one group")
+    parser.add_argument("--only", choices=GROUPS, action="append", help="one group; may be repeated")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     given = parser.parse_args()
-    for name in [given.only] if given.only else GROUPS:
+    # Every agent that is measured has the environment that its unit gives it.
+    os.environ.update(re.findall(r"^Environment=(\w+)=(\S+)$", UNIT.read_text(), re.MULTILINE))
+    for name in given.only or GROUPS:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         module = import_module(GROUPS[name])
         rows: list[Row] = module.measure()
