@@ -6,11 +6,8 @@ probing goes on; a stop ends within `STOP_SECONDS` and leaves an `agent-stop` in
 
 import asyncio
 import contextlib
-import gc
-import linecache
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
@@ -24,8 +21,8 @@ from agent.daemon.alarm import alarm_of
 from agent.daemon.attempts import Log
 from agent.daemon.diagnosing import Diagnosing
 from agent.daemon.errors import EX_SOFTWARE
-from agent.daemon.host_reader import Reader
-from agent.daemon.host_watch import HostWatch
+from agent.daemon.host_sight import HostSight
+from agent.daemon.interpreter import settle_interpreter
 from agent.daemon.measurement import Measurement
 from agent.daemon.memory import Memory
 from agent.daemon.options import Options
@@ -44,18 +41,10 @@ from agent.incident.value import Incident, State
 from agent.metrics.view import Running
 from agent.model import Chain, Host
 from agent.observation import Observation
-from probes.kit.address import literal_family
-from probes.kit.netlink_socket import Changes, Ways
 from probes.kit.resolver import SystemResolver
 
 # House rule: a shutdown has 5 s.
 STOP_SECONDS = 5.0
-# Tracked objects that may come to be before the youngest are looked through: Python's own 700 are two ticks of a big
-# chain.
-COLLECT_AFTER = 10_000
-# After so long the loop takes the interpreter back from a writer's or a scrape's thread; Python's own 5 ms is a quarter
-# of a turn of the wheel.
-SWITCH_SECONDS = 0.001
 # Runners open within milliseconds; one that waits for something else must not hold up the others.
 OPEN_SECONDS = 0.3
 # While routes keep changing, the probes that watch them run at most so often beside their schedule.
@@ -136,52 +125,64 @@ class Agent:
 
     def _build(self) -> None:
         """Make every part; nothing runs yet."""
-        chain, vantage, clock = self._chain, self._host.vantage, self._clock
-        loop = asyncio.get_running_loop()
-        self._picture = Picture(chain, vantage, clock.wall())
-        self._memory = Memory(self._folder, clock, self._log, self._spawn)
-        self._usual = Usual(self._folder, clock, self._log, self._spawn)
+        self._picture = Picture(self._chain, self._host.vantage, self._clock.wall())
+        self._memory = Memory(self._folder, self._clock, self._log, self._spawn)
+        self._usual = Usual(self._folder, self._clock, self._log, self._spawn)
         self._sinks = Sinks(
             self._host,
-            chain,
-            clock=clock,
+            self._chain,
+            clock=self._clock,
             log=self._log,
             spawn=self._spawn,
             picture=self._picture,
             write_line=self._write_line,
         )
         self._diagnosing = Diagnosing(
-            engine=self._first_engine(chain),
-            vantage=vantage,
-            clock=clock,
+            engine=self._first_engine(self._chain),
+            vantage=self._host.vantage,
+            clock=self._clock,
             picture=self._picture,
             log=self._log,
             record=self._sinks.recorder,
             transition_sinks=self._sinks.transition_sinks,
             observation_sinks=self._sinks.observation_sinks,
         )
-        kit = SharedKit(clock, SystemResolver(clock))
+        self._diagnosing.on_round = (self._each_round,)
+        self._diagnosing.on_evaluated = (self._set_pace,)
+        self._build_measurement()
+        self._build_others()
+
+    def _build_measurement(self) -> None:
+        """Make what measures, and what watches over it."""
+        loop = asyncio.get_running_loop()
+        kit = SharedKit(self._clock, SystemResolver(self._clock))
         self._runners = Runners(kit, self._spawn, self._log, lambda host: self._measurement.run_now(host=host))
-        self._ways = ways()
-        self._reader = Reader(clock, device_of=self._ways.device if self._ways else None)
-        self._host_watch = HostWatch(self._host_changed, self._log)
+        self._sight = HostSight(self._clock, self._log, self._host_changed)
         self._measurement = Measurement(
-            clock=clock,
+            clock=self._clock,
             spawn=self._spawn,
-            reader=self._reader,
+            reader=self._sight.reader,
             diagnosis=self._diagnosing,
             confirmation_set=self._confirmation_set,
             runners=self._runners.get,
             instruments=self._sinks.metrics,
             log=self._log,
-            first_round=self._memory.first_round(chain.confirm.spacing),
-            alarm=partial(alarm_of, clock),
+            first_round=self._memory.first_round(self._chain.confirm.spacing),
+            alarm=partial(alarm_of, self._clock),
             facts=self._sinks.drift.look,
         )
         self._measurement.verified.update(self._memory.verified)
-        self._diagnosing.on_round = (self._each_round,)
+        self._watchdog = Watchdog(
+            clock=self._clock,
+            last_beat=lambda: self._measurement.heartbeat.last,
+            blocked=lambda seconds, stack: void(loop.call_soon_threadsafe(self._blocked, seconds, stack)),
+            watched=threading.get_ident(),
+        )
+
+    def _build_others(self) -> None:
+        """Make what speaks with the agents at other vantages."""
         self._peers = Peers(
-            clock=clock,
+            clock=self._clock,
             spawn=self._spawn,
             log=self._log,
             take=self._take_from_peer,
@@ -192,19 +193,13 @@ class Agent:
         )
         self._witnesses = Witnesses(
             self._sinks.cosigning,
-            vantage,
-            clock=clock,
+            self._host.vantage,
+            clock=self._clock,
             spawn=self._spawn,
             log=self._log,
             show=self._picture.witness,
             enter=self._sinks.recorder.enter,
-        )
-        self._diagnosing.on_evaluated = (self._set_pace,)
-        self._watchdog = Watchdog(
-            clock=clock,
-            last_beat=lambda: self._measurement.heartbeat.last,
-            blocked=lambda seconds, stack: void(loop.call_soon_threadsafe(self._blocked, seconds, stack)),
-            watched=threading.get_ident(),
+            recall=self._sinks.recorder.witness_entries,
         )
 
     def _first_engine(self, chain: Chain) -> Engine:
@@ -235,13 +230,12 @@ class Agent:
     async def _start(self) -> None:
         self._sinks.start(self._diagnosing.engine.incidents())
         self._measurement.configure(self._chain, self._host.vantage)
-        self._reader.reach(plain_targets(self._chain, self._host.vantage))
+        self._sight.configure(self._chain, self._host.vantage)
         await self._runners.configure(self._types(), OPEN_SECONDS)
         settle_interpreter()
         self._watchdog.start()
         self._measurement.start()
-        self._host_watch.start()
-        self._reader.told = self._host_watch.listening
+        self._sight.start()
         self._peers.configure(self._host, self._chain)
         self._witnesses.configure(self._host, self._chain)
         self._systemd.tell("READY=1", f"STATUS=measuring from {self._host.vantage}")
@@ -271,10 +265,7 @@ class Agent:
         self._memory.save(self._measurement.round_now(), self._measurement.verified)
         self._usual.save(self._diagnosing.engine)
         self._sinks.stop(self._stop_reason)
-        self._host_watch.stop()
-        self._reader.close()
-        if self._ways is not None:
-            self._ways.close()
+        self._sight.close()
         self._systemd.close()
         for task in tuple(self._tasks):
             task.cancel()
@@ -314,16 +305,14 @@ class Agent:
             missed=counts.missed,
             refused=self._measurement.attempts.refused,
             confirmations=counts.confirmations,
-            host_events=self._host_watch.events,
-            host_overruns=self._host_watch.overruns,
+            host_events=self._sight.watch.events,
+            host_overruns=self._sight.watch.overruns,
             sink_errors=dict(self._diagnosing.sink_errors),
         )
         self._sinks.each_round(self._diagnosing.snapshot(), running)
 
-    def _host_changed(self, changes: Changes) -> None:
+    def _host_changed(self) -> None:
         """Look again at what the kernel says has changed: the host itself, and the routes that probes watch."""
-        self._reader.told = self._host_watch.listening
-        self._reader.changed(changes.lost)
         self._measurement.look_at_self()
         now = self._clock.boot()
         if now - self._routes_looked_at >= ROUTES_AGAIN_SECONDS:
@@ -351,7 +340,7 @@ class Agent:
         self._picture.keep_peers(frozenset(peer.vantage for peer in host.peers))
         await self._runners.configure(self._types(), OPEN_SECONDS)
         self._measurement.configure(chain, host.vantage)
-        self._reader.reach(plain_targets(chain, host.vantage))
+        self._sight.configure(chain, host.vantage)
         self._peers.configure(host, chain)
         self._witnesses.configure(host, chain)
         self._sinks.configure(host, chain, self._diagnosing.engine.incidents())
@@ -376,33 +365,6 @@ def needs_restart(before: Host, after: Host) -> tuple[str, ...]:
     return tuple(
         f"`{key}` changed from {old} to {new}: restart the agent for that" for key, old, new in fixed if old != new
     )
-
-
-def plain_targets(chain: Chain, vantage: str) -> tuple[str, ...]:
-    """Return the addresses, written as such in the chain file, to which a vantage's probes send packets."""
-    flows = (probe.flow for probe in chain.probes_of(vantage) if not probe.flow.local)
-    return tuple(flow.host for flow in flows if literal_family(flow.host) is not None and "%" not in flow.host)
-
-
-def ways() -> Ways | None:
-    """Return what asks the kernel for ways, None where we may not ask."""
-    try:
-        return Ways()
-    except OSError:
-        return None
-
-
-def settle_interpreter() -> None:
-    """Keep the garbage collector and other threads from holding the loop up.
-
-    What is loaded by now lives as long as the process, so the collector need not look at it again: with 5,000
-    probes that took 140 ms of the loop [measured]; of what comes later little is tracked.
-    """
-    linecache.clearcache()  # source lines that libraries looked up while loading: 0.8 MB
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
-    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def void(_: object) -> None:

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agent.daemon.process import COLLECT_AFTER
+from agent.daemon.interpreter import COLLECT_AFTER
 from agent.daemon.schedule import FINEST_SECONDS, grid
 from probes import icmp, tcp
 from probes.kit.clock import SystemClock

@@ -19,9 +19,9 @@ from agent.clock import SystemClock
 from agent.daemon.alarm import alarm_of
 from agent.daemon.diagnosing import Diagnosing
 from agent.daemon.host_reader import Reader
+from agent.daemon.interpreter import settle_interpreter
 from agent.daemon.measurement import Measurement
 from agent.daemon.picture import Picture
-from agent.daemon.process import settle_interpreter
 from agent.daemon.schedule import Schedule
 from agent.incident.engine import Engine
 from agent.metrics import Metrics
