@@ -4,6 +4,7 @@ from sys import intern
 
 import msgspec
 
+from probes.kit.json_errors import JSON_ERRORS
 from probes.kit.result import Outcome, Result, Stage
 
 SELF = "self"
@@ -65,8 +66,13 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def decode(line: bytes | str) -> Observation:
-    """Read one JSON line; raises msgspec.DecodeError (ValidationError) with what is wrong."""
-    return _DECODER.decode(line)
+    """Read one JSON line; raises msgspec.DecodeError (ValidationError) with what is wrong, and nothing else."""
+    try:
+        return _DECODER.decode(line)
+    except msgspec.DecodeError:
+        raise
+    except JSON_ERRORS as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def encode(observation: Observation) -> bytes:

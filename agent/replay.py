@@ -51,7 +51,7 @@ def read(lines: Iterable[bytes]) -> list[Observation]:
         if line.strip():
             try:
                 found.append(decode(line))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except msgspec.DecodeError as error:
                 raise BadLineError(number, f"not an observation: {error}") from error
     # Attempts of the same instant in an order of their own: the lines' order never matters.
     found.sort(key=lambda o: (o.time, o.vantage, o.round, o.probe, encode(o)))

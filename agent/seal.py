@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from agent.keys import Signer, VerifierKey
+from probes.kit.json_errors import JSON_ERRORS
 
 CONTEXT: Final = "demarc observations v1"
 NONCE: Final = re.compile(r"[0-9a-f]{32}")
@@ -117,5 +118,5 @@ def read_pages(text: str) -> Pages:
     """Read a header's text; what cannot be read pages nobody."""
     try:
         return msgspec.json.decode(text, type=Pages)
-    except msgspec.DecodeError:
+    except JSON_ERRORS:
         return Pages()

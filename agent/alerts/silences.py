@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from agent.alerts.message import ALERTNAME
+from probes.kit.json_errors import JSON_ERRORS
 
 ALERTS = (
     f"/api/v2/alerts?active=false&inhibited=false&unprocessed=false&silenced=true&filter=alertname%3D%22{ALERTNAME}%22"
@@ -45,7 +46,7 @@ def silenced(alerts: bytes, silences: bytes) -> tuple[Silenced, ...]:
     try:
         known = {one.id: one for one in msgspec.json.decode(silences, type=list[_Silence])}
         ours = msgspec.json.decode(alerts, type=list[_Alert])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except JSON_ERRORS as error:
         raise ValueError(f"not an answer of Alertmanager: {error}") from error
     found = []
     for alert in ours:

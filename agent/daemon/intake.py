@@ -15,7 +15,7 @@ from agent.drift.others import read_changes
 from agent.drift.value import Change
 from agent.keys import parse_verifier
 from agent.model import Chain
-from agent.observation import Observation, decode
+from agent.observation import SELF, Observation, decode
 from agent.seal import Answer, Pages, answer_of, read_pages, signed_by
 from agent.snapshot import PeerNow
 
@@ -23,6 +23,11 @@ from agent.snapshot import PeerNow
 AHEAD_SECONDS = 30.0
 # Observations of the last minutes that are remembered against taking them twice: as many as a peer keeps.
 REMEMBERED = 120_000
+# An honest line has some hundred bytes.
+LINE_BYTES = 8192
+# More than any attempt takes; in microseconds, and counted for a minute, it fits the store's 64 bits.
+LONGEST_SECONDS = 1e6
+ROUNDS = 2**63
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +62,7 @@ class Intake:
         self._chain = chain
         vantage = chain.vantages.get(self._vantage)
         self._key = parse_verifier(vantage.key) if vantage and vantage.key else None
+        self._probes = frozenset((SELF, *(probe.id for probe in chain.probes_of(self._vantage))))
         slowest = max((probe.timeout for probe in chain.probes_of(self._vantage)), default=0.0)
         # An attempt of a round comes in up to its timeout later; one more round for the peer's own delay.
         self._behind = math.ceil(slowest / chain.confirm.spacing) + 2
@@ -121,12 +127,8 @@ class Intake:
         fresh: list[Observation] = []
         strange = 0
         for line in body.splitlines():
-            try:
-                observation = decode(line)
-            except msgspec.DecodeError:
-                strange += 1
-                continue
-            if observation.vantage != self._vantage or observation.time > now + AHEAD_SECONDS:
+            observation = self._usable(line, now)
+            if observation is None:
                 strange += 1
                 continue
             key = (observation.probe, observation.round, observation.time)
@@ -137,6 +139,23 @@ class Intake:
         while len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
         return tuple(fresh), strange
+
+    def _usable(self, line: bytes, now: float) -> Observation | None:
+        """Return the observation of a line; None where it is none, or not of this vantage, or impossible."""
+        if len(line) > LINE_BYTES:
+            return None
+        try:
+            one = decode(line)
+        except msgspec.DecodeError:
+            return None
+        usable = (
+            one.vantage == self._vantage
+            and one.probe in self._probes
+            and 0 <= one.time <= now + AHEAD_SECONDS
+            and 0 <= one.round < ROUNDS
+            and all(0 <= each <= LONGEST_SECONDS for each in (one.seconds or 0.0, *one.phases.values()))
+        )
+        return one if usable else None
 
     def _forget(self) -> None:
         self._seen.clear()

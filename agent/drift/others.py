@@ -12,6 +12,7 @@ import msgspec
 from agent.drift.book import CHANGES_KEPT
 from agent.drift.fingerprint import MOST_FACTS, NAME_LENGTH, VALUE_LENGTH
 from agent.drift.value import Change
+from probes.kit.json_errors import JSON_ERRORS
 
 # As for observations (`agent.daemon.intake`): a clock that is a little ahead.
 _AHEAD_SECONDS: Final = 30.0
@@ -27,7 +28,7 @@ def read_changes(body: bytes, vantage: str, now: float) -> tuple[Change, ...]:
     """
     try:
         told = _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except JSON_ERRORS:
         return ()
     return tuple(_taken(told, vantage, now))[:CHANGES_KEPT]
 

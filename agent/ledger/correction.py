@@ -12,6 +12,7 @@ import msgspec
 from agent.incident.value import Incident, Kind
 from agent.ledger.dossier import Approval, Change
 from agent.model import Chain
+from probes.kit.json_errors import JSON_ERRORS
 
 FORMAT = "demarc-correction-1"
 MOST_BYTES = 20_000
@@ -74,7 +75,7 @@ def read_proposal(data: bytes) -> Proposal:
         raise Refused(f"the proposal is larger than {MOST_BYTES:,} bytes")
     try:
         proposal = msgspec.json.decode(data, type=Proposal)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except JSON_ERRORS as error:
         raise Refused(f"not a proposal: {error}") from error
     if proposal.format != FORMAT:
         raise Refused(f"not a proposal of format {FORMAT}")

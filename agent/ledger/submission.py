@@ -16,6 +16,7 @@ from agent.ledger.cases import Cases, Recorded
 from agent.ledger.correction import Refused
 from agent.ledger.entry import Entry
 from agent.model import Chain
+from probes.kit.json_errors import JSON_ERRORS
 
 MOST_TEXT = 2000
 PERSON = "person"
@@ -143,7 +144,7 @@ def read_submission(data: bytes) -> AnySubmission:
     """Read a submission; Refused."""
     try:
         read: AnySubmission = msgspec.json.decode(data, type=AnySubmission)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except JSON_ERRORS as error:
         raise Refused(f"not a submission: {error}") from error
     return read
 

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from agent.drift.value import Approve, SignedApproval
 from agent.web.api import Problem, refusal
 from agent.web.entering import allow, body_of
+from probes.kit.json_errors import JSON_ERRORS
 
 Approval = Approve | SignedApproval
 
@@ -73,6 +74,6 @@ def person(uid: int) -> str:
 def _read(body: bytes, read: type[Approval]) -> Approval:
     try:
         return msgspec.json.decode(body, type=read)
-    except msgspec.DecodeError as error:
+    except JSON_ERRORS as error:
         keys = ", ".join(read.__struct_fields__)
         raise Problem(400, "No approval", f"{error}; its keys are {keys}.") from error

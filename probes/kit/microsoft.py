@@ -22,6 +22,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from probes.kit.https_exchange import Reply, is_bearer
+from probes.kit.json_errors import JSON_ERRORS
 from probes.kit.secret import Secret
 
 # A wait that Microsoft asks for is kept, up to an hour: a mistaken header must not blind us for long.
@@ -134,7 +135,7 @@ def read_json(body: bytes, shape: type[_Shape]) -> _Shape | None:
     """Return `body` as `shape`, None when it is no JSON of that shape (or nested beyond reason)."""
     try:
         return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except JSON_ERRORS:
         return None
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from probes.kit.json_errors import JSON_ERRORS
 from probes.kit.response import Body, Head
 from probes.kit.trouble import Trouble
 
@@ -139,7 +140,7 @@ def unpack(body: Body, fields: Iterable[tuple[bytes, bytes]], max_bytes: int) ->
 def _json(body: Body, pointers: Mapping[str, str]) -> Trouble | None:
     try:
         document = msgspec.json.decode(body.content)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except JSON_ERRORS:
         cut = ", it is longer than `max_bytes`" if body.cut else ""
         return _trouble("body-unreadable", f"the body is not JSON{cut}")
     for pointer, wanted in pointers.items():

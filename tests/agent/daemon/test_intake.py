@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.daemon.intake import AHEAD_SECONDS, Intake, Question
+from agent.daemon.intake import AHEAD_SECONDS, LINE_BYTES, Intake, Question
 from agent.drift.book import chain_change
 from agent.keys import Signer
 from agent.observation import Observation, encode
@@ -66,6 +66,13 @@ def test_answer_is_taken_once() -> None:
         pytest.param(observation(vantage="third"), 0, id="speaks for a third vantage"),
         pytest.param(observation(time=NOW + AHEAD_SECONDS + 1), 0, id="from a time to come"),
         pytest.param(observation(time=NOW + AHEAD_SECONDS - 1), 1, id="its clock is a little ahead"),
+        pytest.param(observation(time=-1.0), 0, id="from before all time"),
+        pytest.param(observation(probe="x"), 0, id="of a probe that the chain has not"),
+        pytest.param(observation(probe="self"), 1, id="of itself"),
+        pytest.param(observation(round_number=2**63), 0, id="a round that no table holds"),
+        pytest.param(observation(seconds=1e300), 0, id="a duration that no table holds"),
+        pytest.param(observation(phases={"connect": -1.0}), 0, id="a phase of less than no time"),
+        pytest.param(observation(detail="x" * LINE_BYTES), 0, id="a line without end"),
     ],
 )
 def test_peer_speaks_for_itself_only(strange: Observation, taken: int) -> None:
@@ -73,6 +80,21 @@ def test_peer_speaks_for_itself_only(strange: Observation, taken: int) -> None:
     seen, fresh = asked(Intake("onprem", CHAIN), lines(observation(), strange))
     assert len(fresh) == 1 + taken
     assert seen.detail == ("" if taken else "1 of its observations could not be taken")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b'{"vantage":"\xff"}\n', id="not UTF-8"),
+        pytest.param(b'{"x":' + b"[" * 2000 + b"\n", id="nested without end"),
+        pytest.param(b"{\n", id="not JSON"),
+    ],
+)
+def test_a_line_that_is_none_costs_only_itself(line: bytes) -> None:
+    """What stands beside it is taken."""
+    seen, fresh = asked(Intake("onprem", CHAIN), lines(observation(1)) + line + lines(observation(2)))
+    assert [one.round for one in fresh] == [1, 2]
+    assert seen.detail == "1 of its observations could not be taken"
 
 
 def test_other_chain_is_flagged_and_not_merged() -> None:
