@@ -21,7 +21,7 @@ from tools.fuzz_targets import TARGETS
 SLOW_SECONDS = 5
 MOST_MEGABYTES = 2048
 LONGEST_INPUT = 4096  # the largest structures of the seeds fit; libFuzzer is slow with more
-INSTRUMENTED = ["probes", "h11", "vici", "prometheus_client.parser"]
+INSTRUMENTED = ["agent", "probes", "h11", "prometheus_client.parser"]
 
 
 class Fuzzed(msgspec.Struct, frozen=True, kw_only=True):
