@@ -52,5 +52,5 @@ def test_kill_at_any_time_loses_nothing_acknowledged(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 def test_kill_at_any_time_loses_nothing_acknowledged_in_the_long_run(tmp_path: Path) -> None:
-    """A hundred and fifty times."""
-    killed_again_and_again(tmp_path, 150)
+    """Two hundred times."""
+    killed_again_and_again(tmp_path, 200)
