@@ -88,7 +88,7 @@ def may_be(incident: Incident, ground: Ground | None, finding: Finding, begun: O
     if not _shares(incident, ground, finding):
         return False
     broken = model.implied(finding.roles)
-    gone = (key for key in keys - begun.failing if key in model.probes)
+    gone = (key for key in keys - begun.failing if key in model.probes and _passes(key, memory))
     if any(broken.isdisjoint(model.accusable(key)) for key in gone):
         return False
     there = incident.opened + _slack(incident, model)
@@ -113,6 +113,11 @@ def explains(incident: Incident, ground: Ground, finding: Finding, memory: Memor
         and all(since is None or since > after for since in bad)
         and not _second(ground, finding, memory, set(incident.faults), incident.opened + _slack(incident, model))
     )
+
+
+def _passes(key: str, memory: Memory) -> bool:
+    """Return whether the newest that is known of a probe is not a fail: one that nobody could look at still fails."""
+    return key not in memory.tracks or memory.tracks[key].bad_since is None
 
 
 def _shares(incident: Incident, ground: Ground | None, finding: Finding) -> bool:

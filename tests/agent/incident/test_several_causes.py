@@ -191,6 +191,17 @@ def test_a_proof_in_other_rounds_than_what_it_explains(order: str) -> None:
     assert int(found.opened - START) == 6
 
 
+@pytest.mark.parametrize("vantages", [["cloud"], ["cloud", "onprem"]])
+def test_parts_of_what_is_known_already(vantages: list[str]) -> None:
+    """A host that stalls during a disturbance sees parts of it by turns: what nobody could look at has not passed."""
+    chain_ = lab_chain()
+    blind = dict.fromkeys(VPN, "u")
+    parts = [(10, {**blind, name: fault}) for name, fault in VPN.items()]
+    (found,) = replay(chain_, record(chain_, [(6, {}), (10, VPN), *parts, (20, {})], vantages))
+    assert set(found.faults) == {f"cloud>{name}" for name in VPN}
+    assert (int(found.opened - START), seconds(found)) == (6, 56)
+
+
 def test_what_passed_while_the_proven_cause_was_there() -> None:
     """A tunnel that passed during the carrier's disturbance and fails later by what nobody knows is told apart."""
     chain_ = lab_chain()
