@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from lab.agents import Agent, Agents, console_command
 from lab.api import Lab
 from lab.chainfile import Pace
 from lab.faults import ATTRIBUTED, FAULTS, MONITOR, Fault, Finding
+from lab.rundir import LabError
 from tests.lab.conftest import unique_name
+from tests.lab.stalls import Stalls
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab_possible")]
 
@@ -30,6 +33,8 @@ ROWS = {name: fault for name, fault in FAULTS.items() if fault.row}
 DEFAULT_TIMING = ("app-stopped", "near-cut", "esp-dropped", "own-link-down")
 
 Incidents = list[dict[str, Any]]
+# Who told it (live, or a replay), and the findings as `told` gives them.
+Wrong = list[tuple[str, list[tuple[Any, ...]]]]
 
 
 def agrees(found: Incidents, expected: Finding) -> bool:
@@ -71,7 +76,23 @@ def accused(incidents: Incidents) -> set[str]:
 
 
 def scenario(name: str, pace: Pace, folder: Path) -> None:
-    """Break, listen to both agents, and replay what they recorded."""
+    """Break, listen to both agents, and replay what they recorded.
+
+    While this host stands still for half a timeout nobody can look, and compressed times leave no rounds to spare:
+    then it is done again, unless somebody was named who may not be. On a host that runs, the first time counts.
+    """
+    fault = FAULTS[name]
+    assert fault.both is not None
+    for more in (True, True, False):
+        with Stalls() as stalls:
+            wrong = broken(name, pace, folder)
+        if not wrong or not more or stalls.longest < pace.timeout / 2 or named(wrong) - {fault.both.party}:
+            break
+    assert not wrong, json.dumps([*wrong, f"this host stood still for {stalls.longest:.2f} s"], indent=1)
+
+
+def broken(name: str, pace: Pace, folder: Path) -> Wrong:
+    """Break it once, and return what is told otherwise than expected."""
     fault = FAULTS[name]
     assert fault.both is not None
     with Lab.up(unique_name("s"), pace=pace) as lab, Agents(lab) as agents:
@@ -83,16 +104,22 @@ def scenario(name: str, pace: Pace, folder: Path) -> None:
             lab.heal(name)
         expected = fault.both
         listener = agents["onprem" if name == "agent-suspended" else "cloud"]
-        listener.wait(lambda a: agrees(a.confirmed(), expected), 25.0, f"the finding {expected}")
+        with suppress(LabError):  # told in full below
+            listener.wait(lambda a: agrees(a.confirmed(), expected), 25.0, f"the finding {expected}")
         time.sleep(SETTLE_SECONDS)
         # On a host that stalls, rounds are unknown and a proof needs more of them; a wrong finding never goes away.
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (wrong := differences(lab, agents, fault, folder)) and time.monotonic() < deadline:
             time.sleep(1.0)
-        assert not wrong
+        return wrong
 
 
-def differences(lab: Lab, agents: Agents, fault: Fault, folder: Path) -> list[tuple[str, Any]]:
+def named(wrong: Wrong) -> set[str]:
+    """Return the parties whom wrong findings name."""
+    return {party for _, findings in wrong for _, parties, *_ in findings for party in parties}
+
+
+def differences(lab: Lab, agents: Agents, fault: Fault, folder: Path) -> Wrong:
     """Return what is told otherwise than expected: live, and in replays of each vantage's record and of both."""
     assert fault.cloud is not None
     assert fault.both is not None
