@@ -13,13 +13,14 @@ from agent.daemon.clerk import Clerk, Duty
 from agent.daemon.entering import Entering
 from agent.daemon.evidence import EvidenceDuty
 from agent.daemon.hours import HoursDuty
+from agent.daemon.late import LateDuty
 from agent.daemon.recording import Recorder
 from agent.daemon.records import Records
 from agent.daemon.restart import RestartDuty
 from agent.daemon.second_look import SecondLook
 from agent.daemon.terms import TermsDuty
 from agent.ledger import DATABASE as LEDGER
-from agent.model import Chain, Host
+from agent.model import Chain, Host, Peer
 from agent.snapshot import Noted
 from agent.store import DATABASE as STORE
 
@@ -57,6 +58,16 @@ class Books:
         self._acknowledging = Acknowledging(
             ledger=ledger, enter=enter, vantage=vantage, clock=clock, log=log, urls=self._alertmanagers, firing=firing
         )
+        late = LateDuty(
+            ledger=ledger,
+            enter=enter,
+            chain=self._in_force,
+            peers=self._peers,
+            vantage=vantage,
+            key=recorder.signer.verifier if recorder.signer else None,
+            look=look,
+            log=log,
+        )
         records = Records(ledger, show)
         recorder.entered = records.entered
         duties: dict[str, Duty] = {
@@ -65,6 +76,7 @@ class Books:
             "evidence": self.evidence,
             "hours": self.hours,
             "terms": self._terms,
+            "late": late,
         }
         self.clerk = Clerk(duties, clock, log, spawn)
 
@@ -80,6 +92,9 @@ class Books:
 
     def _alertmanagers(self) -> tuple[str, ...]:
         return self._host.alertmanagers
+
+    def _peers(self) -> tuple[Peer, ...]:
+        return self._host.peers
 
     def _in_force(self) -> Chain:
         return self._chain

@@ -19,6 +19,7 @@ from agent.ledger.body import nanoseconds, seconds
 from agent.ledger.cosignature import Held, Refusal, Request, WitnessKey, parse_request, witness_of
 from agent.ledger.entry import Entry
 from agent.ledger.note import split_note
+from agent.ledger.proof import file_text, prove_evidence
 from agent.ledger.storage import Storage, StorageError, is_epoch_of
 from agent.ledger.testimony import Conflict
 from agent.ledger.witnessing import Cosigned, Split
@@ -101,6 +102,13 @@ class Cosigning:
     async def request(self, old: int) -> Request | Refusal:
         """Return what asks a witness that has cosigned `old` entries of this ledger to cosign the rest."""
         return await self._run(lambda storage: witnessing.request_of(storage.connection, old))
+
+    async def evidence(self, since: int, until: int, witness: str) -> str:
+        """Return a proof file of the evidence about [since, until) (ns UTC) that a witness has cosigned."""
+        told = await self._run(
+            lambda storage: prove_evidence(storage.connection, since=since, until=until, witness=witness)
+        )
+        return file_text(told)
 
     async def keep(self, note: str) -> Cosigned:
         """Keep a cosignature of this ledger, given as the cosigned note; NoteError when it is nobody's."""

@@ -26,7 +26,7 @@ class CallError(Exception):
     """A peer did not do what it was asked; the message says what it said, in one line."""
 
 
-async def call(peer: Peer, path: str, send: str | None = None) -> Answer:
+async def call(peer: Peer, path: str, send: str | None = None, most_bytes: int = REQUEST_BYTES) -> Answer:
     """Return a peer's answer; raises FetchError."""
     try:
         tls = await asyncio.to_thread(tls_context, peer) if peer.url.startswith("https:") else None
@@ -36,7 +36,7 @@ async def call(peer: Peer, path: str, send: str | None = None) -> Answer:
         f"{peer.url.rstrip('/')}{PREFIX}{path}",
         tls=tls,
         within_seconds=ANSWER_SECONDS,
-        most_bytes=REQUEST_BYTES,
+        most_bytes=most_bytes,
         send=None if send is None else send.encode(),
     )
 

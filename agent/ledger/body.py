@@ -205,7 +205,7 @@ def from_transition(transition: Transition, *, chain: str, vantage: str) -> Inci
 
 def to_transition(entry: IncidentEntry) -> Transition:
     """Return the transition that an entry records; `before` is not recorded and stays None."""
-    return Transition(event=entry.event, at=seconds(entry.time), incident=_incident(entry.incident))
+    return Transition(event=entry.event, at=seconds(entry.time), incident=incident_of(entry.incident))
 
 
 def finding_of(incident: Incident) -> Finding:
@@ -252,7 +252,8 @@ def _excess(body: ExcessBody) -> Excess:
     return Excess(what=body.what, low=body.low / unit, part=body.part / unit, margin=body.margin / unit)
 
 
-def _incident(finding: Finding) -> Incident:
+def incident_of(finding: Finding) -> Incident:
+    """Return the incident that a finding tells, the inverse of `finding_of`."""
     return Incident(
         id=finding.id,
         state=finding.state,

@@ -15,8 +15,10 @@ from agent.ledger.entry import Entry, Hash, Part
 class Evidence(Entry, frozen=True, kw_only=True, tag="evidence"):
     """Raw results around an incident; they are the detail `observations` (JSON Lines, gzip).
 
-    `part`: onset (until it was confirmed), change (until it was told anew), end. `windows` are pairs of
-    times [from, to) that the results lie in; `omitted` names probes left out for want of room.
+    `part`: onset (until it was confirmed), change (until it was told anew), end, late. `windows` are pairs of
+    times [from, to) that the results lie in; `omitted` names probes left out for want of room. What came late is
+    from the log `log` of another agent: its entry with the hash `leaf`, under a checkpoint that this one
+    cosigned at `cosigned`.
     """
 
     incident: str
@@ -26,6 +28,9 @@ class Evidence(Entry, frozen=True, kw_only=True, tag="evidence"):
     windows: tuple[tuple[int, int], ...]
     observations: int
     omitted: tuple[str, ...] = ()
+    log: str = ""
+    leaf: str = ""
+    cosigned: int = 0
 
 
 class Hour(Entry, frozen=True, kw_only=True, tag="hour"):

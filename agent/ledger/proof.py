@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hashlib
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from agent.ledger.storage import StorageError
 from agent.ledger.verifier.checks import EXPORT, PROOF
 from agent.ledger.verifier.forms import one_form
 
+MOST_EVIDENCE = 8
+"""Entries in one answer to a peer: begin, end and some changes of what it found in that time; some 300 kB each."""
+
 
 def prove_incident(path: Path, incident: str, *, disclose: bool = False) -> dict[str, Any]:
     """Return the proof file of every signed entry about one incident; StorageError if there is none.
@@ -24,6 +28,24 @@ def prove_incident(path: Path, incident: str, *, disclose: bool = False) -> dict
     `disclose` adds the details of those entries that have not been erased.
     """
     return with_connection(path, lambda db: _prove(db, incident, disclose=disclose))
+
+
+def prove_evidence(db: sqlite3.Connection, *, since: int, until: int, witness: str) -> dict[str, Any]:
+    """Return a proof file of the evidence about [since, until) (ns UTC), details included; of no entries perhaps.
+
+    Each entry stands under the first checkpoint over it that bears a cosignature of the witness with this name;
+    what has none is left out, and so is what is more than `MOST_EVIDENCE`.
+    """
+    cosigned = sorted(one for one in _cosigned(db).items() if f"\n— {witness} " in one[1])
+    sizes = [size for size, _ in cosigned]
+    found: list[tuple[int, bytes, int, str]] = []
+    query = "SELECT idx, body FROM leaf WHERE kind = 'evidence' AND time >= ? ORDER BY idx"
+    for index, body in db.execute(query, (since,)):
+        windows: Any = fields(body).get("windows", [])
+        place = bisect_right(sizes, index)
+        if place < len(sizes) and any(start < until and since < stop for start, stop in windows):
+            found.append((index, body, *cosigned[place]))
+    return _proof_file(db, found[:MOST_EVIDENCE], disclose=True)
 
 
 def file_text(proof: Mapping[str, Any]) -> str:
@@ -98,6 +120,11 @@ def _prove(db: sqlite3.Connection, incident: str, *, disclose: bool) -> dict[str
     # What others have cosigned proves more than what is newest.
     better = [one for one in _cosigned(db).items() if one[0] > found[-1][0]]
     size, signed = max(better, default=(newest, checkpoint))
+    return _proof_file(db, [(index, body, size, signed) for index, body in found], disclose=disclose)
+
+
+def _proof_file(db: sqlite3.Connection, found: list[tuple[int, bytes, int, str]], *, disclose: bool) -> dict[str, Any]:
+    """Return the file of entries: index, body, and the size and note of the checkpoint that each stands under."""
     read = node_reader(db)
     entries = [
         {
@@ -105,7 +132,7 @@ def _prove(db: sqlite3.Connection, incident: str, *, disclose: bool) -> dict[str
             "proof": note.Proof(index, merkle.inclusion_proof(index, size, read), signed).text(),
             **_details(db, index, disclose=disclose),
         }
-        for index, body in found
+        for index, body, size, signed in found
     ]
     digest = hashlib.sha256(one_form(entries).encode()).hexdigest()
     return {"digest": digest, "entries": entries, "format": PROOF, "key": str(log_of(db))}

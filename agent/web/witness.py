@@ -4,6 +4,9 @@
     GET  /api/v1/ledger/checkpoint?old=N        this ledger's checkpoint, as a request to cosign from N entries on
     GET  /api/v1/ledger/witnessed?origin=NAME   the newest checkpoint of a log that was cosigned here
     POST /api/v1/ledger/cosignature             a cosigned checkpoint of this ledger
+    GET  /api/v1/ledger/evidence?since=NS&until=NS&witness=NAME
+                                                a proof file of the evidence about that time, each entry under a
+                                                checkpoint that the witness cosigned
 
 Plain text, as the specifications have it. Nobody is asked who he is: every text carries the signature that
 makes it worth something, and anything else changes nothing.
@@ -38,6 +41,10 @@ class Witness(Protocol):
         """Return this ledger's checkpoint with its proof."""
         ...
 
+    async def evidence(self, since: int, until: int, witness: str) -> str:
+        """Return a proof file of this ledger's evidence about a time."""
+        ...
+
     async def held(self, origin: str) -> Held | None:
         """Return what was cosigned here of another log."""
         ...
@@ -58,15 +65,16 @@ def routes(witness: Witness) -> list[Route]:
         return _refused(told) if isinstance(told, Refusal) else _plain(told.line)
 
     async def checkpoint(request: HttpRequest) -> Response:
-        old = request.query_params.get("old", "0")
-        if not old.isascii() or not old.isdigit() or len(old) > 19:
-            return _plain(f"old={old!r} is not usable; write a number of entries.\n", 400)
-        told = await witness.request(int(old))
+        told = await witness.request(_number(request, "old"))
         return _refused(told) if isinstance(told, Refusal) else _plain(told.text())
 
     async def witnessed(request: HttpRequest) -> Response:
         held = await witness.held(request.query_params.get("origin", ""))
         return _plain("no log of that name was cosigned here\n", 404) if held is None else _plain(held.note)
+
+    async def evidence(request: HttpRequest) -> Response:
+        since, until = _number(request, "since"), _number(request, "until")
+        return _plain(await witness.evidence(since, until, request.query_params.get("witness", "")))
 
     async def cosignature(request: HttpRequest) -> Response:
         kept = await witness.keep(await _text(request))
@@ -76,6 +84,7 @@ def routes(witness: Witness) -> list[Route]:
         Route(f"{PREFIX}/add-checkpoint", _guarded(add_checkpoint), methods=["POST"]),
         Route(f"{PREFIX}/checkpoint", _guarded(checkpoint), methods=["GET"]),
         Route(f"{PREFIX}/witnessed", _guarded(witnessed), methods=["GET"]),
+        Route(f"{PREFIX}/evidence", _guarded(evidence), methods=["GET"]),
         Route(f"{PREFIX}/cosignature", _guarded(cosignature), methods=["POST"]),
     ]
 
@@ -92,6 +101,14 @@ def _guarded(answer: Answer) -> Answer:
             return _plain(f"{error}\n", 503)
 
     return endpoint
+
+
+def _number(request: HttpRequest, name: str) -> int:
+    """Return a query parameter that is a number, 0 where it is absent; NoteError when it is none."""
+    text = request.query_params.get(name, "0")
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise NoteError(f"{name}={text!r} is not usable; write a number")
+    return int(text)
 
 
 async def _text(request: HttpRequest) -> str:

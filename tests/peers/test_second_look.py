@@ -10,7 +10,7 @@ from agent.daemon.recording import Recorder
 from agent.daemon.second_look import SecondLook
 from agent.incident.value import Event, Incident, Kind, State, Transition
 from agent.ledger import DATABASE
-from agent.ledger.body import Reattribution
+from agent.ledger.body import Reattribution, nanoseconds
 from agent.ledger.cases import read_recorded
 from agent.ledger.dossier import Evidence
 from agent.ledger.evidence import packed
@@ -30,7 +30,7 @@ def test_late_results_are_told_beside_the_first_finding(tmp_path: Path) -> None:
     incident: Incident = msgspec.structs.replace(first, state=State.CLOSED, closed=results[-1].time)
     lines = [(one.key, encode(one)) for one in results]
     evidence = Evidence(
-        time=1,
+        time=nanoseconds(results[-1].time),
         incident=incident.id,
         chain=chain.hash,
         vantage="cloud",

@@ -1,7 +1,9 @@
 """Two real agents of two parties cosign each other's ledgers, and one of them is restored from an old copy."""
 
+import json
 import socket
 import sqlite3
+import urllib.error
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,10 @@ def test_agents_cosign_each_other_and_a_restored_one_stops(tmp_path: Path) -> No
         pair.cloud.start()
         eventually(lambda: pair.cosigned("cloud", "onprem") > 2)
         eventually(lambda: pair.cosigned("onprem", "cloud"))
+        told = json.loads(pair.onprem.get("/api/v1/ledger/evidence?since=0&until=1&witness=demarc/cloud"))
+        assert (told["key"], told["entries"]) == (str(pair.signers["onprem"].verifier), [])
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            pair.onprem.get("/api/v1/ledger/evidence?since=yesterday")
         eventually(lambda: pair.cloud.metric("demarc_ledger_cosigned_entries", peer="onprem") > 0)
         pair.cloud.end()
         assert check(data / "ledger.db").ok
