@@ -18,6 +18,7 @@ from agent.model import Chain
 from agent.observation import SELF, Observation, decode
 from agent.seal import Answer, Pages, answer_of, read_pages, signed_by
 from agent.snapshot import PeerNow
+from agent.store.store import LONGEST_SECONDS, storable
 
 # A peer whose clock is this far ahead would make its word stand in a moment that has not come yet.
 AHEAD_SECONDS = 30.0
@@ -25,9 +26,6 @@ AHEAD_SECONDS = 30.0
 REMEMBERED = 120_000
 # An honest line has some hundred bytes.
 LINE_BYTES = 8192
-# More than any attempt takes; in microseconds, and counted for a minute, it fits the store's 64 bits.
-LONGEST_SECONDS = 1e6
-ROUNDS = 2**63
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,9 +149,9 @@ class Intake:
         usable = (
             one.vantage == self._vantage
             and one.probe in self._probes
-            and 0 <= one.time <= now + AHEAD_SECONDS
-            and 0 <= one.round < ROUNDS
-            and all(0 <= each <= LONGEST_SECONDS for each in (one.seconds or 0.0, *one.phases.values()))
+            and one.time <= now + AHEAD_SECONDS
+            and storable(one)
+            and all(0 <= each <= LONGEST_SECONDS for each in one.phases.values())
         )
         return one if usable else None
 

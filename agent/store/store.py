@@ -25,6 +25,7 @@ from agent.store.tables import StoreGap, Tables, connect_reading, open_tables, r
 _DAY = 86400.0
 _LAST_SECOND = 1e11  # the year 5138; in microseconds it still fits 64 bits
 _ROUNDS = 2**63
+LONGEST_SECONDS = 1e6  # more than any attempt takes; a minute of them in microseconds fits 64 bits
 _PAUSE_SECONDS = 0.2  # between two steps of forgetting, so that writing goes on beside it
 
 
@@ -134,7 +135,7 @@ class Store:
             if storable(observation):
                 self._lose(1, observation.time, "the queue was full")
             else:
-                self._lose(1, self._clock.wall(), "a result with an impossible time or round")
+                self._lose(1, self._clock.wall(), "a result with an impossible time, round or duration")
 
     def configure(self, cadences: Mapping[str, Cadence]) -> None:
         """Keep the states of other probes from now on; the writer takes them up."""
@@ -321,8 +322,12 @@ class Store:
 
 
 def storable(observation: Observation) -> bool:
-    """Say whether time and round fit the tables; a peer may send what it likes."""
-    return 0 <= observation.time < _LAST_SECOND and 0 <= observation.round < _ROUNDS
+    """Say whether time, round and duration fit the tables; a peer may send what it likes."""
+    return (
+        0 <= observation.time < _LAST_SECOND
+        and 0 <= observation.round < _ROUNDS
+        and (observation.seconds is None or 0 <= observation.seconds <= LONGEST_SECONDS)
+    )
 
 
 def lost_beyond(told: StoreGap | None, lost: StoreGap | None, now: float) -> StoreGap | None:

@@ -293,7 +293,16 @@ def test_a_full_queue_drops_counts_and_leaves_a_gap(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"time": 1e300}, {"time": -1.0}, {"time": float("nan")}, {"round": 2**63}, {"round": -1}]
+    "changes",
+    [
+        {"time": 1e300},
+        {"time": -1.0},
+        {"time": float("nan")},
+        {"round": 2**63},
+        {"round": -1},
+        {"seconds": 1e300},
+        {"seconds": -1.0},
+    ],
 )
 def test_what_cannot_be_stored_is_dropped_alone(tmp_path: Path, changes: dict[str, float]) -> None:
     """A peer that sends nonsense does not stop the store."""
