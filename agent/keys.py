@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 ED25519 = b"\x01"
-"""The algorithm byte (signed-note, "Signature types")."""
+COSIGNATURE = b"\x04"
+"""Algorithm bytes (signed-note, "Signature types"): of a log's signature, and of a witness's, with its time."""
 
 SIGNATURE = re.compile(r"— ([^ +\n]+) ([A-Za-z0-9+/]+={0,2})")
 """A signature line, without its line feed."""
@@ -117,9 +118,9 @@ def valid_name(name: str) -> str:
     return name
 
 
-def key_id(name: str, public: bytes) -> bytes:
-    """Return the first four bytes of SHA-256(name || 0x0a || 0x01 || public key)."""
-    return hashlib.sha256(name.encode() + b"\n" + ED25519 + public).digest()[:4]
+def key_id(name: str, public: bytes, algorithm: bytes = ED25519) -> bytes:
+    """Return the first four bytes of SHA-256(name || 0x0a || algorithm || public key)."""
+    return hashlib.sha256(name.encode() + b"\n" + algorithm + public).digest()[:4]
 
 
 def sealed_text(signer: Signer, passphrase: bytes) -> str:
@@ -174,6 +175,18 @@ def parse_verifier(text: str) -> VerifierKey:
     if key.id.hex() != identifier:
         raise NoteError(f"the key id {identifier} does not belong to the key of {name}")
     return key
+
+
+def parse_witness_key(text: str) -> tuple[str, bytes]:
+    """Read a witness's key `name+id+base64(0x04 || public key)`: its name and the 32 bytes."""
+    name, _, rest = text.strip().partition("+")
+    identifier, _, data = rest.partition("+")
+    raw = decode64(data)
+    if raw[:1] != COSIGNATURE or len(raw) != 33 or not re.fullmatch(r"[^ +\n]+", name):
+        raise NoteError(f"{text.strip()!r} is not a witness's key (name+id+base64, algorithm 4)")
+    if key_id(name, raw[1:], COSIGNATURE).hex() != identifier:
+        raise NoteError(f"the key id {identifier} does not belong to the key of {name}")
+    return name, raw[1:]
 
 
 def encode64(raw: bytes) -> str:

@@ -62,6 +62,18 @@ class Vantage(Value, frozen=True, kw_only=True):
     key: str = ""
 
 
+class Witness(Value, frozen=True, kw_only=True):
+    """A host without an agent that cosigns ledgers for a party; see `agent.ledger.cosignature` for its key.
+
+    `within` (s): what it has not cosigned for so long makes it silent.
+    """
+
+    id: str
+    party: str
+    key: str
+    within: float = 3600.0
+
+
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """When a service pages: always or in its hours, after so many seconds; `degraded`: of delay and loss too."""
 
@@ -147,6 +159,7 @@ class Chain(Value, frozen=True, kw_only=True):
     parties: dict[str, Party]
     segments: dict[str, Segment]
     vantages: dict[str, Vantage]
+    witnesses: dict[str, Witness] = {}
     services: dict[str, Service]
     confirm: Confirm
     probes: dict[str, Probe]

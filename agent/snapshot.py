@@ -48,11 +48,11 @@ class PeerNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WitnessNow(msgspec.Struct, frozen=True, kw_only=True):
-    """The agent at another vantage as a witness, both ways.
+    """Another agent as a witness, both ways, or a host without an agent that cosigns our ledger.
 
     `entries` of our ledger has it cosigned, last at `time`; what it has not cosigned begins with an entry of
-    `waiting`. `cosigned` entries of its ledger have we. `conflict`: its ledger shows two histories; `detail`
-    says what is wrong. Times are UTC epoch seconds.
+    `waiting`. `cosigned` entries of its ledger have we. `conflict`: its ledger shows two histories. `silent`: it is
+    behind for longer than it may be. `detail` says what is wrong. Times are UTC epoch seconds.
     """
 
     vantage: str
@@ -61,6 +61,7 @@ class WitnessNow(msgspec.Struct, frozen=True, kw_only=True):
     waiting: float | None = None
     cosigned: int = 0
     conflict: bool = False
+    silent: bool = False
     detail: str = ""
 
 

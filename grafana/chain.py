@@ -258,6 +258,36 @@ AGENTS = (
         unit="bytes",
         width=8,
     ),
+    Panel(
+        "Ledger: age of what a witness has not cosigned",
+        "lines",
+        "Until then only the operator of the agent vouches for it. An hour, or the witness's term, is too long.",
+        (Query(f"(time() - demarc_ledger_uncosigned_timestamp_seconds) {VANTAGE}", "{{vantage}} by {{peer}}"),),
+        unit="s",
+        width=8,
+        none="all is cosigned",
+    ),
+    Panel(
+        "Ledger: last cosigned, ago",
+        "lines",
+        "Since a witness of another party last signed for an agent's ledger.",
+        (Query(f"(time() - demarc_ledger_cosigned_timestamp_seconds) {VANTAGE}", "{{vantage}} by {{peer}}"),),
+        unit="s",
+        width=8,
+        none="no witness yet",
+    ),
+    Panel(
+        "Ledger: witnesses that are silent, or show two histories",
+        "stat",
+        "Witnesses that have not cosigned in time, and ledgers that contradict themselves.",
+        (
+            Query(
+                f"count(demarc_ledger_cosigning {VANTAGE} == 0 or demarc_ledger_conflict {VANTAGE} == 1) or vector(0)"
+            ),
+        ),
+        width=8,
+        mapping=NONE_IS_GOOD,
+    ),
 )
 ROWS = (
     ("Now", NOW),

@@ -79,6 +79,8 @@ def report(status: StatusAnswer, language: str) -> str:
     ]
     if status.peers:
         lines += ["", bold("Other measuring points"), *_peers(status)]
+    if status.witnesses:
+        lines += ["", bold("Who vouches for this record"), *_witnesses(status)]
     return "\n".join(lines)
 
 
@@ -157,4 +159,17 @@ def _peers(status: StatusAnswer) -> list[str]:
         lines.append(
             wrapped(f"{marked('ok' if peer.reachable else 'failed', words)}  {peer.vantage}{heard}{detail}", "  ")
         )
+    return lines
+
+
+def _witnesses(status: StatusAnswer) -> list[str]:
+    """Return a line for each: how far it has cosigned, and since when it is behind for too long."""
+    lines = []
+    for one in status.witnesses:
+        words = "two histories" if one.conflict else "silent" if one.silent else "cosigns" if one.entries else "not yet"
+        look = "failed" if one.conflict or one.silent else "ok" if one.entries else "unknown"
+        last = f", {one.entries} entries, last {_clock(status, one.time)}" if one.time else ""
+        behind = f", behind since {_clock(status, one.waiting)}" if one.silent and one.waiting is not None else ""
+        detail = f", {one.detail}" if one.detail else ""
+        lines.append(wrapped(f"{marked(look, words)}  {one.vantage}{last}{behind}{detail}", "  "))
     return lines

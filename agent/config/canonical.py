@@ -6,6 +6,7 @@ The canonical form is RFC 8785 (JSON Canonicalization Scheme) of this object, UT
     parties    {id: {name, contact, language, support, description, reference}}
     segments   {id: {owners, side, filters, lead, quote, until, description, reference}}
     vantages   {id: {segment, operator, key (where given), description, reference}}
+    witnesses  {id: {party, key, within, description, reference}}, where there are any
     services   {id: {name, hours, page: {when, after, degraded where true},
                      norm: {availability, delay and loss where given}, description, reference}}
     confirm    {rounds, spacing, skew}
@@ -81,6 +82,10 @@ def canonical_chain(form: ChainForm, probes: dict[str, dict[str, Any]]) -> dict[
     body["parties"] = {name: _entry(party) | {"name": party.name or name} for name, party in form.parties.items()}
     body["segments"] = {name: _segment(segment) for name, segment in form.segments.items()}
     body["vantages"] = {name: _vantage(vantage) for name, vantage in form.vantages.items()}
+    if body["witnesses"]:
+        body["witnesses"] = {name: _entry(witness) for name, witness in form.witnesses.items()}
+    else:
+        del body["witnesses"]
     body["probes"] = probes
     return body
 

@@ -15,7 +15,7 @@ from agent.config.people import read_custodian, read_people
 from agent.config.probe import ProbeReader, ReadProbe
 from agent.config.problem import ConfigError, Problem, Report
 from agent.config.registry import ProbeTypes
-from agent.model import Chain, Confirm, Page, Party, Segment, Service, Vantage
+from agent.model import Chain, Confirm, Page, Party, Segment, Service, Vantage, Witness
 
 _CHAIN = StructKind(ChainForm)
 
@@ -108,6 +108,17 @@ def _chain(form: ChainForm, probes: dict[str, ReadProbe], chain_hash: str, sourc
                 reference=v.reference,
             )
             for name, v in form.vantages.items()
+        },
+        witnesses={
+            name: Witness(
+                id=name,
+                party=w.party,
+                key=w.key,
+                within=float(w.within),
+                description=w.description,
+                reference=w.reference,
+            )
+            for name, w in form.witnesses.items()
         },
         services={name: _service(name, service) for name, service in form.services.items()},
         confirm=Confirm(rounds=form.confirm.rounds, spacing=float(form.confirm.spacing), skew=float(form.confirm.skew)),

@@ -93,6 +93,14 @@ class VantageForm(Form, frozen=True, kw_only=True):
     key: Annotated[str, LINE, "the agent's verifier key (`demarc ledger key`); with it only signed answers count"] = ""
 
 
+class WitnessForm(Form, frozen=True, kw_only=True):
+    """A host that runs no agent and cosigns ledgers, by a timer or by files carried over (`demarc ledger cosign`)."""
+
+    party: Annotated[str, NAME, "the party that it cosigns for; it counts for the ledgers of other parties only"]
+    key: Annotated[str, LINE, "its witness's key, as `demarc ledger cosign` printed it"]
+    within: Annotated[float, DURATION, "what it has not cosigned for so long makes it silent"] = 3600.0
+
+
 class PageForm(msgspec.Struct, frozen=True, kw_only=True):
     """When a service pages."""
 
@@ -176,6 +184,9 @@ class ChainForm(Form, frozen=True, kw_only=True):
     parties: Annotated[dict[str, PartyForm], MapKind(StructKind(PartyForm)), "who the parties are"]
     segments: Annotated[dict[str, SegmentForm], MapKind(StructKind(SegmentForm)), "what must work, and who owns it"]
     vantages: Annotated[dict[str, VantageForm], MapKind(StructKind(VantageForm)), "the hosts that run demarc"]
+    witnesses: Annotated[
+        dict[str, WitnessForm], MapKind(StructKind(WitnessForm)), "who cosigns ledgers without running demarc"
+    ] = {}
     services: Annotated[dict[str, ServiceForm], MapKind(StructKind(ServiceForm)), "what users use"] = {}
     confirm: Annotated[ConfirmForm, StructKind(ConfirmForm), "how a failure is confirmed"] = ConfirmForm()
     probes: Annotated[dict[str, Any], MapKind(NodeKind()), "what is measured"]

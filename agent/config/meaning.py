@@ -4,15 +4,16 @@ Works on forms that may be partly unread (UNSET): a fault is reported once, wher
 a section that could not be read raises no further complaints about references into it.
 """
 
+import contextlib
 import zoneinfo
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.config.forms import ChainForm, SegmentForm, known
+from agent.config.forms import ChainForm, SegmentForm, WitnessForm, known
 from agent.config.probe import ReadProbe, references
 from agent.config.problem import Report, Where, did_you_mean, shown
-from agent.keys import NoteError, origin, parse_verifier
+from agent.keys import NoteError, origin, parse_verifier, parse_witness_key
 from agent.model import UNASSIGNED
 
 SHORTEST_CONFIRMATION = 2  # rounds; one round cannot be unanimous with another
@@ -38,6 +39,8 @@ def check(form: ChainForm, probes: Mapping[str, ReadProbe], report: Report) -> N
         _refer(report, (*where, "operator"), vantage.operator, form.parties, "party")
         if known(vantage.key) and vantage.key:
             _check_key(report, (*where, "key"), name, vantage.key)
+    for name, witness in _entries(form.witnesses):
+        _witness(form, ("witnesses", name), witness, report)
     for name, service in _entries(form.services):
         if known(service.norm) and service.norm.delay == 0:
             report.problem(("services", name, "norm", "delay"), "everything is beyond it; write such as 15ms")
@@ -65,6 +68,37 @@ def _check_key(report: Report, where: Where, vantage: str, text: str) -> None:
         return
     if key.name != origin(vantage):
         report.problem(where, f"is the key of {shown(key.name)}, and this vantage's log is {shown(origin(vantage))}")
+
+
+def _witness(form: ChainForm, where: Where, witness: WitnessForm, report: Report) -> None:
+    """Report a witness of nobody, without a usable key or term, or with the name of a vantage."""
+    _refer(report, (*where, "party"), witness.party, form.parties, "party")
+    if known(form.vantages) and where[-1] in form.vantages:
+        report.problem(where, "is the name of a vantage; an agent is a witness by the `key` of its vantage")
+    if known(witness.within) and witness.within <= 0:
+        report.problem((*where, "within"), "must be longer than nothing; write such as 1h")
+    if not known(witness.key):
+        return
+    try:
+        key = parse_witness_key(witness.key)[1]
+    except NoteError as error:
+        report.problem((*where, "key"), f"{error}; write what `demarc ledger cosign` printed on that host")
+        return
+    for other, holder in _key_holders(form):
+        if other != where and holder == key:
+            report.problem((*where, "key"), f"{other[0]}.{other[1]} has the same key; each witness has one of its own")
+
+
+def _key_holders(form: ChainForm) -> Iterator[tuple[Where, bytes]]:
+    """Yield where a key stands, and its public half, for each that can be read."""
+    for name, vantage in _entries(form.vantages):
+        with contextlib.suppress(NoteError):
+            if known(vantage.key) and vantage.key:
+                yield ("vantages", name), parse_verifier(vantage.key).public
+    for name, witness in _entries(form.witnesses):
+        with contextlib.suppress(NoteError):
+            if known(witness.key):
+                yield ("witnesses", name), parse_witness_key(witness.key)[1]
 
 
 def _missing(name: str, section: Collection[str], what: str) -> str:

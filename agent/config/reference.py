@@ -27,6 +27,7 @@ from agent.config.forms import (
     SegmentForm,
     ServiceForm,
     VantageForm,
+    WitnessForm,
 )
 from agent.config.kinds import DURATION, Field, fields_of
 from agent.config.registry import InstalledTypes
@@ -38,6 +39,7 @@ _CHAIN_SECTIONS: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("parties.NAME", PartyForm),
     ("segments.NAME", SegmentForm),
     ("vantages.NAME", VantageForm),
+    ("witnesses.NAME", WitnessForm),
     ("services.NAME", ServiceForm),
     ("services.NAME.page", PageForm),
     ("services.NAME.norm", NormForm),

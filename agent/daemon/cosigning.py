@@ -16,7 +16,7 @@ from agent.daemon.attempts import Log
 from agent.keys import NoteError, VerifierKey, parse_verifier
 from agent.ledger import Ledger, LedgerStoppedError, witnessing
 from agent.ledger.body import nanoseconds, seconds
-from agent.ledger.cosignature import Held, Refusal, Request, WitnessKey, parse_request, witness_of
+from agent.ledger.cosignature import Held, Refusal, Request, WitnessKey, parse_request, parse_witness, witness_of
 from agent.ledger.entry import Entry
 from agent.ledger.note import split_note
 from agent.ledger.proof import file_text, prove_evidence
@@ -113,11 +113,15 @@ class Cosigning:
     async def keep(self, note: str) -> Cosigned:
         """Keep a cosignature of this ledger, given as the cosigned note; NoteError when it is nobody's."""
         text, signatures = split_note(note)
-        keys = [key for vantage in self._chain.vantages if (key := self.key_of(vantage)) is not None]
-        for witness in map(witness_of, keys):
+        keys = (key for vantage in self._chain.vantages if (key := self.key_of(vantage)) is not None)
+        for witness in (*map(witness_of, keys), *self.third_hosts().values()):
             if witness.cosigned(text, signatures) is not None:
                 return await self._keep(witness, note)
-        raise NoteError("no agent of this chain has cosigned that")
+        raise NoteError("no witness of this chain has cosigned that")
+
+    def third_hosts(self) -> dict[str, WitnessKey]:
+        """Return the keys of the chain's witnesses that run no agent, by name."""
+        return {one.id: parse_witness(one.key) for one in self._chain.witnesses.values()}
 
     async def _keep(self, witness: WitnessKey, note: str) -> Cosigned:
         return await self._run(lambda storage: witnessing.keep_cosignature(storage.connection, witness, note))
@@ -143,19 +147,19 @@ class Cosigning:
             return str(error)
         return ""
 
-    async def standing(self, key: VerifierKey) -> Standing:
-        """Return how far the agent with this key has cosigned this ledger, and that agent's ledger we."""
+    async def standing(self, witness: WitnessKey) -> Standing:
+        """Return how far a witness has cosigned this ledger, and we the ledger of the agent with its name."""
 
         def step(storage: Storage) -> Standing:
             db = storage.connection
-            size, time = witnessing.newest_cosigned(db, witness_of(key)) or (0, None)
+            size, time = witnessing.newest_cosigned(db, witness) or (0, None)
             first = witnessing.first_after(db, size)
             held = db.execute("SELECT origin, size FROM witnessed").fetchall()
             return Standing(
                 entries=size,
                 time=None if time is None else float(time),
                 waiting=None if first is None else seconds(first),
-                cosigned=max((size for name, size in held if is_epoch_of(name, key.name)), default=0),
+                cosigned=max((size for name, size in held if is_epoch_of(name, witness.name)), default=0),
             )
 
         return await self._run(step)

@@ -46,6 +46,8 @@ class Picture:
             p.key: self._probes.get(p.key, ProbeNow()) if p.key in same else ProbeNow() for p in chain.probes.values()
         }
         self._chain = chain
+        known = chain.vantages.keys() | chain.witnesses.keys()
+        self._witnesses = {name: one for name, one in self._witnesses.items() if name in known}
 
     def observation(self, observation: Observation, values: Mapping[str, float] | None = None) -> None:
         """Enter a result of any vantage; the self-check and unknown probes have no place here."""
@@ -78,14 +80,15 @@ class Picture:
         """Enter what we see of a peer."""
         self._peers[peer.vantage] = peer
 
-    def witness(self, witness: WitnessNow) -> None:
-        """Enter how a peer and we witness each other's ledgers."""
-        self._witnesses[witness.vantage] = witness
+    def witness(self, name: str, witness: WitnessNow | None) -> None:
+        """Enter how a witness and we stand to each other's ledgers; None: it is none."""
+        self._witnesses.pop(name, None)
+        if witness is not None:
+            self._witnesses[name] = witness
 
     def keep_peers(self, vantages: frozenset[str]) -> None:
         """Drop peers that are gone after a reload."""
         self._peers = {name: peer for name, peer in self._peers.items() if name in vantages}
-        self._witnesses = {name: one for name, one in self._witnesses.items() if name in vantages}
 
     def note(self, incident: str, noted: Noted) -> None:
         """Enter what the ledger holds beside an incident; once, in the ledger's order, the newest of them."""
@@ -112,7 +115,7 @@ class Picture:
             services=services,
             probes=dict(self._probes),
             peers=tuple(self._peers.values()),
-            witnesses=tuple(self._witnesses.values()),
+            witnesses=tuple(self._witnesses[name] for name in sorted(self._witnesses)),
             recording=self.recording,
             drift=self.drift,
             started=self._started,

@@ -4,6 +4,7 @@ What must stay true: recording never blocks or stops probing; when it stops, the
 the metrics say so.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -15,7 +16,7 @@ from agent.drift.value import Approve, Change
 from agent.incident.value import Transition
 from agent.keys import NoteError, Signer, origin
 from agent.ledger import DATABASE, KEY, Ledger, Receipt, body
-from agent.ledger.cases import Recorded
+from agent.ledger.cases import Recorded, read_recorded
 from agent.ledger.changes import ClockEntry
 from agent.ledger.drift_entries import SIGNATURE, from_approval, from_change
 from agent.ledger.entry import Entry
@@ -41,7 +42,8 @@ class Recorder:
         refused: Callable[[str], None],
     ) -> None:
         key = key_path(folder, KEY)
-        self.ledger = Ledger.open(folder / DATABASE, key, origin(vantage), alarm=stopped)
+        self._file = folder / DATABASE
+        self.ledger = Ledger.open(self._file, key, origin(vantage), alarm=stopped)
         self.signer = _signer(key, vantage)
         self.exposed = exposed(key) if self.signer else ""
         self._vantage = vantage
@@ -153,6 +155,13 @@ class Recorder:
         """Record that a person approved facts; who that was, and what was signed, can be erased."""
         for entry in from_approval(wanted, now, vantage=self._vantage, role=role, signed=SIGNATURE in details):
             self._append(entry, details=dict(details))
+
+    def witness_entries(self) -> tuple[Entry, ...]:
+        """Return what the ledger holds of witnesses that fell silent and came back; none where it cannot be read."""
+        try:
+            return tuple(one.entry for one in read_recorded(self._file, ("witness",)))
+        except (StorageError, sqlite3.Error, OSError):
+            return ()
 
     def stop(self, now: float, reason: str, within_seconds: float) -> bool:
         """Record an orderly stop and close; return whether everything was written in time."""

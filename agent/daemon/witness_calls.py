@@ -12,7 +12,7 @@ from agent.daemon.cosigning import Cosigning
 from agent.daemon.http_client import Answer, FetchError, get
 from agent.daemon.peers import tls_context
 from agent.keys import VerifierKey
-from agent.ledger.cosignature import REQUEST_BYTES, Refusal, Request, parse_request
+from agent.ledger.cosignature import REQUEST_BYTES, Refusal, Request, parse_request, witness_of
 from agent.ledger.note import parse_checkpoint, split_note
 from agent.model import Peer
 
@@ -57,7 +57,7 @@ async def fetched(peer: Peer, old: int) -> Request | int:
 
 async def submit(peer: Peer, key: VerifierKey, cosigning: Cosigning) -> None:
     """Have the peer cosign our newest checkpoint, if it has not; raises FetchError, NoteError or CallError."""
-    known = (await cosigning.standing(key)).entries
+    known = (await cosigning.standing(witness_of(key))).entries
     asked, old, refusal = await cosigning.request(known), known, ""
     origin = "" if isinstance(asked, Refusal) else asked.note.partition("\n")[0]
     for _ in range(ASKED_AT_MOST):

@@ -6,7 +6,9 @@ is enough for both ledgers.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+
+import msgspec
 
 from agent.clock import Clock
 from agent.daemon.attempts import Log, Spawn
@@ -15,11 +17,10 @@ from agent.daemon.http_client import FetchError
 from agent.daemon.witness_calls import CallError, call, fetched, said, submit
 from agent.keys import NoteError, VerifierKey
 from agent.ledger import LedgerFullError, LedgerStoppedError
-from agent.ledger.body import nanoseconds
-from agent.ledger.cosignature import Refusal
+from agent.ledger.cosignature import Refusal, WitnessKey, witness_of
 from agent.ledger.entry import Entry
 from agent.ledger.note import parse_checkpoint, split_note
-from agent.ledger.testimony import WitnessChange
+from agent.ledger.silence import WITHIN_SECONDS, Silences
 from agent.model import Chain, Host, Peer
 from agent.snapshot import WitnessNow
 
@@ -28,12 +29,10 @@ EVERY_SECONDS = 60.0
 # The entries of a start are signed by then; and a peer that was restarted with us is there.
 SOON_SECONDS = 2.0
 AGAIN_SECONDS = 10.0
-# A night's maintenance of the other side is no news; within a working day it is.
-SILENT_SECONDS = 6 * 3600.0
 
 
 class Witnesses:
-    """The witnesses of one agent: the peers whose key stands in the chain file."""
+    """The witnesses of one agent: whoever has a key in the chain file, as an agent or a host without one."""
 
     def __init__(
         self,
@@ -43,15 +42,22 @@ class Witnesses:
         clock: Clock,
         spawn: Spawn,
         log: Log,
-        show: Callable[[WitnessNow], None],
+        show: Callable[[str, WitnessNow | None], None],
         enter: Callable[[Entry], object],
+        recall: Callable[[], Iterable[Entry]],
     ) -> None:
-        """`show` gets how things stand with a peer, `enter` records an entry."""
+        """`show` gets how things stand with a witness, None of one that is none, `enter` records an entry.
+
+        `recall` reads the `witness` entries of this ledger, in a thread.
+        """
         self._cosigning, self._vantage = cosigning, vantage
         self._clock, self._spawn, self._log = clock, spawn, log
-        self._show, self._enter = show, enter
+        self._show, self._enter, self._recall = show, enter, recall
         self._tasks: dict[Peer, asyncio.Task[None]] = {}
-        self._silent: set[str] = set()
+        self._awaiting: asyncio.Task[None] | None = None
+        self._begun = clock.wall()
+        self._silences: Silences | None = None
+        self._recalling = asyncio.Lock()
 
     def configure(self, host: Host, chain: Chain) -> None:
         """Take up the peers and the chain of a (re)loaded configuration."""
@@ -61,6 +67,9 @@ class Witnesses:
         for peer in host.peers:
             if peer not in self._tasks:
                 self._tasks[peer] = self._spawn(self._follow(peer))
+        if self._awaiting is not None:
+            self._awaiting.cancel()
+        self._awaiting = self._spawn(self._await_others(chain, {peer.vantage for peer in host.peers}))
 
     async def _follow(self, peer: Peer) -> None:
         told = ""
@@ -68,18 +77,60 @@ class Witnesses:
         while True:
             key = self._cosigning.key_of(peer.vantage)
             if key is None:
-                self._show(WitnessNow(vantage=peer.vantage, detail="the chain file has no key of it"))
+                self._show(peer.vantage, WitnessNow(vantage=peer.vantage, detail="the chain file has no key of it"))
             else:
                 try:
                     seen = await self._turn(peer, key)
                 except (LedgerStoppedError, LedgerFullError) as error:
                     seen = WitnessNow(vantage=peer.vantage, detail=str(error))
-                self._show(seen)
-                self._note_silence(seen)
+                await self._judge(seen)
                 if seen.detail != told:
                     told = seen.detail
                     self._log.info("witness", vantage=peer.vantage, detail=told, entries=seen.entries)
             await asyncio.sleep(AGAIN_SECONDS if told else EVERY_SECONDS)
+
+    async def _await_others(self, chain: Chain, called: Collection[str]) -> None:
+        """Look now and then how far those have cosigned whom we do not call: they come, or files are carried."""
+        agents = {name: key for name in chain.vantages if (key := self._cosigning.key_of(name)) and name not in called}
+        await asyncio.sleep(SOON_SECONDS)
+        while True:
+            try:
+                for name, key in agents.items():
+                    seen = await self._seen(name, witness_of(key))
+                    if seen.entries or seen.cosigned:
+                        await self._judge(seen)
+                    else:  # nobody said that these two should know each other
+                        self._show(name, None)
+                for name, third in self._cosigning.third_hosts().items():
+                    await self._judge(await self._seen(name, third), chain.witnesses[name].within)
+            except (LedgerStoppedError, LedgerFullError) as error:
+                self._log.info("witness", vantage=self._vantage, detail=str(error), entries=0)
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def _seen(self, name: str, witness: WitnessKey, *, conflict: bool = False, detail: str = "") -> WitnessNow:
+        """Return how things stand in this ledger's file."""
+        standing = await self._cosigning.standing(witness)
+        return WitnessNow(
+            vantage=name,
+            entries=standing.entries,
+            time=standing.time,
+            waiting=standing.waiting,
+            cosigned=standing.cosigned,
+            conflict=conflict,
+            detail=detail,
+        )
+
+    async def _judge(self, seen: WitnessNow, within: float = WITHIN_SECONDS) -> None:
+        """Show how things stand, and record when a witness falls silent or is back."""
+        async with self._recalling:
+            if self._silences is None:
+                self._silences = Silences(self._vantage, self._begun, await asyncio.to_thread(self._recall))
+        entry = self._silences.judge(
+            seen.vantage, waiting=seen.waiting, entries=seen.entries, now=self._clock.wall(), within=within
+        )
+        if entry is not None:
+            self._enter(entry)
+        self._show(seen.vantage, msgspec.structs.replace(seen, silent=self._silences.is_silent(seen.vantage)))
 
     async def _turn(self, peer: Peer, key: VerifierKey) -> WitnessNow:
         """Let the peer cosign our ledger, cosign the peer's, and return how things stand."""
@@ -93,16 +144,8 @@ class Witnesses:
             conflict = await self._cosign(peer)
         except (FetchError, NoteError, CallError) as error:
             problems.append(f"its ledger cannot be cosigned: {error}")
-        standing = await self._cosigning.standing(key)
-        return WitnessNow(
-            vantage=peer.vantage,
-            entries=standing.entries,
-            time=standing.time,
-            waiting=standing.waiting,
-            cosigned=standing.cosigned,
-            conflict=conflict,
-            detail="its ledger shows two histories" if conflict else "; ".join(problems),
-        )
+        problem = "its ledger shows two histories" if conflict else "; ".join(problems)
+        return await self._seen(peer.vantage, witness_of(key), conflict=conflict, detail=problem)
 
     async def _cosign(self, peer: Peer) -> bool:
         """Cosign the peer's newest checkpoint and hand the cosignature over; return whether it contradicts itself."""
@@ -130,21 +173,3 @@ class Witnesses:
         if answer.status != 200:
             raise CallError(said(answer))
         return False
-
-    def _note_silence(self, seen: WitnessNow) -> None:
-        """Record when a witness falls silent, and when it cosigns again."""
-        now = self._clock.wall()
-        silent = seen.waiting is not None and now - seen.waiting > SILENT_SECONDS
-        if silent == (seen.vantage in self._silent):
-            return
-        (self._silent.add if silent else self._silent.discard)(seen.vantage)
-        self._enter(
-            WitnessChange(
-                time=nanoseconds(now),
-                vantage=self._vantage,
-                witness=seen.vantage,
-                event="silent" if silent else "cosigning",
-                since=nanoseconds(seen.waiting if seen.waiting is not None else now),
-                entries=seen.entries,
-            )
-        )

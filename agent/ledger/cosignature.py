@@ -5,7 +5,6 @@ every one that I saw before. What must stay true: a witness signs for one log on
 continues the one before, so `judge` is asked with what is held and its answer is stored before it is given.
 """
 
-import hashlib
 import re
 import struct
 
@@ -13,11 +12,18 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from agent.keys import SIGNATURE, NoteError, Signer, VerifierKey, decode64, encode64
+from agent.keys import (
+    COSIGNATURE,
+    SIGNATURE,
+    NoteError,
+    Signer,
+    VerifierKey,
+    decode64,
+    encode64,
+    key_id,
+    parse_witness_key,
+)
 from agent.ledger import merkle, note
-
-ED25519 = b"\x04"
-"""The algorithm byte of timestamped Ed25519 cosignatures (signed-note, "Signature types")."""
 
 PROOF_LINES = 63
 """tlog-witness: a client must not send more."""
@@ -38,11 +44,11 @@ class WitnessKey(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def id(self) -> bytes:
         """Return SHA-256(name || 0x0a || 0x04 || key), its first four bytes."""
-        return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
+        return key_id(self.name, self.public, COSIGNATURE)
 
     def __str__(self) -> str:
         """Return the key in its text form."""
-        return f"{self.name}+{self.id.hex()}+{encode64(ED25519 + self.public)}"
+        return f"{self.name}+{self.id.hex()}+{encode64(COSIGNATURE + self.public)}"
 
     def cosigned(self, text: str, signatures: str) -> int | None:
         """Return the newest time (POSIX seconds) at which this witness cosigned `text`, None if it did not."""
@@ -72,15 +78,8 @@ def witness_of(key: VerifierKey) -> WitnessKey:
 
 def parse_witness(text: str) -> WitnessKey:
     """Read a witness key `name+id+base64(0x04 || public key)`."""
-    name, _, rest = text.strip().partition("+")
-    identifier, _, data = rest.partition("+")
-    raw = decode64(data)
-    if raw[:1] != ED25519 or len(raw) != 33 or not re.fullmatch(r"[^ +\n]+", name):
-        raise NoteError(f"{text.strip()!r} is not a witness's key (name+id+base64, algorithm 4)")
-    key = WitnessKey(name=name, public=raw[1:])
-    if key.id.hex() != identifier:
-        raise NoteError(f"the key id {identifier} does not belong to the key of {name}")
-    return key
+    name, public = parse_witness_key(text)
+    return WitnessKey(name=name, public=public)
 
 
 def cosign(signer: Signer, text: str, time: int) -> str:

@@ -5,7 +5,7 @@ true: an agent never counts as witness of its own party's log.
 """
 
 from agent.keys import VerifierKey, parse_verifier
-from agent.ledger.cosignature import WitnessKey, witness_of
+from agent.ledger.cosignature import WitnessKey, parse_witness, witness_of
 from agent.model import Chain
 
 
@@ -16,8 +16,8 @@ class PolicyError(ValueError):
 def policy_text(chain: Chain, vantage: str, *, wanted: int = 1, others: tuple[WitnessKey, ...] = ()) -> str:
     """Return the policy for the log of a vantage: cosigned by witnesses of `wanted` other parties.
 
-    `others` are witnesses that run no agent, each counted as a party of its own. PolicyError when the log has
-    no key in the chain file, or when there are not so many parties that could witness it.
+    `others` are witnesses that the chain file does not name, each counted as a party of its own. PolicyError when
+    the log has no key in the chain file, or when there are not so many parties that could witness it.
     """
     log = chain.vantages[vantage]
     if not log.key:
@@ -26,6 +26,9 @@ def policy_text(chain: Chain, vantage: str, *, wanted: int = 1, others: tuple[Wi
     for one in chain.vantages.values():
         if one.key and one.operator != log.operator:
             parties.setdefault(one.operator, []).append((one.id, witness_of(parse_verifier(one.key))))
+    for third in chain.witnesses.values():
+        if third.party != log.operator:
+            parties.setdefault(third.party, []).append((third.id, parse_witness(third.key)))
     for key in others:
         parties[key.name] = [(key.name, key)]
     if wanted > len(parties):

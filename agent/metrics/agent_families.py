@@ -186,6 +186,12 @@ AGENT_FAMILIES: tuple[AnyFamily, ...] = (
         read=lambda view: _witnesses(view, lambda witness: witness.waiting),
     ),
     Family(
+        name="demarc_ledger_cosigning",
+        labels=("peer",),
+        help="1 while the witness cosigns this ledger in time, 0 when it is silent: behind for longer than it may be.",
+        read=lambda view: _witnesses(view, lambda witness: not witness.silent),
+    ),
+    Family(
         name="demarc_ledger_witnessed_entries",
         labels=("peer",),
         help="Entries of the peer's ledger that this agent has cosigned.",

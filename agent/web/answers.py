@@ -14,7 +14,7 @@ from agent.drift.beside import beside
 from agent.drift.value import Change
 from agent.incident.value import Incident
 from agent.model import Chain
-from agent.snapshot import Noted, PeerNow, ProbeNow, Recording, Snapshot
+from agent.snapshot import Noted, PeerNow, ProbeNow, Recording, Snapshot, WitnessNow
 from agent.web.arrangement import arrange
 from agent.web.tunnels import TunnelNow, tunnels
 from agent.words import sentences, summary
@@ -106,6 +106,7 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     closed: tuple[IncidentAnswer, ...]
     probes: tuple[ProbeAnswer, ...]
     peers: tuple[PeerNow, ...]
+    witnesses: tuple[WitnessNow, ...] = ()
     recording: Recording
     single_faults: tuple[SingleFault, ...] = ()
     tunnels: tuple[TunnelNow, ...] = ()
@@ -193,6 +194,7 @@ def status_answer(snapshot: Snapshot, language: str) -> StatusAnswer:
         closed=incident_answers(snapshot.closed, snapshot, language),
         probes=probe_answers(snapshot),
         peers=snapshot.peers,
+        witnesses=snapshot.witnesses,
         recording=snapshot.recording,
         single_faults=snapshot.single_faults,
         tunnels=tunnels(snapshot),

@@ -11,7 +11,7 @@ import msgspec
 
 from agent.incident.value import Excess, Incident, Kind, Standing, State, Support
 from agent.model import Chain, Confirm, Party, Probe, Segment, Service, Vantage
-from agent.snapshot import PeerNow, ProbeNow, Recording, Snapshot
+from agent.snapshot import PeerNow, ProbeNow, Recording, Snapshot, WitnessNow
 from probes.kit.result import Outcome, Stage
 from probes.kit.spec import Flow
 from tests.agent.drift_samples import drifted
@@ -409,6 +409,7 @@ def stopped() -> Snapshot:
         HEALTHY,
         recording=Recording(ledger=False, detail="database or disk is full"),
         peers=(PeerNow(vantage="onprem", reachable=True, last=NOW - 1, same_chain=False),),
+        witnesses=(WitnessNow(vantage="onprem", entries=7, time=NOW - 9000, waiting=NOW - 8000, silent=True),),
     )
 
 

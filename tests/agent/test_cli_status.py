@@ -83,7 +83,11 @@ SHOWS = {
     "carrier": ["✗ carrier (GlasNet) fails", "to act: GlasNet", "✗ fails", "◌ masked", "no answer came in time"],
     "suspected": ["? Suspected disturbance (erp-app)", "? possible cause"],
     "mtuhole": ["carrier      ? possible cause", "cloud-gw     ✓ works"],
-    "stopped": ["✗ the ledger has stopped recording: database or disk is full", "onprem works with another chain file"],
+    "stopped": [
+        "✗ the ledger has stopped recording: database or disk is full",
+        "onprem works with another chain file",
+        "✗ silent  onprem",
+    ],
     "unverified": [
         "- no disturbance found; not measured: onprem-fw",
         "(unverified)",

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.diagnosis.identifiability import Proof, SingleFault
-from agent.snapshot import PeerNow, Recording, Snapshot
+from agent.snapshot import PeerNow, Recording, Snapshot, WitnessNow
 from agent.web.page import routes
 from agent.web.page.document import PARTS, Assets, document, parts
 from agent.web.page.labels import LABELS, Labels
@@ -303,6 +303,26 @@ def test_peers() -> None:
     assert "onprem not reachable chain file unknown · connection refused" in words(SNAPSHOTS["unverified"], "peers")
     alone = msgspec.structs.replace(samples.HEALTHY, peers=())
     assert "diagnoses alone" in words(alone, "peers")
+
+
+def test_who_vouches_for_the_ledger() -> None:
+    """Who cosigned how much and when; who is silent or contradicts itself stands in a banner too."""
+    assert "Nobody cosigns this agent's ledger" in words(samples.HEALTHY, "witnesses")
+    known = (
+        WitnessNow(vantage="onprem", entries=7, time=NOW - 60, waiting=NOW - 20, cosigned=5),
+        WitnessNow(vantage="archive", waiting=NOW - 7200, silent=True),
+        WitnessNow(vantage="x", entries=1, time=NOW - 7200, conflict=True, detail="its ledger shows two histories"),
+    )
+    seen = msgspec.structs.replace(samples.HEALTHY, witnesses=known)
+    told = words(seen, "witnesses")
+    assert "onprem" in told
+    assert "cosigns 7 entries cosigned, last 15:02:05 · we cosigned 5 of its entries" in told
+    assert "archive silent nothing cosigned yet · behind since 13:03:05" in told
+    loud = words(seen, "banners")
+    assert "archive does not cosign this ledger. What was recorded since 13:03:05" in loud
+    assert "x shows two histories of its ledger. Both stand" in loud
+    assert "onprem" not in loud
+    assert words(msgspec.structs.replace(samples.HEALTHY, witnesses=known[:1]), "banners") == ""
 
 
 def test_closed_incidents_newest_first() -> None:

@@ -24,7 +24,7 @@ from agent.metrics.families import FAMILIES, FamilyKind
 from agent.metrics.probe_families import SELF_METRICS
 from agent.metrics.view import Running
 from agent.observation import SELF, Observation
-from agent.snapshot import PeerNow, Snapshot
+from agent.snapshot import PeerNow, Snapshot, WitnessNow
 from probes.kit.result import Outcome
 from tests.agent.drift_samples import drifted
 from tests.agent.samples import CHAIN, SNAPSHOTS
@@ -168,6 +168,8 @@ VALUES = {
 
 PEER = PeerNow(vantage="onprem", reachable=True, last=time.time(), clock_offset=0.01, clock_error=0.001)
 
+WITNESS = WitnessNow(vantage="onprem", entries=7, time=time.time() - 60, waiting=time.time() - 9)
+
 
 def measure(metrics: Metrics, snapshot: Snapshot) -> None:
     """Give every probe of the cloud vantage a result, and a few a fault."""
@@ -187,7 +189,7 @@ def measure(metrics: Metrics, snapshot: Snapshot) -> None:
         metrics.lag(0.001)
     metrics.notified(up=True)
     metrics.runs(Running(sink_errors={"journal": 0}))
-    metrics.update(msgspec.structs.replace(snapshot, peers=(PEER,), drift=drifted(time.time())))
+    metrics.update(msgspec.structs.replace(snapshot, peers=(PEER,), witnesses=(WITNESS,), drift=drifted(time.time())))
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from agent.web.page.picture import chain_picture, services
 from agent.web.page.proofs import proofs
 from agent.web.page.tunnels import tunnel_panel
 from agent.web.page.view import View, clock, owners
+from agent.web.page.witnesses import witnesses
 
 # part -> what renders it, in the page's order. Live updates send the parts that changed.
 PARTS: Final[Mapping[str, Callable[[View], Markup]]] = {
@@ -25,11 +26,14 @@ PARTS: Final[Mapping[str, Callable[[View], Markup]]] = {
     "tunnels": tunnel_panel,
     "probes": measurements,
     "peers": peers,
+    "witnesses": witnesses,
     "changes": changes,
     "closed": closed_incidents,
     "proofs": proofs,
 }
-_LABELLED: Final = frozenset(("chain", "services", "tunnels", "probes", "peers", "changes", "closed", "proofs"))
+_LABELLED: Final = frozenset(
+    ("chain", "services", "tunnels", "probes", "peers", "witnesses", "changes", "closed", "proofs")
+)
 # Seconds between reloads of a reader without JavaScript.
 RELOAD_SECONDS: Final = 10
 

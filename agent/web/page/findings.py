@@ -78,6 +78,13 @@ def _warnings(view: View) -> Iterator[tuple[str, str]]:
     for peer in snapshot.peers:
         if peer.same_chain is False:
             yield f"{labels.other_chain.format(vantage=peer.vantage)}.", labels.other_chain_text
+    for witness in snapshot.witnesses:
+        if witness.conflict:
+            yield f"{labels.witness_conflict.format(vantage=witness.vantage)}.", labels.witness_conflict_text
+        if witness.silent and witness.waiting is not None:
+            since = clock_words(view, witness.waiting)
+            title = labels.witness_silent.format(vantage=witness.vantage)
+            yield f"{title}.", labels.witness_silent_text.format(since=since)
     for incident in snapshot.incidents:
         if incident.kind is Kind.MONITOR:
             yield f"{labels.blind}.", f"{summary(incident, snapshot.chain, view.language)}."

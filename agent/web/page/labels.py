@@ -85,6 +85,19 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     another_chain: str
     chain_unknown: str
     last_heard: str
+    witnesses: str
+    witnesses_none: str
+    witness_good: str
+    witness_behind: str
+    witness_quiet: str
+    witness_two: str
+    witness_silent: str
+    witness_conflict: str
+    witness_stands: str
+    witness_never: str
+    witness_ours: str
+    witness_silent_text: str
+    witness_conflict_text: str
     running_since: str
     chain_file: str
     limits: str
@@ -197,6 +210,19 @@ LABELS: Final[Mapping[str, Labels]] = {
         another_chain="another chain file",
         chain_unknown="chain file unknown",
         last_heard="last heard",
+        witnesses="Who vouches for this record",
+        witnesses_none="Nobody cosigns this agent's ledger: only its operator says that it was not written anew.",
+        witness_good="cosigns",
+        witness_behind="behind since",
+        witness_quiet="silent",
+        witness_two="two histories",
+        witness_silent="{vantage} does not cosign this ledger",
+        witness_conflict="{vantage} shows two histories of its ledger",
+        witness_stands="{entries} entries cosigned, last",
+        witness_never="nothing cosigned yet",
+        witness_ours="we cosigned {entries} of its entries",
+        witness_silent_text="What was recorded since {since} only its operator vouches for; recording goes on.",
+        witness_conflict_text="Both stand in this ledger as evidence, and it is cosigned no further.",
         running_since="Agent running since {since}",
         chain_file="chain file {hash}, in force from {effective}",
         limits="This page locates technical causes; it is not a legal judgement.",
@@ -307,6 +333,19 @@ LABELS: Final[Mapping[str, Labels]] = {
         another_chain="ander ketenbestand",
         chain_unknown="ketenbestand onbekend",
         last_heard="laatst gehoord",
+        witnesses="Wie staat in voor deze vastlegging",
+        witnesses_none="Niemand ondertekent dit logboek mee: alleen de beheerder zegt dat het niet herschreven is.",
+        witness_good="ondertekent mee",
+        witness_behind="achter sinds",
+        witness_quiet="zwijgt",
+        witness_two="twee geschiedenissen",
+        witness_silent="{vantage} ondertekent dit logboek niet mee",
+        witness_conflict="{vantage} toont twee geschiedenissen van zijn logboek",
+        witness_stands="{entries} regels medeondertekend, laatst",
+        witness_never="nog niets medeondertekend",
+        witness_ours="wij ondertekenden {entries} van zijn regels",
+        witness_silent_text="Voor wat sinds {since} is vastgelegd staat alleen de beheerder in; vastleggen gaat door.",
+        witness_conflict_text="Beide staan als bewijs in dit logboek, en het wordt niet verder medeondertekend.",
         running_since="Agent draait sinds {since}",
         chain_file="ketenbestand {hash}, geldig vanaf {effective}",
         limits="Deze pagina wijst technische oorzaken aan en is geen juridisch oordeel.",

@@ -7,11 +7,14 @@ import pytest
 from agent.config.chain import canonical, examine_chain
 from agent.config.problem import ConfigError
 from agent.keys import Signer
-from agent.model import Chain
+from agent.ledger.cosignature import witness_of
+from agent.model import Chain, Witness
 from probes.kit.spec import Duration, Evidence, Pace
 from tests.agent.config.fakes import TYPES, WebSettings
 
 KEY = Signer(name="demarc/onprem", seed=bytes(32)).verifier
+THIRD = witness_of(Signer(name="witness.client.example", seed=bytes([1]) * 32).verifier)
+PRINTED = "write what `demarc ledger cosign` printed on that host"
 HOW = "write what `demarc ledger key` prints on that host"
 DESIGN = (Path(__file__).parent / "design.yml").read_bytes()
 
@@ -86,6 +89,23 @@ def test_a_key_is_part_of_what_is_agreed() -> None:
     assert load(DESIGN).vantages["onprem"].key == ""
     assert keyed.hash != load(DESIGN).hash
     assert "key" not in canonical(DESIGN, "chain.yml", TYPES)["vantages"]["onprem"]
+
+
+def witnessed(key: str, more: str = "") -> bytes:
+    """Return the design's chain with a witness that runs no agent."""
+    text = f'witnesses:\n  archive: {{party: client, key: "{key}"{more}}}\nservices:'
+    return edited("services:", text)
+
+
+def test_a_witness_without_an_agent_is_agreed_on() -> None:
+    """Its key and term are part of the chain; a chain without such witnesses hashes as before."""
+    key = str(THIRD)
+    chain = load(witnessed(key, ", within: 31d"))
+    assert chain.witnesses["archive"] == Witness(id="archive", party="client", key=key, within=31 * 86400.0)
+    assert chain.hash not in (load(DESIGN).hash, load(witnessed(key)).hash)
+    assert load(witnessed(key)).witnesses["archive"].within == 3600.0
+    assert "witnesses" not in canonical(DESIGN, "chain.yml", TYPES)
+    assert canonical(witnessed(key), "chain.yml", TYPES)["witnesses"]["archive"]["party"] == "client"
 
 
 def test_defaults() -> None:
@@ -346,6 +366,37 @@ BAD: list[tuple[str, str, str, list[tuple[int, str, str]]]] = [
         "operator: msp",
         f"operator: msp, key: {KEY}",
         [(21, "vantages.cloud.key", "is the key of `demarc/onprem`, and this vantage's log is `demarc/cloud`")],
+    ),
+    (
+        "witness of nobody, without a term",
+        "services:",
+        f'witnesses: {{archive: {{party: x, key: "{THIRD}", within: 0s}}}}\nservices:',
+        [
+            (23, "witnesses.archive.party", "there is no party `x`; describe it under `parties`"),
+            (23, "witnesses.archive.within", "must be longer than nothing; write such as 1h"),
+        ],
+    ),
+    (
+        "witness with a log's key, and called like a vantage",
+        "services:",
+        f'witnesses: {{cloud: {{party: client, key: "{KEY}"}}}}\nservices:',
+        [
+            (23, "witnesses.cloud", "is the name of a vantage; an agent is a witness by the `key` of its vantage"),
+            (
+                23,
+                "witnesses.cloud.key",
+                f"'{KEY}' is not a witness's key (name+id+base64, algorithm 4); {PRINTED}",
+            ),
+        ],
+    ),
+    (
+        "one key for two witnesses",
+        "services:",
+        f'witnesses: {{a: {{party: client, key: "{THIRD}"}}, b: {{party: carrier, key: "{THIRD}"}}}}\nservices:',
+        [
+            (23, "witnesses.a.key", "witnesses.b has the same key; each witness has one of its own"),
+            (23, "witnesses.b.key", "witnesses.a has the same key; each witness has one of its own"),
+        ],
     ),
     (
         "page when",
