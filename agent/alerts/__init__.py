@@ -5,5 +5,6 @@
 
 from agent.alerts.message import ALERTNAME
 from agent.alerts.notifier import Handed, Notifier
+from agent.alerts.plan import Work
 
-__all__ = ["ALERTNAME", "Handed", "Notifier"]
+__all__ = ["ALERTNAME", "Handed", "Notifier", "Work"]

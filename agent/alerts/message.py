@@ -4,13 +4,16 @@ What must stay true: exactly four labels, whatever the incident becomes; everyth
 an annotation, in the language of the party addressed; `resolved` is said only of a recovery.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from agent.alerts.plan import End, Ended, Key
+from agent.drift.value import Change
 from agent.incident.value import Incident
 from agent.model import Chain
 from agent.words import language_of, page_text, summary
+from agent.words.change_text import last_changes_text
 
 ALERTNAME = "DemarcIncident"
 # A file of the repository: true wherever its documents are published. deploy/prometheus/README.md says how that
@@ -36,12 +39,26 @@ _ENDINGS: Final[dict[str, dict[End, str]]] = {
 }
 
 
-def firing(key: Key, starts: float, incident: Incident, chain: Chain, *, url: str, now: float) -> dict[str, Any]:
-    """Return an alert that fires; `url` is the agent's own page, `now` UTC epoch seconds."""
+def firing(
+    key: Key,
+    starts: float,
+    incident: Incident,
+    chain: Chain,
+    *,
+    url: str,
+    now: float,
+    changes: Sequence[Change] = (),
+) -> dict[str, Any]:
+    """Return an alert that fires; `url` is the agent's own page, `now` UTC epoch seconds.
+
+    `changes` are those of configurations that stand beside the incident (`agent.drift.beside`), newest first.
+    """
     language = _language(key.to, chain)
     annotations = _facts(incident, url)
     annotations["summary"] = summary(incident, chain, language)
     annotations["description"] = page_text(incident, chain, None, language)
+    if changes:
+        annotations["last_change"] = last_changes_text(changes, incident.opened, chain, language)
     return _alert(key, annotations, url, starts=starts, ends=now + HOLDS)
 
 

@@ -17,10 +17,12 @@ import msgspec
 import structlog
 
 from agent.alerts import message
-from agent.alerts.plan import CONFIRMED, End, Ended, Key, Plan, plan
+from agent.alerts.plan import CONFIRMED, End, Ended, Key, Plan, Work, plan
 from agent.alerts.push import PushError, push
 from agent.alerts.turn import Turn
 from agent.clock import Clock, SystemClock
+from agent.drift.beside import beside
+from agent.drift.value import Change
 from agent.incident.value import Event, Incident, Transition
 from agent.model import Chain
 from agent.seal import Pages
@@ -62,13 +64,14 @@ class Fires(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """The state file: what fires, what ended lately, and the incidents as last known."""
+    """The state file: what fires, what ended lately, the incidents as last known, and announced work."""
 
     version: int
     firing: tuple[Fires, ...] = ()
     ended: tuple[Ended, ...] = ()
     incidents: tuple[Incident, ...] = ()
     told: dict[str, tuple[Key, ...]] = {}
+    works: tuple[Work, ...] = ()
 
 
 class _Endpoint:
@@ -97,7 +100,7 @@ class Notifier:
     `urls` are Alertmanagers' base URLs; without any the plan is kept all the same, so that
     `firing` can be exposed. `page_url` is this agent's own address for people. `handed` hears, once
     for each Alertmanager, of every alert that it took and of its end. `send` raises PushError. `vantage` is
-    our own: another agent may come before it (`turn`).
+    our own: another agent may come before it (`turn`). `changes` gives the latest changes of configurations.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class Notifier:
         pace: Pace | None = None,
         handed: Callable[[Handed], None] = lambda _: None,
         vantage: str = "",
+        changes: Callable[[], Iterable[Change]] = tuple,
     ) -> None:
         self._chain = chain
         urls = tuple(dict.fromkeys(urls))
@@ -122,6 +126,8 @@ class Notifier:
         self._send = send
         self._pace = pace or Pace()
         self._handed = handed
+        self._changes = changes
+        self._works: tuple[Work, ...] = ()
         self._endpoints = [_Endpoint(url) for url in urls]
         self._incidents: dict[str, Incident] = {}
         self._gone: dict[str, tuple[End, Incident]] = {}
@@ -155,6 +161,12 @@ class Notifier:
     def peer(self, vantage: str, pages: Pages) -> None:
         """Take what the agent at another vantage pages: what it has told we need not tell."""
         self._turn.heard(vantage, pages, self._clock.wall())
+
+    def announced(self, works: Iterable[Work]) -> None:
+        """Take all maintenance that is announced."""
+        self._works = tuple(works)
+        self._saving.set()
+        self._step()
 
     def restore(self, incidents: Iterable[Incident]) -> None:
         """After a start, take the incidents that the engine restored; others that fired are untracked."""
@@ -201,7 +213,7 @@ class Notifier:
         def waits(incident: Incident, to: str) -> bool:
             return self._turn.waits(incident, to, now)
 
-        return plan(self._chain, self._incidents, self._firing, self._gone, now, waits=waits)
+        return plan(self._chain, self._incidents, self._firing, self._gone, now, waits=waits, works=self._works)
 
     async def _watch(self) -> None:
         """Look every second for a page that has become due, while there is an incident."""
@@ -253,7 +265,8 @@ class Notifier:
         now = self._clock.wall()
         try:
             incident = self._incidents[key.incident]
-            return message.firing(key, starts, incident, self._chain, url=self._page_url, now=now)
+            found = beside(incident, self._changes())
+            return message.firing(key, starts, incident, self._chain, url=self._page_url, now=now, changes=found)
         except Exception:
             structlog.get_logger().exception("an alert cannot be worded", incident=key.incident)
             return message.bare(key, starts, now + message.HOLDS)
@@ -273,6 +286,7 @@ class Notifier:
             ended=tuple(owed.values()),
             incidents=tuple(self._incidents.values()),
             told={endpoint.url: tuple(sorted(endpoint.told, key=repr)) for endpoint in self._endpoints},
+            works=self._works,
         )
 
     async def _save(self) -> None:
@@ -300,6 +314,7 @@ class Notifier:
             return
         self._incidents = {incident.id: incident for incident in saved.incidents}
         self._firing = {f.key: f.starts for f in saved.firing if f.key.incident in self._incidents}
+        self._works = saved.works
         for endpoint in self._endpoints:
             endpoint.owed = {end.key: end for end in saved.ended}
             endpoint.told = frozenset(saved.told.get(endpoint.url, ()))

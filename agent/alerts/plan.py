@@ -4,10 +4,11 @@ An alert is its labels (alertname, to, incident, severity), and these never chan
 What must stay true: only confirmed incidents fire; the director's alert fires from confirmation to
 closure; the mover's own alert fires while it is its move; every alert that fires ends exactly
 once, and only recovery ends it as recovered. A page (severity critical) that becomes due later, by
-`after` or when service hours begin, is an alert of its own beside the warning.
+`after`, when service hours begin or when the addressee's announced work should be over, is an alert
+of its own beside the warning.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -47,6 +48,27 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     incident: str
     to: str
     severity: Severity
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """Maintenance that `party` announced before it began, in [opened, closed) (UTC epoch seconds).
+
+    It is of all the party's segments; with `services`, for these services only.
+    """
+
+    party: str
+    opened: float
+    closed: float
+    services: tuple[str, ...] = ()
+
+    def explains(self, incident: Incident, now: float) -> bool:
+        """Tell whether the incident began in this work, which is not over, and is attributed to whoever works."""
+        return (
+            self.opened <= incident.opened
+            and now < self.closed
+            and incident.parties == (self.party,)
+            and (not self.services or set(incident.services) <= set(self.services))
+        )
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,17 +123,20 @@ def plan(
     now: float,
     *,
     waits: Callable[[Incident, str], bool] = lambda _incident, _to: False,
+    works: Collection[Work] = (),
 ) -> Plan:
     """Take one step at `now` (UTC epoch seconds).
 
-    `waits` says of an incident and a party whether its page is left to another agent for now.
+    `waits` says of an incident and a party whether its page is left to another agent for now; who announced the
+    work (`works`) that explains an incident is warned of it and not paged until the work should be over.
 
     `incidents` are the confirmed ones that are open, by id; `gone` says for every other incident
     that still fires why it ended and how it was last known.
     """
     after: dict[Key, float] = {}
     for incident in incidents.values():
-        for key in _keys(incident, chain, firing, now):
+        working = {work.party for work in works if work.explains(incident, now)}
+        for key in _keys(incident, chain, firing, now, working):
             if key in firing or not waits(incident, key.to):
                 after[key] = firing.get(key, now)
     ended = []
@@ -124,14 +149,17 @@ def plan(
     return Plan(firing=after, ended=tuple(ended))
 
 
-def _keys(incident: Incident, chain: Chain, firing: Mapping[Key, float], now: float) -> list[Key]:
+def _keys(
+    incident: Incident, chain: Chain, firing: Mapping[Key, float], now: float, working: Collection[str]
+) -> list[Key]:
     """Return the alerts of one incident: what fires stays, a page that is due now comes on top."""
     own = [key for key in firing if key.incident == incident.id]
     critical = any(key.severity is Severity.CRITICAL for key in own) or pages(incident, chain, now)
     keys = []
     for party in addressed(incident, chain):
         severities = {key.severity for key in own if key.to == party}
-        if critical or not severities:
-            severities.add(Severity.CRITICAL if critical else Severity.WARNING)
+        due = critical and party not in working
+        if due or not severities:
+            severities.add(Severity.CRITICAL if due else Severity.WARNING)
         keys += [Key(incident=incident.id, to=party, severity=s) for s in Severity if s in severities]
     return keys

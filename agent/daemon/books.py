@@ -6,8 +6,10 @@ What must stay true: all of it goes through the recorder's `enter`; none of it i
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.alerts import Work
 from agent.clock import Clock
 from agent.daemon.acknowledging import Acknowledging
+from agent.daemon.announced import AnnouncedDuty
 from agent.daemon.attempts import Log, Spawn
 from agent.daemon.clerk import Clerk, Duty
 from agent.daemon.entering import Entering
@@ -20,6 +22,7 @@ from agent.daemon.restart import RestartDuty
 from agent.daemon.second_look import SecondLook
 from agent.daemon.terms import TermsDuty
 from agent.ledger import DATABASE as LEDGER
+from agent.ledger.cases import Recorded
 from agent.model import Chain, Host, Peer
 from agent.snapshot import Noted
 from agent.store import DATABASE as STORE
@@ -40,10 +43,11 @@ class Books:
         flush: Callable[[], bool],
         show: Callable[[tuple[str, Noted]], None],
         firing: Callable[[], frozenset[tuple[str, str]]],
+        announced: Callable[[tuple[Work, ...]], None],
     ) -> None:
         """Make them; `flush` writes what the store holds back, `show` takes what stands beside an incident.
 
-        `firing` gives incident and addressed party of every alert that fires.
+        `firing` gives incident and addressed party of every alert that fires; `announced` hears of maintenance.
         """
         self._host, self._chain, self._spawn = host, chain, spawn
         ledger, store = Path(host.data) / LEDGER, Path(host.data) / STORE
@@ -69,8 +73,15 @@ class Books:
             log=log,
         )
         records = Records(ledger, show)
-        recorder.entered = records.entered
+        works = AnnouncedDuty(ledger, announced)
+
+        def entered(recorded: Recorded) -> None:
+            records.entered(recorded)
+            works.entered(recorded)
+
+        recorder.entered = entered
         duties: dict[str, Duty] = {
+            "announced": works,
             "restart": RestartDuty(ledger=ledger, store=store, enter=enter, vantage=vantage),
             "records": records,
             "evidence": self.evidence,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from agent import __version__
-from agent.alerts import Notifier
+from agent.alerts import Notifier, Work
 from agent.availability.fold import Cadence
 from agent.clock import Clock
 from agent.daemon.attempts import Log, Spawn
@@ -103,6 +103,7 @@ class Sinks:
             flush=self.store.flush,
             show=self._in_loop(lambda shown: picture.note(*shown)),
             firing=lambda: frozenset((incident, to) for incident, to, _ in self.notifier.firing()),
+            announced=self._in_loop(self._announced),
         )
 
     @property
@@ -248,6 +249,7 @@ class Sinks:
             clock=self._clock,
             vantage=host.vantage,
             handed=lambda handed: self.recorder.escalation(handed, self._clock.wall()),
+            changes=lambda: self._picture.drift.changes,
         )
 
     def _in_loop(self, act: Callable[[Told], None]) -> Callable[[Told], None]:
@@ -257,6 +259,9 @@ class Sinks:
                 self._loop.call_soon_threadsafe(act, told)
 
         return call
+
+    def _announced(self, works: tuple[Work, ...]) -> None:
+        self.notifier.announced(works)
 
     def _ledger_stopped(self, reason: str) -> None:
         self._picture.record(ledger=False, detail=reason)

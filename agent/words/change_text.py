@@ -4,7 +4,7 @@ It stands beside an incident for people to look at first; no sentence here says 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -31,6 +31,7 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
     between: str
     before: str
     after: str
+    title: str
     caveat: str
 
 
@@ -49,6 +50,7 @@ TEXTS: Final[Mapping[str, Texts]] = {
         between="between {since} and {until}",
         before="{time} before",
         after="seen {time} after",
+        title="Last change",
         caveat="A change is no proof of a cause.",
     ),
     "nl": Texts(
@@ -65,6 +67,7 @@ TEXTS: Final[Mapping[str, Texts]] = {
         between="tussen {since} en {until}",
         before="{time} ervoor",
         after="gezien {time} erna",
+        title="Laatste wijziging",
         caveat="Een wijziging bewijst geen oorzaak.",
     ),
 }
@@ -97,6 +100,17 @@ def last_change_text(change: Change, opened: float, chain: Chain, language: str)
     pattern = texts.before if change.at <= opened else texts.after
     distance = pattern.format(time=lasting(abs(opened - change.at), language))
     return f"{change_text(change, chain, language, now=opened)} ({distance})."
+
+
+def last_changes_text(changes: Iterable[Change], opened: float, chain: Chain, language: str) -> str:
+    """Return the changes beside an incident, a line each, and under them what they do not prove."""
+    lines = [f"{title(language)}: {last_change_text(one, opened, chain, language)}" for one in changes]
+    return "\n".join([*lines, caveat(language)])
+
+
+def title(language: str) -> str:
+    """Return what stands before a change beside an incident."""
+    return TEXTS[language].title
 
 
 def caveat(language: str) -> str:

@@ -23,7 +23,7 @@ def test_every_incident_has_four_labels_and_text(name: str) -> None:
     assert set(alert["labels"]) == {"alertname", "to", "incident", "severity"}
     assert {"summary", "description", "runbook_url", "kind", "opened"} <= set(alert["annotations"])
     assert all(isinstance(value, str) and value for value in alert["annotations"].values())
-    assert "ended" not in alert["annotations"]
+    assert not {"ended", "last_change"} & set(alert["annotations"])
 
 
 def test_what_fires() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.alerts import Handed, Notifier
+from agent.alerts import Handed, Notifier, Work
 from agent.alerts.notifier import Pace
 from agent.alerts.push import PushError
+from agent.drift.value import Change, Move
+from agent.drift.value import Event as Drifted
 from agent.incident.value import Event, Incident, State, Transition
 from agent.model import Page
 from tests.agent.samples import CARRIER, CHAIN, CLOSED, NOW, VPN
@@ -82,6 +84,7 @@ def play(
     state_file: Path | None = None,
     pace: Pace | None = None,
     handed: Callable[[Handed], None] = lambda _: None,
+    changes: tuple[Change, ...] = (),
 ) -> None:
     """Run `scenario` beside a running notifier."""
 
@@ -96,6 +99,7 @@ def play(
             page_url="http://x/",
             pace=pace,
             handed=handed,
+            changes=lambda: changes,
         )
         running = asyncio.create_task(notifier.run())
         try:
@@ -341,6 +345,58 @@ def test_an_end_survives_a_restart(tmp_path: Path) -> None:
 
     play(before, state_file=path, fake=deaf)
     play(after, state_file=path)
+
+
+WORK = Work(party="carrier", opened=CARRIER.opened, closed=NOW + 3600)
+
+
+def severities(alerts: Alerts) -> dict[str, str]:
+    """Return how severe the alerts are, by party."""
+    return {alert["labels"]["to"]: alert["labels"]["severity"] for alert in alerts}
+
+
+def test_announced_work_survives_a_restart(tmp_path: Path) -> None:
+    """Who announced the work is warned; a restart in the middle of it, before the ledger is read, pages nobody new."""
+    path = tmp_path / "alerts.json"
+
+    async def before(notifier: Notifier, fake: Fake) -> None:
+        notifier.announced([WORK])
+        notifier.transition(change())
+        assert severities(await fake.next(bool)) == {"msp": "critical", "carrier": "warning"}
+        await saved(path, "warning")
+
+    async def after(notifier: Notifier, fake: Fake) -> None:
+        notifier.restore([CARRIER])
+        assert severities(await fake.next(bool)) == {"msp": "critical", "carrier": "warning"}
+        notifier.announced([])
+        assert len(await fake.next(lambda alerts: len(alerts) == 3)) == 3
+
+    play(before, state_file=path)
+    play(after, state_file=path)
+
+
+def test_the_last_change_goes_with_the_page() -> None:
+    """What changed on the incident's segments stands in an annotation; what changed elsewhere does not."""
+    near = Change(
+        event=Drifted.CHANGED,
+        at=CARRIER.opened - 60,
+        vantage="cloud",
+        probe="underlay",
+        segments=("carrier",),
+        moves={"gateway": Move(before="203.0.113.1", after="203.0.113.9")},
+    )
+    far = msgspec.structs.replace(near, segments=("erp-app",))
+
+    async def scenario(notifier: Notifier, fake: Fake) -> None:
+        notifier.transition(change())
+        told = {one["labels"]["to"]: one["annotations"]["last_change"] for one in await fake.next(bool)}
+        assert set(told) == {"msp", "carrier"}
+        assert told["carrier"].startswith("Last change: ")
+        assert "gateway from 203.0.113.1 to 203.0.113.9 (1 minute before)." in told["carrier"]
+        assert told["carrier"].count("Last change") == 1
+        assert told["carrier"].endswith("\nA change is no proof of a cause.")
+
+    play(scenario, changes=(near, far))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"version":1,"firing":[{}]}'])

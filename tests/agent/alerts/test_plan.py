@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.alerts.plan import End, Ended, Key, Severity, addressed, open_hours, pages, plan
+from agent.alerts.plan import End, Ended, Key, Severity, Work, addressed, open_hours, pages, plan
 from agent.incident.value import Incident, State
 from agent.model import Page, Service
 from tests.agent.samples import CARRIER, CHAIN, LAST_MILE, NOW, VPN
@@ -140,6 +140,48 @@ def test_a_page_outlives_the_hours_and_reaches_a_new_mover() -> None:
     first = plan(chain, case(), {}, {}, NOW)
     later = plan(chain, case(mover="incumbent"), first.firing, {}, NIGHT)
     assert set(later.firing) == {key("msp"), key("incumbent")}
+
+
+WORK = Work(party="carrier", opened=CARRIER.opened, closed=NOW + 3600)
+OF_HR = msgspec.structs.replace(WORK, services=("hr",))
+WORKS: dict[str, tuple[Work, bool]] = {
+    "began in the work": (WORK, True),
+    "began before it": (msgspec.structs.replace(WORK, opened=CARRIER.opened + 0.001), False),
+    "the work should be over": (msgspec.structs.replace(WORK, closed=AT), False),
+    "work of another": (msgspec.structs.replace(WORK, party="incumbent"), False),
+    "work on all services that it hits": (msgspec.structs.replace(WORK, services=("erp", "hr", "mail")), True),
+    "work on one of the services that it hits": (OF_HR, False),
+}
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_who_announced_the_work_is_warned_and_not_paged(name: str) -> None:
+    """Only whose announced work explains the incident is not paged; the director is."""
+    work, explains = WORKS[name]
+    carrier = key("carrier", "warning" if explains else "critical")
+    assert plan(CHAIN, case(), {}, {}, AT, works=(work,)).firing == {key("msp"): AT, carrier: AT}
+
+
+def test_work_of_the_director_pages_it_no_more_than_others() -> None:
+    """A director that works on its own segment is warned too."""
+    own = msgspec.structs.replace(WORK, party="msp")
+    after = plan(CHAIN, case(mover="msp", parties=("msp",)), {}, {}, AT, works=(own,))
+    assert after.firing == {key("msp", "warning"): AT}
+
+
+def test_what_no_party_is_proven_to_have_caused_pages_as_ever() -> None:
+    """Work explains nothing that is undetermined."""
+    own = msgspec.structs.replace(WORK, party="msp", opened=0.0)
+    assert plan(CHAIN, case(VPN), {}, {}, AT, works=(own,)).firing == {key("msp", incident=VPN): AT}
+
+
+def test_when_the_work_should_be_over_the_page_comes() -> None:
+    """The critical alert begins beside the warning as soon as the work's time is up; what pages pages on."""
+    first = plan(CHAIN, case(), {}, {}, AT, works=(WORK,)).firing
+    assert plan(CHAIN, case(), first, {}, WORK.closed - 1, works=(WORK,)).firing == first
+    later = plan(CHAIN, case(), first, {}, WORK.closed, works=(WORK,)).firing
+    assert later == first | {key("carrier"): WORK.closed}
+    assert plan(CHAIN, case(), later, {}, WORK.closed, works=(WORK,)).firing == later
 
 
 POOL = (CARRIER, VPN, LAST_MILE)
