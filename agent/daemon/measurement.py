@@ -7,7 +7,6 @@ stood still, or in a round whose self-check failed, is `unknown` whatever the pr
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -19,26 +18,17 @@ from agent.daemon.attempts import IN_FLIGHT, Attempt, Attempts, Log, Spawn
 from agent.daemon.confirmation import LIMIT, Confirmations
 from agent.daemon.rounds import Rounds, continued
 from agent.daemon.schedule import Schedule
-from agent.daemon.selfcheck import STALL_SECONDS, Heartbeat, Readings, evaluate
+from agent.daemon.self_watch import HostReader, SelfWatch
+from agent.daemon.selfcheck import STALL_SECONDS
 from agent.model import Chain, Confirm, Probe
 from agent.observation import SELF, Observation, observe
-from probes.kit.result import Outcome, Result, unknown
+from probes.kit.result import Outcome, Result
 from probes.kit.spec import Pace, Runner
 
 # The loop runs at least this often, so that a gap of STALL_SECONDS shows.
 BEAT_SECONDS = 0.1
 # The loop's last turn this long ago is the one that harvests: nothing can have stood still since.
 JUST_NOW_SECONDS = 0.005
-# A self-check this old is looked at again before a failure is believed.
-FRESH_SECONDS = 0.05
-
-
-class HostReader(Protocol):
-    """Reads the host's state."""
-
-    def read(self) -> Readings:
-        """Look once."""
-        ...
 
 
 class Diagnosis(Protocol):
@@ -109,10 +99,8 @@ class Measurement:
         self._instruments = instruments
         self._first_round = first_round
         self._rounds: Rounds | None = None
-        self._reader = reader
         self._diagnosis = diagnosis
         self._confirmation_set = confirmation_set
-        self._log = log
         self.attempts = Attempts(
             clock=clock,
             spawn=spawn,
@@ -122,7 +110,8 @@ class Measurement:
             log=log,
             room=room,
         )
-        self.heartbeat = Heartbeat(clock.boot())
+        self._own = SelfWatch(reader, log, clock.boot())
+        self.heartbeat = self._own.heartbeat
         self.counts = Counts()
         self.verified: dict[str, str] = {}
         self._schedule = Schedule()
@@ -132,14 +121,6 @@ class Measurement:
         self._last_passed: dict[str, float] = {}
         self._triggers: dict[str, None] = {}
         self._alarm = alarm(self._turn)
-        self._readings: Readings | None = None
-        self._self_round = -1
-        self._self_fault = self._self_detail = ""
-        # Rounds whose self-check failed; no attempt lasts longer than this many rounds.
-        self._blind: deque[int] = deque(maxlen=256)
-        self._gateway_known = False
-        # Targets whose interface on this host had no carrier, and when that was last seen (boot time).
-        self._dark: dict[str, float] = {}
         self._stopped = False
         self._facts = facts
 
@@ -155,13 +136,11 @@ class Measurement:
         self._confirmations.keep(self._probes)
         self._last_passed = {name: at for name, at in self._last_passed.items() if name in self._probes}
         self._schedule.replace({probe.id: probe.interval for probe in self._probes.values()}, now)
-        self._dark.clear()
-        self._off_host = any(not is_loopback(probe.flow.host) for probe in self._probes.values())
+        self._own.configure(off_host=any(not is_loopback(probe.flow.host) for probe in self._probes.values()))
 
     def start(self) -> None:
         """Begin to measure."""
-        self.heartbeat.beat(self._clock.boot())
-        self.heartbeat.take_longest()
+        self._own.start(self._clock.boot())
         self._turn()
 
     def stop(self) -> None:
@@ -231,31 +210,13 @@ class Measurement:
 
     def _check_self(self, now: float, *, again: bool = False) -> None:
         """Publish the self-check of the present round once, and once more when it fails after all."""
-        stalled = self.heartbeat.beat(now)
         number = self._round_at(now)
-        if stalled:
-            self._log.warning("loop-stood-still", seconds=round(stalled, 3), round=number)
-        begins = number != self._self_round
-        if not (begins or stalled or again):
+        begins = number != self._own.round
+        result = self._own.check(now, number, again=again)
+        if result is None:
             return
-        before, self._readings = self._readings, self._reader.read()
-        self._gateway_known |= self._readings.gateways > 0
-        self._dark.update(dict.fromkeys(self._readings.dark, now))
-        result = evaluate(
-            self._readings,
-            before,
-            absent=self.heartbeat.take_longest(),
-            off_host=self._off_host,
-            off_link=self._gateway_known,
-        )
-        fault = result.fault or ""
-        if not begins and (self._self_fault or not fault):
-            return
-        self._self_round, self._self_fault = number, fault
-        self._self_detail = result.detail
-        if fault:
+        if result.fault:
             self.counts.self_failures += 1
-            self._blind.append(number)
         self._diagnosis.publish(
             observe(result, time=self._clock.wall(), round_number=number, vantage=self._vantage, probe=SELF), result
         )
@@ -265,13 +226,10 @@ class Measurement:
     def _deliver(self, attempt: Attempt, result: Result) -> None:
         now = self._clock.boot()
         if result.outcome is Outcome.FAILED:
-            self._check_self(now, again=self._readings is None or now - self._readings.boot > FRESH_SECONDS)
+            self._check_self(now, again=self._own.stale(now))
         elif now - self.heartbeat.last > JUST_NOW_SECONDS:
             self._check_self(now)
-        if result.outcome is not Outcome.UNKNOWN and self._could_not_look(attempt, now):
-            result = unknown("self", self._self_detail or "the agent stood still while the attempt ran")
-        elif result.outcome is Outcome.FAILED and self._dark.get(attempt.probe.flow.host, 0.0) >= attempt.started:
-            result = unknown("self", "this host's own interface to the target had no carrier")
+        result = self._own.believed(attempt, result, now)
         probe = attempt.probe
         name = probe.id
         passed = result.outcome in (Outcome.OK, Outcome.DEGRADED)
@@ -298,14 +256,6 @@ class Measurement:
 
     def _round_at(self, boot: float) -> int:
         return self._first_round if self._rounds is None else self._rounds.at(boot)
-
-    def _could_not_look(self, attempt: Attempt, now: float) -> bool:
-        if self.heartbeat.stood_still(attempt.started, now):
-            return True
-        # Numbers rise: while the last blind round is older than the attempt, all are.
-        if not self._blind or self._blind[-1] < attempt.round:
-            return False
-        return any(attempt.round <= number <= self._self_round for number in self._blind)
 
     def _trigger(self, name: str, now: float) -> None:
         if self._probes.get(name) is None or not self._confirmations.wants(name, now):
@@ -347,7 +297,7 @@ class Measurement:
             return
         number = self._round_at(planned if 0 <= now - planned < STALL_SECONDS else now)
         names = self._confirmations.due(
-            now, number, suspected=self._diagnosis.suspected(), paused=bool(self._self_fault)
+            now, number, suspected=self._diagnosis.suspected(), paused=bool(self._own.fault)
         )
         self._launch(names, min(planned, now), now, confirming=True)
 

@@ -66,45 +66,16 @@ class Sinks:
         self._notifying: asyncio.Task[None] | None = None
         self._dropped = 0
         self.journal = Journal(write_line, chain_hash=chain.hash, vantage=host.vantage)
-        self.metrics = Metrics(
-            chain,
-            host.vantage,
-            chain.vantages[host.vantage].operator,
-            __version__,
-            type_metrics=type_metrics(chain, host.vantage),
-            clock=clock,
-            files={"ledger": str(self._folder / LEDGER), "store": str(self._folder / DATABASE)},
-        )
-        self.recorder = Recorder(
-            self._folder,
-            chain,
-            host.vantage,
-            stopped=self._in_loop(self._ledger_stopped),
-            refused=self._in_loop(self._entry_refused),
-        )
+        self.metrics = self._open_metrics()
+        self.recorder = self._open_recorder()
         self.cosigning = Cosigning(
             self.recorder.ledger, chain, host.vantage, clock=clock, log=log, enter=self.recorder.enter
         )
-        if self.recorder.exposed:
-            log.warning("ledger-key-exposed", problem=self.recorder.exposed)
-        if self.recorder.trouble:
-            picture.record(ledger=False, detail=self.recorder.trouble)
         self.drift = Drifting(self._folder, clock=clock, log=log, spawn=spawn, record=self.recorder, picture=picture)
         self.clocks = Clocks(lambda peer, offset, error: self.recorder.clock(peer, offset, error, clock.wall()))
         self.store = self._open_store(chain)
         self.notifier = self._open_notifier(host, chain)
-        self.books = Books(
-            host,
-            chain,
-            self.recorder,
-            clock=clock,
-            log=log,
-            spawn=spawn,
-            flush=self.store.flush,
-            show=self._in_loop(lambda shown: picture.note(*shown)),
-            firing=lambda: frozenset((incident, to) for incident, to, _ in self.notifier.firing()),
-            announced=self._in_loop(self._announced),
-        )
+        self.books = self._open_books()
 
     @property
     def transition_sinks(self) -> Mapping[str, TransitionSink]:
@@ -224,6 +195,45 @@ class Sinks:
             self._log.error("ledger-not-closed", within_seconds=LEDGER_STOP_SECONDS)
         if not self.store.close(STORE_STOP_SECONDS):
             self._log.error("store-not-closed", within_seconds=STORE_STOP_SECONDS)
+
+    def _open_metrics(self) -> Metrics:
+        return Metrics(
+            self._chain,
+            self._host.vantage,
+            self._chain.vantages[self._host.vantage].operator,
+            __version__,
+            type_metrics=type_metrics(self._chain, self._host.vantage),
+            clock=self._clock,
+            files={"ledger": str(self._folder / LEDGER), "store": str(self._folder / DATABASE)},
+        )
+
+    def _open_recorder(self) -> Recorder:
+        recorder = Recorder(
+            self._folder,
+            self._chain,
+            self._host.vantage,
+            stopped=self._in_loop(self._ledger_stopped),
+            refused=self._in_loop(self._entry_refused),
+        )
+        if recorder.exposed:
+            self._log.warning("ledger-key-exposed", problem=recorder.exposed)
+        if recorder.trouble:
+            self._picture.record(ledger=False, detail=recorder.trouble)
+        return recorder
+
+    def _open_books(self) -> Books:
+        return Books(
+            self._host,
+            self._chain,
+            self.recorder,
+            clock=self._clock,
+            log=self._log,
+            spawn=self._spawn,
+            flush=self.store.flush,
+            show=self._in_loop(lambda shown: self._picture.note(*shown)),
+            firing=lambda: frozenset((incident, to) for incident, to, _ in self.notifier.firing()),
+            announced=self._in_loop(self._announced),
+        )
 
     def _open_store(self, chain: Chain) -> Store:
         self._dropped = 0
