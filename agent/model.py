@@ -113,7 +113,8 @@ class Probe(Value, frozen=True, kw_only=True):
 
     `path` starts with the vantage's segment; `back` is the return path where it differs (else
     empty); `resolve` the segments that name resolution needs. `approved` are the facts that the parties agreed on.
-    `settings` is the probe type's own struct, `flow` what it puts on the wire.
+    `settings` is the probe type's own struct, `flow` what it puts on the wire. `told_by` is the party on whose word a
+    state is known, empty when it is the vantage's operator's own.
     """
 
     id: str
@@ -132,6 +133,7 @@ class Probe(Value, frozen=True, kw_only=True):
     pace: Pace = Pace.ROUND
     settings_hash: str = ""
     approved: dict[str, str] = {}
+    told_by: str = ""
     path_facts: bool = False
 
     @property

@@ -14,7 +14,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     """A JSON line of the observation record; unknown keys are ignored on reading.
 
     `time`: UTC epoch seconds when the attempt started. `round` rises within one vantage and is
-    comparable only there. `probe` is a probe's name, or `self` for the vantage's self-check.
+    comparable only there. `probe` is a probe's name, or `self` for the vantage's self-check. `as_of`: the moment that a
+    told state speaks of (probes.kit.result).
     A hundred thousand are kept, none in a cycle: the garbage collector need not go through them.
     """
 
@@ -29,6 +30,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     answered: bool = False
     by: str | None = None
     packet_bytes: int | None = None
+    as_of: float | None = None
     verified: bool = True
     detail: str = ""
     phases: dict[str, float] = {}
@@ -56,6 +58,7 @@ def observe(
         answered=result.answered,
         by=result.by,
         packet_bytes=result.packet_bytes,
+        as_of=result.as_of,
         detail=result.detail,
         phases=result.phases,
     )

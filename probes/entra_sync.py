@@ -4,7 +4,8 @@ One probe watches one thing: the last synchronisation, the last synchronisation 
 objects in error. Each has causes and owners of its own, so each has a path of its own.
 
 What must stay true: it is Microsoft's word about a state, and a stale one may have any cause on the
-declared path, so it accuses the whole path (stage `connect`) and a fresh one proves nothing on the way.
+declared path, so it accuses the whole path (stage `connect`) and a fresh one proves nothing of now on the way.
+When it was (`as_of`) is evidence of that moment only, for the diagnosis to weigh.
 Whatever keeps us from reading it (credential, permission, throttling, an error of Microsoft's, nulls)
 is `unknown`: blind, never down. Graph answers nulls, not 403, to an app without permission; null
 therefore means "never synchronised, or not allowed to see". Age is counted by the clock of the reply's
@@ -226,7 +227,8 @@ def judge(reply: Reply, settings: Settings, wall: float) -> Result:
         return unknown("no-data", f"the time of the last {watched.what} is null", values=values)
     if age < -FUTURE_SECONDS:
         return unknown("clock", f"last {watched.what} {-age:.0f} s in the future")
-    return _by_age(max(age, 0.0), settings, values)
+    # By our own clock, however far it is from Microsoft's.
+    return msgspec.structs.replace(_by_age(max(age, 0.0), settings, values), as_of=wall - max(age, 0.0))
 
 
 def _by_age(age: float, settings: Settings, values: dict[str, float]) -> Result:

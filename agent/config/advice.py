@@ -17,6 +17,7 @@ def advise(chain: Chain, report: Report) -> None:
     """Note everything that is probably not meant."""
     for probe in chain.probes.values():
         _probe(probe, report)
+        _told(chain, probe, report)
     _timeouts(chain, report)
     _unused(chain, report)
     _homes(chain, report)
@@ -42,6 +43,16 @@ def _probe(probe: Probe, report: Report) -> None:
             (*where, "interval"),
             f"attempts start every {probe.interval:g} s and may last {probe.timeout:g} s, so they overlap; "
             "write an interval of at least the timeout",
+        )
+
+
+def _told(chain: Chain, probe: Probe, report: Report) -> None:
+    """Warn of a told state whose path does not lead to its teller: its dates place nothing."""
+    if probe.told_by and (probe.told_by,) not in [chain.segments[s].owners for s in probe.path]:
+        report.warn(
+            ("probes", probe.id, "told_by"),
+            f"no segment of the path is `{probe.told_by}`'s alone; lead the path to its segment, then along the way "
+            "of what is told",
         )
 
 

@@ -11,7 +11,7 @@ The canonical form is RFC 8785 (JSON Canonicalization Scheme) of this object, UT
                      norm: {availability, delay and loss where given}, description, reference}}
     confirm    {rounds, spacing, skew}
     probes     {id: {type, from, path, back, resolve, service, interval, timeout, settings,
-                     approved (where given), description, reference}}
+                     approved and told_by (where given), description, reference}}
 
 Every default is filled in; what is absent without a default is null. Durations are numbers of
 seconds, percentages numbers from 0 to 1. `owners` is a set and is sorted; `path`, `back` and
@@ -92,8 +92,9 @@ def canonical_chain(form: ChainForm, probes: dict[str, dict[str, Any]]) -> dict[
 
 def canonical_probe(form: ProbeForm, settings: msgspec.Struct, interval: float, timeout: float) -> dict[str, Any]:
     """Return the canonical form of one probe, with the type's defaults filled in."""
-    approved = {"approved": dict(form.approved)} if form.approved else {}  # as with keys: hashes of before stay
-    return approved | {
+    # As with keys: hashes of before stay.
+    later = {"approved": dict(form.approved), "told_by": form.told_by}
+    return {key: value for key, value in later.items() if value} | {
         "type": form.type,
         "from": form.from_,
         "path": list(form.path),

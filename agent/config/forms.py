@@ -165,6 +165,12 @@ class ProbeForm(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "fro
         "facts that were agreed on, as `demarc drift show` names them (`certificate sha256`, `path mtu`): "
         "another value is drift; it makes no verdict",
     ] = {}
+    told_by: Annotated[
+        str,
+        NAME,
+        "the party on whose word the state is known (Microsoft for what Graph says): what is concluded from it rests "
+        "on that party too. `path` then leads to its segment, and on along the way of what it tells of",
+    ] = ""
     description: Description = ""
     reference: Reference = ""
 

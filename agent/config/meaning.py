@@ -15,6 +15,7 @@ from agent.config.probe import ReadProbe, references
 from agent.config.problem import Report, Where, did_you_mean, shown
 from agent.keys import NoteError, origin, parse_verifier, parse_witness_key
 from agent.model import UNASSIGNED
+from probes.kit.spec import Evidence
 
 SHORTEST_CONFIRMATION = 2  # rounds; one round cannot be unanimous with another
 MOST_ROUNDS = 100
@@ -170,6 +171,8 @@ def _probe(form: ChainForm, where: Where, probe: ReadProbe, report: Report) -> N
     _refer(report, (*where, "from"), asked.from_, form.vantages, "vantage")
     if asked.service is not None:
         _refer(report, (*where, "service"), asked.service, form.services, "service")
+    if asked.told_by:
+        _told(form, (*where, "told_by"), probe, report)
     for key, names in references(asked):
         for at, name in enumerate(names):
             if not known(name):
@@ -186,6 +189,13 @@ def _probe(form: ChainForm, where: Where, probe: ReadProbe, report: Report) -> N
         value = getattr(asked, key)
         if value is not None and known(value) and value <= 0:
             report.problem((*where, key), "must be longer than nothing; write such as 1s")
+
+
+def _told(form: ChainForm, where: Where, probe: ReadProbe, report: Report) -> None:
+    """Report a teller that is no party, or of what the vantage measures itself."""
+    _refer(report, where, probe.form.told_by, form.parties, "party")
+    if probe.spec is not None and probe.spec.evidence is not Evidence.STATE:
+        report.problem(where, f"{probe.spec.type} measures by itself, nobody tells it anything; remove `told_by`")
 
 
 def _start(form: ChainForm, where: Where, probe: ReadProbe, report: Report) -> None:

@@ -70,6 +70,7 @@ class ReadProbe(msgspec.Struct, frozen=True, kw_only=True):
             pace=self.spec.pace,
             settings_hash=canonical.settings_hash(form, self.settings),
             approved=dict(form.approved),
+            told_by=form.told_by,
             path_facts=self.spec.path_facts,
             description=form.description,
             reference=form.reference,

@@ -54,16 +54,18 @@ class Group(NamedTuple):
 
 
 def conflicts(model: Model, windows: Iterable[Window], without: str | None = None) -> list[Conflict]:
-    """Return the conflict of every failing probe, leaving out what operator `without` measured."""
+    """Return the conflict of every failing probe, leaving out what operator `without` measured or told."""
     found = []
     for place, window in enumerate(windows):
         if model.operator[window.vantage] == without:
             continue
         cleared: set[int] = set()
         for key, roles in window.clearing.items():
-            if without is None or model.operator[key.partition(">")[0]] != without:
+            if without is None or without not in (model.operator[key.partition(">")[0]], model.teller.get(key)):
                 cleared.update(roles)
         for probe, accused in window.failing.items():
+            if without is not None and model.teller.get(probe) == without:
+                continue
             roles = accused if cleared.isdisjoint(accused) else accused - cleared
             remains = model.remains(window.vantage, roles)
             found.append(Conflict(probe, window.vantage, place, accused, roles, remains))

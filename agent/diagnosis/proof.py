@@ -198,7 +198,7 @@ class Prover:
     def _standing(self, party: str, group: Group, windows: Sequence[Window]) -> tuple[Standing, tuple[str, ...]]:
         """Recompute without each operator; see design.md's vocabulary for the three standings."""
         core = frozenset().union(*(c.segments for c in group.proving))
-        operators = sorted({self.model.operator[w.vantage] for w in windows})
+        operators = sorted({self.model.operator[w.vantage] for w in windows} | self._tellers(windows))
 
         def proven(left: Sequence[Window], without: str | None) -> bool:
             return any(c.party == party and c.segments & core for c in conflicts(self.model, left, without))
@@ -209,6 +209,11 @@ class Prover:
         if party in operators and not proven(windows, party):
             return Standing.SELF_MEASURED, ()
         return Standing.CORROBORATED, ()
+
+    def _tellers(self, windows: Sequence[Window]) -> set[str]:
+        """Return who else's word the windows hold: of states that others tell."""
+        told = self.model.teller
+        return {told[key] for w in windows for key in told if key in w.failing or key in w.clearing}
 
     def _margin(self, party: str, proving: Sequence[Conflict], clearers: Clearers) -> int:
         """Return r: at least r failing probes, each with every foreign role cleared r times over."""

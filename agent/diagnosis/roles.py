@@ -162,6 +162,7 @@ class Model:
         self.probes: dict[str, Probe] = {p.key: p for p in chain.probes.values()}
         self.operator = {v.id: v.operator for v in chain.vantages.values()}
         self.home = {v.id: v.segment for v in chain.vantages.values()}
+        self.teller = {p.key: p.told_by for p in chain.probes.values() if p.told_by}
         self.roles: list[Role] = []
         self._number: dict[Role, int] = {}
         self._sizes: dict[tuple[str, int], list[int]] = defaultdict(list)
@@ -308,7 +309,7 @@ class Model:
         if found is None:
             return None
         accused = {kind: frozenset(self.roles[n] for n in numbers) for kind, numbers in self._accused[probe].items()}
-        return found.path, found.back, found.resolve, found.flow, found.evidence, found.pace, accused
+        return found.path, found.back, found.resolve, found.flow, found.evidence, found.pace, found.told_by, accused
 
     def implied(self, roles: Iterable[int]) -> frozenset[int]:
         """Return `roles` and what does not work when they do not: larger packets of the same crossing."""
@@ -337,6 +338,19 @@ class Model:
             seen = Observation(time=0, round=0, vantage=vantage, probe=name, outcome=outcome, stage=stage)
             found = self._imagined[probe, outcome] = self.effect(seen)
         return found
+
+    def came(self, probe: str) -> frozenset[int]:
+        """Return the roles that carried what a told state speaks of: of the segments behind its teller's, but the last.
+
+        Its path leads to whoever tells, and on along the way of what is told; nothing where nobody tells.
+        """
+        found = self.probes[probe]
+        telling = [i for i, s in enumerate(found.path) if self.chain.segments[s].owners == (found.told_by,)]
+        if not telling or found.evidence is not Evidence.STATE:
+            return frozenset()
+        size = found.flow.carry_bytes
+        way = (crossed(s, found.flow.family, size) for s in found.path[telling[0] + 1 : -1])
+        return frozenset(self._known(way))
 
     def accusations(self, probe: str) -> Mapping[Verdict, tuple[int, ...]]:
         """Return by kind of fail what `probe` accuses."""

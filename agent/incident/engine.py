@@ -13,6 +13,7 @@ import msgspec
 
 from agent.diagnosis.carry import Translator, carry, unchanged
 from agent.diagnosis.cells import Says
+from agent.diagnosis.dated import Dated
 from agent.diagnosis.evidence import History, Window
 from agent.diagnosis.finding import Finding
 from agent.diagnosis.identifiability import Analysis, SingleFault, segment_faults
@@ -46,6 +47,7 @@ class Engine:
         self.chain = chain
         self.model = Model(chain)
         self.history = History(self.model, complete=not settle)
+        self.dated = Dated(self.model)
         self.prover = Prover(self.model)
         self.settle = settle
         state = Saved() if before is None else _decode(before)
@@ -78,7 +80,9 @@ class Engine:
             return
         if observation.vantage not in self.model.home:
             return
-        self.memory.add(observation, self.history.add(observation))
+        said = self.history.add(observation)
+        self.dated.add(observation, said)
+        self.memory.add(observation, said)
         self.excesses.observe(observation)
         self._dirty = True
 
@@ -88,7 +92,7 @@ class Engine:
             return ()
         self._dirty = False
         transitions = self.book.monitors(now)
-        windows = self._settled(self.history.windows(now))
+        windows = self._settled((*self.history.windows(now), *self.dated.windows()))
         if any(window.failing for window in windows):
             transitions += self.book.findings(self._findings(windows), self._current(windows), now)
         transitions += (*self.book.suspicions(now), *self.book.settle(now))

@@ -36,6 +36,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     known to have crossed the path both ways; `detail` one line of evidence for people, never a
     label and never a secret; `values` the type's own metrics, named in its Spec. `rows` is a table of
     what was seen on the way, for `demarc probe`: one set of columns, not recorded, never a series.
+    `as_of` is a moment (UTC epoch seconds) at which what the probe watches last came the whole way that its path
+    declares, where somebody's word about a state tells it; see agent.diagnosis.dated.
     `facts` is what was seen of a configuration, name to value, to be compared with what was approved: public
     names, algorithms, lifetimes, digests, never a key or a password. A fact that is absent was not seen.
     """
@@ -47,6 +49,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     answered: bool = False
     by: str | None = None
     packet_bytes: int | None = None
+    as_of: float | None = None
     detail: str = ""
     phases: dict[str, float] = {}
     values: dict[str, float] = {}

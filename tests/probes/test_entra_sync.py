@@ -92,6 +92,14 @@ def test_our_own_clock_cannot_make_a_synchronisation_stale() -> None:
     assert judge(Reply(status=200, headers=DATE, body=organisation()), SETTINGS, wall=NOW + 3e7).outcome is Outcome.OK
 
 
+def test_the_moment_is_told_by_our_own_clock() -> None:
+    """What the diagnosis compares with its rounds is counted by their clock; what cannot be judged has no moment."""
+    ahead = judge(Reply(status=200, headers=DATE, body=organisation()), SETTINGS, wall=NOW + 3e7)
+    assert ahead.as_of == NOW + 3e7 - 1133.0
+    for body in (organisation(None), organisation("2026-11-23T17:05:01Z"), organisation(enabled=False)):
+        assert judge(Reply(status=200, headers=DATE, body=body), SETTINGS, wall=NOW).as_of is None
+
+
 def test_thresholds_come_from_the_chain_file() -> None:
     """`warn` and `critical` decide."""
     settings = msgspec.structs.replace(SETTINGS, warn=Duration(60), critical=Duration(1133))
