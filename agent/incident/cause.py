@@ -76,7 +76,8 @@ def may_be(incident: Incident, ground: Ground | None, finding: Finding, begun: O
     They share a probe, and once the incident is confirmed also a role that may be broken; see `_in_pieces` for
     those that share none. No probe of the incident has come to pass that the finding's roles could not have made
     fail; what the finding may be was not seen to work while the incident lasted; it explains nothing that came
-    later and that the incident cannot be; and either what proves the finding failed in the incident already, or the incident began when the cause could have.
+    later and that the incident cannot be; and either what proves the finding failed in the incident already, or the
+    incident began when the cause could have.
     """
     keys, model = set(incident.faults), memory.model
     if keys.isdisjoint(finding.failing):
