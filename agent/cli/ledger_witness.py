@@ -1,4 +1,4 @@
-"""`demarc ledger checkpoint|cosign|accept|renew`: witnessing by plain files, and beginning a ledger anew."""
+"""`demarc ledger checkpoint|accept|renew`: being witnessed by plain files, and beginning a ledger anew."""
 
 import os
 import sqlite3
@@ -8,26 +8,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
-import msgspec
 
 from agent import keys
+from agent.cli.ledger_cosign import cosign
 from agent.daemon.errors import StartError
 from agent.daemon.place import open_data
 from agent.ledger import DATABASE, KEY, epoch, witnessing
-from agent.ledger.cosignature import (
-    Held,
-    Refusal,
-    judge,
-    parse_request,
-    parse_witness,
-    witness_of,
-)
-from agent.ledger.cosignature import (
-    cosign as cosign_text,
-)
-from agent.ledger.note import split_note
+from agent.ledger.cosignature import Refusal, parse_witness
 from agent.ledger.reading import with_connection
-from agent.ledger.storage import StorageError, is_epoch_of, load_key
+from agent.ledger.storage import StorageError, load_key
 
 _DATA = Path("/var/lib/demarc")
 _PATH = click.argument("path", type=click.Path(path_type=Path), default=_DATA)
@@ -55,55 +44,6 @@ def checkpoint(path: Path, since: int) -> None:
     if isinstance(asked, Refusal):
         raise click.ClickException(asked.reason)
     click.echo(asked.text(), nl=False)
-
-
-class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """What a witness without an agent remembers: by log the newest checkpoint that it has cosigned."""
-
-    logs: dict[str, Held] = {}
-
-
-@click.command()
-@click.argument("asked", metavar="REQUEST", type=_FILE)
-@click.option("--log", "log_text", required=True, help="The verifier key of the log, as it was agreed on.")
-@click.option("--key", "key_file", type=click.Path(path_type=Path), required=True, help="Your key; made if absent.")
-@click.option("--name", default="", help="How a new key is called, for example witness.client.example.")
-@click.option(
-    "--memory", type=click.Path(path_type=Path), required=True, help="What you cosigned before; keep it safe."
-)
-def cosign(asked: Path, log_text: str, key_file: Path, name: str, memory: Path) -> None:
-    """Cosign the ledger that a REQUEST file asks for, on a host without an agent; prints the cosigned checkpoint.
-
-    Nothing is cosigned that does not continue what you cosigned before. What you have not cosigned yet is said,
-    so that `demarc ledger checkpoint --since` can be told.
-    """
-    with _told():
-        if not key_file.exists() and not name:
-            raise click.UsageError(f"{key_file} does not exist; give a --name to make a new key")
-        signer = _key(key_file, name)
-        log = keys.parse_verifier(log_text)
-        question = parse_request(asked.read_text(encoding="utf-8"))
-        origin = question.note.partition("\n")[0]
-        if is_epoch_of(origin, log.name):
-            log = keys.VerifierKey(name=origin, public=log.public)
-        known = msgspec.json.decode(memory.read_bytes(), type=Memory) if memory.exists() else Memory()
-        judged = judge(question, log, known.logs.get(log.name))
-        if isinstance(judged, Refusal):
-            raise click.ClickException(_refused(judged, known.logs.get(log.name), question.note))
-        text = judged.text()
-        own = log.line(split_note(question.note)[1], text)
-        held = Held(size=judged.size, text=text, signatures=own)
-        _remember(memory, Memory(logs={**known.logs, log.name: held}))
-        click.echo(f"{text}\n{own}{cosign_text(signer, text, int(time.time()))}", nl=False)
-    click.echo(f"cosigned {judged.size} entries of {log.name} as {witness_of(signer.verifier)}", err=True)
-
-
-def _refused(refusal: Refusal, held: Held | None, offered: str) -> str:
-    if refusal.conflict and held is not None:
-        return f"{refusal.reason}. KEEP THESE TWO, they are evidence:\n\n{held.note}\n{offered}"
-    if refusal.status == 409:
-        return f"{refusal.reason}: ask for `demarc ledger checkpoint --since {refusal.size}`"
-    return refusal.reason
 
 
 @click.command()
@@ -154,27 +94,6 @@ def renew(path: Path, reason: str, *, new_key: bool) -> None:
 
 def _file(path: Path) -> Path:
     return path / DATABASE if path.is_dir() else path
-
-
-def _key(path: Path, name: str) -> keys.Signer:
-    return (
-        keys.parse_signer(path.read_text(encoding="utf-8")) if path.exists() else load_key(path, keys.valid_name(name))
-    )
-
-
-def _remember(path: Path, memory: Memory) -> None:
-    """Write what was cosigned, to disk, before the cosignature is given."""
-    ready = path.with_name(f"{path.name}.next")
-    with ready.open("wb") as file:
-        file.write(msgspec.json.encode(memory) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    ready.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 COMMANDS = (checkpoint, cosign, accept, renew)

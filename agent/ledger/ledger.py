@@ -14,14 +14,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
 from agent import keys
+from agent.clock import SystemClock
 from agent.ledger.storage import BUSY_SECONDS, Receipt, Storage, StorageError, encode_job, open_storage
 
 T = TypeVar("T")
+Waiting: TypeAlias = tuple[Callable[[Storage], Any], "Future[Any]", bool]
+"""A step, its future, and whether it adds an entry."""
 
 QUEUE_ENTRIES = 4096
 """Entries that may wait: minutes of the worst storm seen in the lab, about 8 MB of bodies."""
@@ -30,10 +33,11 @@ RESERVE_ENTRIES = 1024
 """The last places in the queue are for incidents only."""
 
 QUIET_SECONDS = 1.0
-"""A checkpoint is signed when nothing came for so long: what happens together shares one."""
+"""A checkpoint is signed when no entry came for so long: what happens together shares one."""
 
 UNSIGNED_ENTRIES = 1000
-"""So many entries are signed even while more come."""
+UNSIGNED_SECONDS = 10.0
+"""So many entries, and one that old, are signed even while more come."""
 
 
 class LedgerStoppedError(RuntimeError):
@@ -70,7 +74,7 @@ class Ledger:
         self._refused = 0
         self._closing = False
         self._saved = storage.saved if storage else None
-        self._waiting: deque[tuple[Callable[[Storage], Any], Future[Any]]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._changed = threading.Condition()  # guards everything above
         self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._writer.start()
@@ -116,16 +120,16 @@ class Ledger:
         caller and raises ValueError here. Blocks only for an incident that finds the queue full.
         """
         job = encode_job(kind, body, state, details or {}, erase)
-        return self._put(lambda storage: storage.append(job), first=kind == "incident")
+        return self._put(lambda storage: storage.append(job), first=kind == "incident", entry=True)
 
     def run(self, step: Callable[[Storage], T]) -> "Future[T]":
         """Let the writer's thread take a step in the ledger's file, in its turn among the entries.
 
         A NoteError in it is its own affair; every other fault stops recording, as in an append.
         """
-        return self._put(step, first=False)
+        return self._put(step, first=False, entry=False)
 
-    def _put(self, step: Callable[[Storage], T], *, first: bool) -> "Future[T]":
+    def _put(self, step: Callable[[Storage], T], *, first: bool, entry: bool) -> "Future[T]":
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()  # from here on nobody can cancel what will be written
         places = self._capacity if first else self._capacity - self._reserve
@@ -137,7 +141,7 @@ class Ledger:
             elif len(self._waiting) >= places:
                 self._refuse(future, LedgerFullError(f"{len(self._waiting)} entries wait already"))
             else:
-                self._waiting.append((step, future))
+                self._waiting.append((step, future, entry))
                 self._changed.notify_all()
         return future
 
@@ -171,20 +175,24 @@ class Ledger:
 
     def _write(self) -> None:
         """Write until closed, and sign when it is quiet; after a fault, refuse until closed."""
-        unsigned = 0
+        clock = SystemClock()
+        unsigned, due, latest = 0, 0.0, 0.0
         while not self._done():
-            item = self._next(QUIET_SECONDS if unsigned else None)
-            if item is not None:
-                unsigned += self._take(*item)
-            if item is None or unsigned >= UNSIGNED_ENTRIES:
+            item = self._next(max(0.0, due - clock.boot()) if unsigned else None)
+            now = clock.boot()
+            if item is not None and self._take(item):
+                latest = latest if unsigned else now + UNSIGNED_SECONDS
+                unsigned, due = unsigned + 1, min(latest, now + QUIET_SECONDS)
+            if unsigned >= UNSIGNED_ENTRIES or (unsigned and now >= due):
                 self._sign()
                 unsigned = 0
         self._sign()
         if self._storage is not None:
             self._attempt(self._storage.close, always=True)
 
-    def _take(self, step: Callable[[Storage], Any], future: "Future[Any]") -> bool:
-        """Take one step; return whether it may have added an entry."""
+    def _take(self, item: Waiting) -> bool:
+        """Take one step; return whether it added an entry."""
+        step, future, entry = item
         if self._storage is None or self._reason:
             self._refuse(future, LedgerStoppedError(self._reason))
             return False
@@ -198,13 +206,13 @@ class Ledger:
             self._refuse(future, LedgerStoppedError(self._reason))
             return False
         future.set_result(told)
-        return True
+        return entry
 
     def _done(self) -> bool:
         with self._changed:
             return self._closing and not self._waiting
 
-    def _next(self, patience_seconds: float | None) -> tuple[Callable[[Storage], Any], "Future[Any]"] | None:
+    def _next(self, patience_seconds: float | None) -> Waiting | None:
         """Return the next step; None when there is none within the patience, or ever."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing, patience_seconds)

@@ -7,10 +7,13 @@ import urllib.error
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from agent import keys
+from agent.cli.ledger_cosign import cosign
 from agent.ledger.check import check
 from agent.ledger.cosignature import witness_of
+from agent.ledger.verifier import Policy, parse_policy
 from tests.peers.running_agent import CHAIN, RunningAgent, eventually
 
 pytestmark = pytest.mark.peer
@@ -67,6 +70,33 @@ def entries(agent: RunningAgent, kind: str) -> list[str]:
     finally:
         connection.close()
     return [bytes(body).decode() for (body,) in rows]
+
+
+def policy_of(pair: Pair, third: keys.Signer) -> Policy:
+    """Return the policy that wants the third host's cosignature of the ledger of `onprem`."""
+    log = pair.signers["onprem"].verifier
+    return parse_policy(f"log {log}\nwitness archive {witness_of(third.verifier)}\nquorum archive\n")
+
+
+def test_a_host_without_an_agent_is_a_witness_by_a_timer(tmp_path: Path) -> None:
+    """One command fetches, cosigns and hands over; the agent shows the witness, and a policy finds it."""
+    third = keys.generate("witness.client.example")
+    pair = Pair(tmp_path)
+    chain = tmp_path / "chain.yml"
+    text = f'witnesses: {{archive: {{party: msp, key: "{witness_of(third.verifier)}"}}}}\nprobes:'
+    chain.write_text(chain.read_text().replace("probes:", text, 1))
+    (tmp_path / "key").write_text(third.secret_text())
+    with pair.onprem.start(pair.listen):
+        files = [f"--{name}={tmp_path / name}" for name in ("key", "memory")]
+        words = [f"http://{pair.listen}", "--log", str(pair.signers["onprem"].verifier), *files]
+        eventually(lambda: CliRunner().invoke(cosign, words).exit_code == 0)
+        again = CliRunner().invoke(cosign, words)
+        assert again.exit_code == 0, again.output
+        shown = eventually(lambda: pair.onprem.status()["witnesses"])
+        assert [(one["vantage"], one["silent"]) for one in shown] == [("archive", False)]
+        assert check(pair.onprem.folder / "data" / "ledger.db", policy_of(pair, third)).ok
+        wrong = CliRunner().invoke(cosign, [words[0], "--log", str(pair.signers["cloud"].verifier), *files])
+        assert (wrong.exit_code, "'demarc/onprem' is not known here" in wrong.output) == (1, True)
 
 
 def test_agents_cosign_each_other_and_a_restored_one_stops(tmp_path: Path) -> None:

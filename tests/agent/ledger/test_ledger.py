@@ -400,6 +400,22 @@ def test_a_crash_between_commit_and_signature_is_mended(tmp_path: Path) -> None:
     assert check(tmp_path / "ledger.db").signed == 1
 
 
+def test_questions_do_not_keep_entries_from_being_signed(tmp_path: Path) -> None:
+    """Whoever asks for checkpoints all the time gets one."""
+
+    def checkpoints(storage: Storage) -> int:
+        return int(storage.connection.execute("SELECT count(*) FROM checkpoint").fetchone()[0])
+
+    ledger = opened(tmp_path)
+    ledger.append("agent-stop", stop_entry(1)).result(WAIT)
+    asked = 0
+    while not ledger.run(checkpoints).result(WAIT):
+        asked += 1
+        assert asked < 10_000_000
+    assert asked > 0
+    assert ledger.close(WAIT)
+
+
 def test_a_truncated_wal_is_noticed(tmp_path: Path) -> None:
     """A WAL cut off behind our back loses entries: a held checkpoint shows it, and what is left stays sound."""
     ledger = opened(tmp_path)
