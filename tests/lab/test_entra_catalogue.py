@@ -4,7 +4,9 @@ What Graph and login say is read by the probes' own code; what the probes of the
 through the replay that `demarc replay` runs. Rows are those of the catalogue that the project plans by (15-38).
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,17 +18,20 @@ from agent.config import load_chain
 from agent.model import Chain
 from agent.observation import SELF, Observation, observe
 from agent.replay import replay
+from lab.microsoft import arm
 from lab.microsoft.exchange import Reply as SimulatedReply
 from lab.microsoft.exchange import Request, Tenant
 from lab.microsoft.replies import answer
 from lab.microsoft.state import State, change
 from probes import entra_cloud_sync, entra_service_health, entra_sync
+from probes.kit.azure_connection import Connection, Health, Watched, read_connection, watch
 from probes.kit.entra_objects import HEADERS, first_path, judge_objects, read_page
 from probes.kit.https_exchange import Reply
-from probes.kit.microsoft import Blind, read_graph_error, read_token, token_form
+from probes.kit.microsoft import Blind, Token, read_graph_error, read_token, token_form
 from probes.kit.microsoft_access import unavailable
 from probes.kit.result import Result, Stage, failed, ok, unknown
 from probes.kit.secret import Secret
+from tests.lab.test_identity_rows import ROWS
 from tests.peers.simulated_microsoft import CLIENT, CLOUD_SYNC, SECRET, TENANT
 
 # Monday 23 November 2026, 17:00:00 UTC.
@@ -70,15 +75,15 @@ probes:
   o-login: {{type: http, from: onprem, target: "https://login.test/", path: [onprem-host, egress, carrier, microsoft]}}
   o-server: {{type: metric, from: onprem, target: "http://192.0.2.6:9182/metrics", metric: adsync_healthy, ok: "== 1",
     path: [onprem-host, connect]}}
-  sync: {{type: entra_sync, from: cloud, {ACCESS} service: signin,
+  sync: {{type: entra_sync, from: cloud, {ACCESS} told_by: microsoft, service: signin,
     path: [cloud-host, cloud-gw, microsoft, carrier, egress, connect]}}
-  password: {{type: entra_sync, watch: password, from: cloud, {ACCESS}
+  password: {{type: entra_sync, watch: password, from: cloud, {ACCESS} told_by: microsoft,
     path: [cloud-host, cloud-gw, microsoft, carrier, egress, connect]}}
   objects: {{type: entra_sync, watch: objects, critical_objects: 1, from: cloud, {ACCESS}
     path: [cloud-host, cloud-gw, directory-data]}}
   jobs: {{type: entra_cloud_sync, service_principal: {CLOUD_SYNC}, from: cloud, {ACCESS}
     path: [cloud-host, cloud-gw, cloud-sync]}}
-  health: {{type: entra_service_health, from: cloud, {ACCESS}
+  health: {{type: entra_service_health, from: cloud, {ACCESS} told_by: microsoft,
     path: [cloud-host, cloud-gw, microsoft]}}
 """
 OWN: Final = ("sync", "password", "objects", "jobs", "health")
@@ -147,19 +152,22 @@ def judged(settings: Any, get: Any, now: float) -> Result | Blind:
 
 
 Seen = Mapping[str, Result]
+ALL: Final = ("cloud", "onprem")
 SILENT: Final = failed(Stage.CONNECT, "timeout")
 BAD_SERVER: Final = failed(Stage.CONNECT, "condition")
 ERROR_503: Final = failed(Stage.ANSWER, "status", answered=True)
 NO_PUBLIC_ISSUER: Final = failed(Stage.SECURE, "certificate-untrusted", answered=True)
 
 
-def observations(chain: Chain, microsoft: Microsoft, way: Seen, times: int = ROUNDS + 1) -> Iterator[Observation]:
-    """Yield what both vantages see: slow sources every five minutes, and the rounds around each of those moments."""
+def observations(
+    chain: Chain, microsoft: Microsoft, way: Seen, vantages: tuple[str, ...] = ALL, times: int = ROUNDS + 1
+) -> Iterator[Observation]:
+    """Yield what vantages see: slow sources every five minutes, and the rounds around each of those moments."""
     for number in range(times):
         moment = NOW + number * OWN_SECONDS
         results = {name: microsoft.says(chain.probes[name].settings, moment) for name in OWN}
         for second in range(-5, 20):
-            for vantage in ("cloud", "onprem"):
+            for vantage in vantages:
                 round_number = int(moment) + second
                 at = {"time": moment + second, "round_number": round_number, "vantage": vantage}
                 yield observe(ok(0.001), probe=SELF, **at)  # type: ignore[arg-type]
@@ -181,10 +189,11 @@ INCUMBENT: Final = ("attributed", ("incumbent",), ("connect",))
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """What Microsoft does, what the way shows, what is found, and the faults that are told."""
+    """What Microsoft does, what the way shows and to whom, what is found, and the faults that are told."""
 
     state: dict[str, object] = {}
     way: dict[str, Result] = {}
+    vantages: tuple[str, ...] = ALL
     found: list[Verdict]
     faults: dict[str, str | None]
 
@@ -201,6 +210,20 @@ CASES: Final[Mapping[str, Case]] = MappingProxyType(
         "3 the VPN, and what is fresh is fresh": Case(
             way={"anchor": SILENT},
             found=[("undetermined", ("incumbent", "msp"), ("onprem-gw", "vpn"))],
+            faults={"sync": None, "password": None},
+        ),
+        "1 the site's circuit, seen from the cloud alone": Case(
+            state=STALE,
+            way={"underlay": SILENT, "anchor": SILENT},
+            vantages=("cloud",),
+            found=[("undetermined", ("carrier", "incumbent", "msp"), ("carrier", "onprem-gw", "vpn"))],
+            faults={"sync": "sync-stale", "password": "password-stale"},
+        ),
+        "3 the VPN device, seen from the cloud alone": Case(
+            state={"sync_age_seconds": 60.0},
+            way={"underlay": SILENT, "anchor": SILENT},
+            vantages=("cloud",),
+            found=[("attributed", ("incumbent",), ("onprem-gw",))],
             faults={"sync": None, "password": None},
         ),
         "17 the proxy blocks Microsoft": Case(
@@ -294,13 +317,14 @@ def test_each_failure_has_its_verdict_or_is_blind(chain: Chain, name: str) -> No
     microsoft = Microsoft(change(State(), case.state))
     faults = {name: microsoft.says(chain.probes[name].settings, NOW).fault for name in case.faults}
     assert faults == case.faults
-    found = replay(chain, list(observations(chain, microsoft, case.way)))
+    found = replay(chain, list(observations(chain, microsoft, case.way, case.vantages)))
     told = [(str(one.kind), tuple(sorted(one.candidates)), tuple(sorted(one.segments))) for one in found]
     assert told == case.found
 
 
 PAIRS: Final = (
     ("1 the site's circuit", "3 the VPN, and what is fresh is fresh"),
+    ("1 the site's circuit, seen from the cloud alone", "3 the VPN device, seen from the cloud alone"),
     ("21 the service stopped", "22 the scheduler is off"),
     ("28 duplicates, and all is fresh", "21 the service stopped"),
     ("17 the proxy blocks Microsoft", "34 Microsoft's own incident, from both sides"),
@@ -313,6 +337,51 @@ def test_pairs_come_apart(pair: tuple[str, str]) -> None:
     """What looks alike from one side has another verdict, or another fault beside it."""
     one, other = (CASES[name] for name in pair)
     assert (one.found, one.faults) != (other.found, other.faults)
+
+
+def test_what_stopped_with_the_site_points_at_the_circuit(chain: Chain) -> None:
+    """Row 1 from the cloud alone proves nobody, and one cause explains silence and staleness: the circuit."""
+    case = CASES["1 the site's circuit, seen from the cloud alone"]
+    microsoft = Microsoft(change(State(), case.state))
+    (incident,) = replay(chain, list(observations(chain, microsoft, case.way, case.vantages)))
+    assert incident.simplest == ("carrier",)
+
+
+def returned(*tunnels: str) -> dict[str, float]:
+    """Return what azure_vpn counts when the tunnel of instance 0 comes back, an hour later, as these."""
+    tenant, watched, values = Tenant(id=TENANT, client_id=CLIENT, secret=SECRET), Watched(), {}
+    form = token_form(CLIENT, {"client_secret": Secret(SECRET)}, f"{arm.AUDIENCE}/.default").reveal().encode()
+    host = {"host": "management.azure.com"}
+    first = State(vpn_tunnels=("site_instance0",), vpn_since=datetime.fromtimestamp(NOW - 3600.0, UTC))
+    for hour, state in enumerate(
+        (first, first, State(vpn_tunnels=tunnels, vpn_since=datetime.fromtimestamp(NOW, UTC)))
+    ):
+        now = NOW + 60.0 * hour
+        asked = Request(method="POST", target=f"/{TENANT}/oauth2/v2.0/token", headers=host, body=form)
+        token = read_token(seen(answer(asked, state, tenant, now)))
+        assert isinstance(token, Token)
+        bearer = {"authorization": f"Bearer {token.bearer.reveal()}", **host}
+        target = f"{arm.CONNECTION}?api-version=2024-05-01"
+        reply = seen(answer(Request(method="GET", target=target, headers=bearer), state, tenant, now))
+        connection = read_connection(reply)
+        assert isinstance(connection, Connection)
+        watched, result = watch(watched, "site", connection, Health(), wall=now, now=now)
+        values = {name: value for name, value in result.values.items() if "_reconnects_" in name}
+    return values
+
+
+def test_rows_10_and_2_come_apart_by_the_instance() -> None:
+    """Maintenance brings the tunnel back on the gateway's other instance, a line that flaps on the same one."""
+    same, other = "azure_vpn_reconnects_same_total", "azure_vpn_reconnects_other_total"
+    assert returned("site_instance0") == {same: 1.0, other: 0.0}
+    assert returned("site_instance1") == {same: 0.0, other: 1.0}
+
+
+def test_every_row_of_the_catalogue_is_played() -> None:
+    """Rows 15 to 38 but 30 (pass-through agents are not watched): here, or in the site's own scenarios."""
+    names = [*CASES, *ROWS]
+    played = {int(number) for name in names for number in re.findall(r"\b(\d+) [A-Za-z]", name)}
+    assert set(range(15, 39)) - {30} <= played
 
 
 def a_day(now: float) -> State:
