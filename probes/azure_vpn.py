@@ -109,7 +109,8 @@ def flow(settings: Settings) -> Flow:
             f"connection: {settings.connection[:80]!r} is no resource id of a connection; write /subscriptions/…/"
             "resourceGroups/…/providers/Microsoft.Network/connections/NAME"
         )
-    return access_flow(settings, f"connection {connection_name(settings)}")
+    # Connected says nothing of the traffic selectors (a policy's are configured elsewhere).
+    return msgspec.structs.replace(access_flow(settings, f"connection {connection_name(settings)}"), carries=())
 
 
 def connection_name(settings: Settings) -> str:

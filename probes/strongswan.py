@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from ipaddress import ip_network
 from typing import Final
 
 import msgspec
@@ -31,11 +32,12 @@ SHARED_SECONDS: Final = 0.2
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What must be established: one child, all of one connection, or all that is configured."""
+    """What must be established: one child, all of one connection, or all that is configured; for these `networks`."""
 
     target: str = "/run/charon.vici"
     connection: str | None = None
     child: str | None = None
+    networks: tuple[str, ...] = ()
     one_way: bool = False
 
 
@@ -48,6 +50,8 @@ SPEC: Final = Spec(
         " reading only: /run/demarc-vici.sock (docs/vpn.md).",
         "connection": "The connection that must be up; without it all that are configured.",
         "child": "The child that must be up; without it all of the connection.",
+        "networks": "Far networks for which the tunnel was agreed (`[10.20.0.0/16]`): degraded while it stands for"
+        " less. Only with them does its word clear the tunnel of an address behind it that does not answer.",
         "one_way": "Traffic may flow outwards only: packets sent and none received are no sign of trouble then.",
     },
     faults=(
@@ -126,7 +130,8 @@ SPEC: Final = Spec(
         Fault(
             "selectors-narrowed",
             Stage.CONNECT,
-            "Degraded: the tunnel stands for fewer networks than this gateway has configured: the peer narrowed them.",
+            "Degraded: the tunnel stands for fewer networks than were agreed (`networks`), or than this gateway has"
+            " configured: one of the two narrowed them.",
             "Compare `local_ts` and `remote_ts` of both gateways: addresses outside are dropped, others pass.",
         ),
         Fault(
@@ -202,8 +207,20 @@ def socket_path(target: str) -> str:
 
 
 def flow(settings: Settings) -> Flow:
-    """Return the flow: a local socket, no packet leaves the host."""
-    return Flow(host=socket_path(settings.target), protocol="unix", function="vici", connect_bytes=0, carry_bytes=0)
+    """Return the flow: a local socket, no packet leaves the host; ValueError says which key is wrong."""
+    for one in settings.networks:
+        try:
+            ip_network(one)
+        except ValueError:
+            raise ValueError(f"networks: {one!r} is no network; write it as `10.20.0.0/16`") from None
+    return Flow(
+        host=socket_path(settings.target),
+        protocol="unix",
+        function="vici",
+        connect_bytes=0,
+        carry_bytes=0,
+        carries=settings.networks,
+    )
 
 
 class StrongswanRunner:
@@ -227,7 +244,12 @@ class StrongswanRunner:
         """
         began = self._clock.boot()
         path = socket_path(settings.target)
-        asked = Asked(connection=settings.connection, child=settings.child, one_way=settings.one_way)
+        asked = Asked(
+            connection=settings.connection,
+            child=settings.child,
+            networks=settings.networks,
+            one_way=settings.one_way,
+        )
         gateway = self._gateway(path)
         try:
             async with asyncio.timeout(max(0.0, deadline - began)):

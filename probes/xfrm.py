@@ -133,7 +133,14 @@ def flow(settings: Settings) -> Flow:
         ip_network(settings.network or "0.0.0.0/0")
     except ValueError:
         raise ValueError(f"network: {settings.network!r} is no network; write it as `10.20.0.0/16`") from None
-    return Flow(host=settings.target, protocol="netlink", function="xfrm", connect_bytes=0, carry_bytes=0)
+    return Flow(
+        host=settings.target,
+        protocol="netlink",
+        function="xfrm",
+        connect_bytes=0,
+        carry_bytes=0,
+        carries=() if settings.network is None else (settings.network,),
+    )
 
 
 class XfrmRunner:

@@ -63,11 +63,12 @@ def _unproven(examined: Examined) -> tuple[Unproven, ...]:
     """Return the unproven roles, each once."""
     if examined.chain is None or examined.problems:
         return ()
-    from agent.diagnosis.roles import Crossed, Filtered, unproven_roles  # noqa: PLC0415 - not needed to refuse a file
+    from agent.diagnosis.role import ON_THE_WAY  # noqa: PLC0415 - not needed to refuse a file
+    from agent.diagnosis.roles import unproven_roles  # noqa: PLC0415
 
     roles = dict.fromkeys(unproven_roles(examined.chain))
     return tuple(
-        Unproven(segment=role.segment, place="way" if isinstance(role, Crossed | Filtered) else "end", role=str(role))
+        Unproven(segment=role.segment, place="way" if isinstance(role, ON_THE_WAY) else "end", role=str(role))
         for role in roles
     )
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from agent.diagnosis.roles import Crossed, Filtered, Model, Role, Verdict
+from agent.diagnosis.role import ON_THE_WAY, Role
+from agent.diagnosis.roles import Model, Verdict
 from agent.model import UNASSIGNED
 from agent.observation import Observation
 from probes.kit.result import Outcome, Stage
@@ -157,7 +158,7 @@ def _union(masks: Iterable[int]) -> int:
 
 def place_of(role: Role) -> str:
     """Return where on a path a role is: on its `way` or at its `end`."""
-    return "way" if isinstance(role, Crossed | Filtered) else "end"
+    return "way" if isinstance(role, ON_THE_WAY) else "end"
 
 
 def single_faults(analysis: Analysis) -> tuple[SingleFault, ...]:

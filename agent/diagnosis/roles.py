@@ -10,95 +10,32 @@ module is the only place that knows which roles a pass clears and which a fail a
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from ipaddress import ip_address
 from typing import NamedTuple
 
+from agent.diagnosis.role import (
+    SMALL_PACKET,
+    Answers,
+    Crossed,
+    Filtered,
+    Resolves,
+    Role,
+    crossed,
+    plain_address,
+)
+from agent.diagnosis.tunnels import Tunnels
 from agent.model import UNASSIGNED, Chain, Probe
 from agent.observation import Observation
 from probes.kit.result import Outcome, Stage
 from probes.kit.spec import Evidence
 
 REFUSED = "refused"
-# What forwards at all forwards packets of this size: the datagram that every IPv4 host must accept
-# (RFC 791, 3.2) and the smallest MTU of an IPv6 link (RFC 8200, 5). Holes begin above it.
-SMALL_PACKET = {4: 576, 6: 1280}
 # Accusations whose remains are kept: several moments of the largest chain that we measure.
 REMEMBERED = 50_000
-
-
-class Crossed(NamedTuple):
-    """`segment` forwards packets of `family` as large as `size` bytes."""
-
-    segment: str
-    family: int
-    size: int
-
-    def __str__(self) -> str:
-        """Return the role in words."""
-        return f"{self.segment} forwards IPv{self.family} packets of {self.size} bytes"
-
-
-def plain_address(text: str) -> str:
-    """Return an address in its one written form (RFC 5952), without its zone; other text as it is."""
-    try:
-        return str(ip_address(text.partition("%")[0]))
-    except ValueError:
-        return text
-
-
-def crossed(segment: str, family: int, size: int) -> Crossed:
-    """Return the crossed role for packets of `size` bytes; small ones are all of one kind."""
-    return Crossed(segment, family, max(size, SMALL_PACKET[family]))
 
 
 def _begins_large(probe: Probe) -> bool:
     """Return whether a probe's first packet is of a size that its target need not answer."""
     return probe.flow.connect_bytes > SMALL_PACKET[probe.flow.family]
-
-
-class Filtered(NamedTuple):
-    """`segment` lets this flow through, coming from `before` (its direction)."""
-
-    segment: str
-    before: str
-    protocol: str
-    port: int | None
-    host: str
-
-    def __str__(self) -> str:
-        """Return the role in words."""
-        port = f"/{self.port}" if self.port else ""
-        return f"{self.segment} lets {self.protocol}{port} from {self.before or 'itself'} through to {self.host}"
-
-
-class Answers(NamedTuple):
-    """`segment` answers at this address, protocol and port; `function` is empty for the bare port."""
-
-    segment: str
-    host: str
-    protocol: str
-    port: int | None
-    function: str
-
-    def __str__(self) -> str:
-        """Return the role in words."""
-        port = f"/{self.port}" if self.port else ""
-        what = f" ({self.function})" if self.function else ""
-        return f"{self.segment} answers {self.protocol}{port} at {self.host}{what}"
-
-
-class Resolves(NamedTuple):
-    """`segment` resolves `name`."""
-
-    segment: str
-    name: str
-
-    def __str__(self) -> str:
-        """Return the role in words."""
-        return f"{self.segment} resolves {self.name}"
-
-
-Role = Crossed | Filtered | Answers | Resolves
 
 
 class Verdict(Enum):
@@ -164,6 +101,7 @@ class Model:
         self.home = {v.id: v.segment for v in chain.vantages.values()}
         self.teller = {p.key: p.told_by for p in chain.probes.values() if p.told_by}
         self.roles: list[Role] = []
+        self._tunnels = Tunnels(chain)
         self._number: dict[Role, int] = {}
         self._sizes: dict[tuple[str, int], list[int]] = defaultdict(list)
         self._accused = {key: self._accusations(probe) for key, probe in self.probes.items()}
@@ -173,7 +111,7 @@ class Model:
         self._place = {name: place for place, name in enumerate(chain.segments)}
         self._remains: dict[tuple[str, frozenset[int]], Remains] = {}
         self._imagined: dict[tuple[str, Outcome], Effect] = {}
-        self._effects: dict[tuple[str, Verdict, str | None, int | None], Effect] = {}
+        self._effects: dict[tuple[str, Verdict, Outcome, str | None, int | None], Effect] = {}
 
     def _accusations(self, probe: Probe) -> dict[Verdict, tuple[int, ...]]:
         """Return by kind of fail the numbers of the roles that it accuses."""
@@ -184,7 +122,12 @@ class Model:
         # That a host answers small packets, or that another of its states is good, does not clear it of these.
         end = served if probe.evidence is Evidence.STATE or _begins_large(probe) else port
         accused: dict[Verdict, Iterable[Role]] = {
-            Verdict.SILENT: (*self.crossings(probe, flow.connect_bytes), *gates, end),
+            Verdict.SILENT: (
+                *self.crossings(probe, flow.connect_bytes),
+                *self._tunnels.carried(probe),
+                *gates,
+                end,
+            ),
             Verdict.REFUSED: (*gates, port if _begins_large(probe) else end),
             Verdict.ANSWERED: (served,),
             Verdict.LATE: (*self.crossings(probe, flow.carry_bytes), served),
@@ -245,9 +188,13 @@ class Model:
         if probe is None or kind is Verdict.UNKNOWN:
             return NOTHING
         by = observation.by if kind in (Verdict.SILENT, Verdict.REFUSED) else None
-        key = (probe.key, kind, by, observation.packet_bytes)
+        key = (probe.key, kind, observation.outcome, by, observation.packet_bytes)
         if key not in self._effects:
-            self._effects[key] = self._effect(probe, kind, by, observation.packet_bytes)
+            effect = self._effect(probe, kind, by, observation.packet_bytes)
+            if observation.outcome is Outcome.OK:
+                told = self._tunnels.told(probe, self._number)
+                effect = effect._replace(cleared=(*effect.cleared, *(self._number[role] for role in told)))
+            self._effects[key] = effect
         return self._effects[key]
 
     def _effect(self, probe: Probe, kind: Verdict, by: str | None, packet_bytes: int | None) -> Effect:
@@ -269,7 +216,11 @@ class Model:
         """Return the effect of an ICMP error: it proves the path up to the router at `place`, which sent it."""
         before = probe.path[:place]
         kept = tuple(n for n in accused if self.segment_of[n] not in before)
-        return Effect(kept, self._known(self.crossings(probe, probe.flow.connect_bytes, place)))
+        proven: tuple[Role, ...] = (
+            *self.crossings(probe, probe.flow.connect_bytes, place),
+            *self._tunnels.carried(probe, place),
+        )
+        return Effect(kept, self._known(proven))
 
     def _cleared(self, probe: Probe, kind: Verdict, packet_bytes: int | None) -> tuple[Role, ...]:
         """Return the roles that an outcome proves, whether or not any fail accuses them."""
@@ -278,17 +229,19 @@ class Model:
         served = port._replace(function=flow.function)
         if probe.evidence is Evidence.STATE:
             return (served,) if kind is Verdict.PASS else ()
-        carried = packet_bytes or max(flow.carry_bytes, flow.connect_bytes)
+        size = packet_bytes or max(flow.carry_bytes, flow.connect_bytes)
+        connected: tuple[Role, ...] = (*self._tunnels.carried(probe), *self.gates(probe), port)
         match kind:
             case Verdict.PASS:
-                return (*self.crossings(probe, carried), *self.gates(probe), port, served)
+                return (*self.crossings(probe, size), *connected, served)
             case Verdict.ANSWERED:
-                return (*self.crossings(probe, carried), *self.gates(probe), port)
+                return (*self.crossings(probe, size), *connected)
             case Verdict.LATE:
-                return (*self.crossings(probe, flow.connect_bytes), *self.gates(probe), port)
+                return (*self.crossings(probe, flow.connect_bytes), *connected)
             case Verdict.REFUSED:
                 filters = (i for i, s in enumerate(probe.path) if self.chain.segments[s].filters)
-                return self.crossings(probe, flow.connect_bytes, next(filters, len(probe.path) - 1))
+                before = next(filters, len(probe.path) - 1)
+                return (*self.crossings(probe, flow.connect_bytes, before), *self._tunnels.carried(probe, before))
             case _:
                 return ()
 
@@ -412,13 +365,8 @@ def unproven_roles(chain: Chain) -> tuple[Role, ...]:
 
 __all__ = [
     "NOTHING",
-    "Answers",
-    "Crossed",
     "Effect",
-    "Filtered",
     "Model",
-    "Resolves",
-    "Role",
     "Verdict",
     "unproven_roles",
     "verdict",

@@ -21,7 +21,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from agent.diagnosis.roles import plain_address
+from agent.diagnosis.role import plain_address
 from agent.model import Probe
 
 # Confidence of each bound: 99.5 %, since several are combined.

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from agent.diagnosis.tunnels import tunnel_segment
 from agent.model import Chain, Probe
 from agent.snapshot import ProbeNow, Snapshot
 from probes.kit.result import Outcome
@@ -69,7 +70,7 @@ def tunnels(snapshot: Snapshot) -> tuple[TunnelNow, ...]:
 
 def _tunnel(snapshot: Snapshot, probe: Probe) -> TunnelNow:
     now = _held(snapshot, probe)
-    told, segment = now.values, _segment(snapshot.chain, probe)
+    told, segment = now.values, tunnel_segment(snapshot.chain, probe)
     through = [(other, _held(snapshot, other)) for other in _through(snapshot.chain, segment)]
     told_of = [(other.key, one) for other, one in through if one.outcome in _TELLING and one.verified]
     passed = [(key, one) for key, one in told_of if one.outcome is not Outcome.FAILED]
@@ -109,11 +110,6 @@ def _held(snapshot: Snapshot, probe: Probe) -> ProbeNow:
     now = snapshot.probes.get(probe.key, ProbeNow())
     late = now.time is None or snapshot.at - now.time > 2 * probe.interval + probe.timeout
     return ProbeNow() if late else now
-
-
-def _segment(chain: Chain, probe: Probe) -> str:
-    on_the_line = [name for name in probe.path if chain.segments[name].side == "line"]
-    return on_the_line[-1] if on_the_line else probe.path[-1]
 
 
 def _through(chain: Chain, segment: str) -> Iterator[Probe]:

@@ -22,6 +22,7 @@ from probes.kit.charon_view import (
     established,
     narrowed,
     tunnel_name,
+    uncarried,
 )
 from probes.kit.result import Outcome, Result, Stage, failed
 from probes.kit.tunnel_state import SILENT_SECONDS, Progress, Tunnel, tunnel_rows, tunnel_values
@@ -32,10 +33,14 @@ _SEVERITY: Final = ("ike-missing", "ike-connecting", "child-missing")
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What must be established: one child, all of one connection, or all; `one_way`: traffic may only leave."""
+    """What must be established: one child, all of one connection, or all; `one_way`: traffic may only leave.
+
+    `networks` are the far ones (CIDR) for which the tunnel was agreed.
+    """
 
     connection: str | None = None
     child: str | None = None
+    networks: tuple[str, ...] = ()
     one_way: bool = False
 
     def covers(self, connection: str, child: str) -> bool:
@@ -133,6 +138,9 @@ def _signs(asked: Asked, up: list[tuple[IkeSa, ChildSa]], seen: Situation) -> It
     for pair, live in children.items():
         if lacking := narrowed(seen.view, pair, live):
             yield "selectors-narrowed", f"{tunnel_name(*pair)} stands without {', '.join(lacking[:NAMES_SHOWN])}"
+    if lost := uncarried(asked.networks, [child for _, child in up]):
+        yield "selectors-narrowed", f"agreed, and no tunnel stands for it: {', '.join(lost[:NAMES_SHOWN])}"
+    for pair in children:
         if number := seen.tunnels[pair].duplicates:
             yield "child-duplicate", f"{tunnel_name(*pair)}: {number + 1} SAs older than {DUPLICATE_SECONDS} s"
 

@@ -6,6 +6,7 @@ stays inside the process, as the name by which the counters of an SA are told fr
 """
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Final
 
 import msgspec
@@ -23,6 +24,8 @@ SHUNTS: Final = frozenset({"PASS", "DROP"})
 # Two SAs of one child are normal while it is rekeyed, which takes a round trip and the old one's deletion: both
 # must be older than this, several retransmissions with strongSwan's defaults (4 s and 7 s).
 DUPLICATE_SECONDS: Final = 15
+# Stands in `selectors` between this side's and the far side's.
+_BETWEEN: Final = "==="
 
 
 class ChildSa(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +122,7 @@ def read_child(key: str, body: Section) -> ChildSa:
 
 
 def _selectors(body: Section) -> tuple[str, ...]:
-    return (*texts(body.get("local-ts")), "===", *texts(body.get("remote-ts")))
+    return (*texts(body.get("local-ts")), _BETWEEN, *texts(body.get("remote-ts")))
 
 
 def last_words(event: str, message: Section) -> Iterator[tuple[str, ChildSa]]:
@@ -173,6 +176,36 @@ def narrowed(view: View, pair: tuple[str, str], live: Iterable[ChildSa]) -> tupl
     """Return the configured selectors of a child that none of its SAs has; `dynamic` ones are the daemon's choice."""
     held = {selector for child in live for selector in child.selectors}
     return tuple(one for one in view.networks.get(pair, ()) if one not in held and not one.startswith("dynamic"))
+
+
+def uncarried(networks: tuple[str, ...], live: Iterable[ChildSa]) -> tuple[str, ...]:
+    """Return those of the far networks (CIDR) that the SAs together do not hold whole, for every protocol."""
+    if not networks:
+        return ()
+    held = [network for child in live for text in _remote(child) if (network := _network(text)) is not None]
+    whole: list[IPv4Network | IPv6Network] = [
+        *collapse_addresses(n for n in held if isinstance(n, IPv4Network)),
+        *collapse_addresses(n for n in held if isinstance(n, IPv6Network)),
+    ]
+    return tuple(one for one in networks if not any(_holds(network, ip_network(one)) for network in whole))
+
+
+def _remote(child: ChildSa) -> tuple[str, ...]:
+    return child.selectors[child.selectors.index(_BETWEEN) + 1 :] if _BETWEEN in child.selectors else ()
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    """Return a selector as a network; None for a range of addresses, or one for some ports only."""
+    try:
+        return ip_network(text)
+    except ValueError:
+        return None
+
+
+def _holds(network: IPv4Network | IPv6Network, part: IPv4Network | IPv6Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(part, IPv4Network) and part.subnet_of(network)
+    return isinstance(part, IPv6Network) and part.subnet_of(network)
 
 
 def duplicates(live: Iterable[tuple[IkeSa, ChildSa]]) -> int:

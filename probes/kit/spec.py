@@ -49,6 +49,8 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     with IP header) until the connection stands, and after it. `also` are further destinations that
     an attempt may need: the firewall request lists them, the diagnosis knows only this one.
     `packets`: at most so many an attempt, both directions together; 0: what its protocol usually takes.
+    `carries`: this probe speaks of a tunnel, and a good result says that it stands for all of these networks
+    (CIDR, as agreed); none of them: it cannot tell for which; None: it speaks of no tunnel.
     """
 
     host: str
@@ -62,6 +64,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     also: tuple["Flow", ...] = ()
     lasts: float = 0.0
     packets: int = 0
+    carries: tuple[str, ...] | None = None
 
     @property
     def local(self) -> bool:

@@ -16,6 +16,7 @@ from probes.kit.charon_view import (
     narrowed,
     read_view,
     tunnels,
+    uncarried,
 )
 from probes.kit.tunnel_state import Counters
 from tests.probes.charon_samples import CHILD, CONN, SA, STATS, child, ike, view
@@ -147,3 +148,35 @@ def test_any_answers_give_tunnels(
     seen = read_view(conns, sas, other)
     assert seen.configured <= set(tunnels(seen))
     assert all(isinstance(ended, ChildSa) for _, ended in last_words(event, other))
+
+
+CARRIED = {
+    "one network holds all": (("10.20.0.0/16",), (("10.1.0.0/16", "===", "10.20.0.0/16"),), ()),
+    "a wider one too": (("10.20.0.0/16",), (("10.1.0.0/16", "===", "0.0.0.0/0"),), ()),
+    "two halves hold the whole": (
+        ("10.20.0.0/16",),
+        (("10.1.0.0/16", "===", "10.20.0.0/17"), ("10.1.0.0/16", "===", "10.20.128.0/17")),
+        (),
+    ),
+    "a part is not enough": (("10.20.0.0/16",), (("10.1.0.0/16", "===", "10.20.0.0/28"),), ("10.20.0.0/16",)),
+    "nor is one port, nor a range": (
+        ("10.20.0.0/16",),
+        (("10.1.0.0/16", "===", "10.20.0.0/16[tcp/443]", "10.20.0.0..10.20.255.255"),),
+        ("10.20.0.0/16",),
+    ),
+    "this side's networks are not the far ones": (("10.1.0.0/16",), (("10.1.0.0/16", "==="),), ("10.1.0.0/16",)),
+    "nothing stands": (("10.20.0.0/16", "2001:db8::/48"), (), ("10.20.0.0/16", "2001:db8::/48")),
+    "the families are apart": (
+        ("2001:db8:1::/48", "10.20.0.0/16"),
+        (("===", "2001:db8::/32"), ()),
+        ("10.20.0.0/16",),
+    ),
+    "nothing was agreed": ((), (), ()),
+}
+
+
+def test_networks_that_no_sa_holds_are_told() -> None:
+    """What was agreed must be held whole by the far selectors of the SAs together."""
+    for name, (agreed, held, lost) in CARRIED.items():
+        live = [ChildSa(name="net", state="INSTALLED", selectors=selectors) for selectors in held]
+        assert uncarried(agreed, live) == lost, name

@@ -193,6 +193,13 @@ SIGNS: dict[str, tuple[Asked, View, LogReader, float, str | None]] = {
         0.0,
         "selectors-narrowed",
     ),
+    "less than was agreed": (
+        Asked(networks=("10.0.0.0/8",)),
+        view(ike("ESTABLISHED", child())),
+        said(),
+        0.0,
+        "selectors-narrowed",
+    ),
     "side by side": (
         Asked(),
         view(ike("ESTABLISHED", child(), child(spi="b"))),
@@ -245,6 +252,13 @@ def test_another_target_is_refused(target: str) -> None:
     """The error repeats the target and says what to write."""
     with pytest.raises(ValueError, match=r"write /run/charon\.vici|longer than"):
         flow(Settings(target=target))
+
+
+def test_agreed_networks_are_networks() -> None:
+    """What was agreed goes into the flow, which the diagnosis reads; a host within a network is refused."""
+    assert flow(Settings(networks=("10.20.0.0/16",))).carries == ("10.20.0.0/16",)
+    with pytest.raises(ValueError, match=r"10\.20\.0\.1/16"):
+        flow(Settings(networks=("10.20.0.1/16",)))
 
 
 DECLARED = {fault.name for fault in SPEC.faults}
