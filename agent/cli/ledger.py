@@ -3,9 +3,10 @@
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -86,7 +87,7 @@ def export(path: Path, since: datetime | None, until: datetime | None, *, disclo
 def proof(incident: str, path: Path, files: Path | None, *, disclose: bool) -> None:
     """Write a file that proves every entry about INCIDENT; `verify` checks it anywhere."""
     with _told():
-        file = prove_incident(_file(path), incident, disclose=disclose)
+        file = _proof(path, incident, disclose=disclose)
         for name, text in tlog_files(file) if files else ():
             _into(files, name, text)
     if files is None:
@@ -142,6 +143,24 @@ def _told() -> Iterator[None]:
         yield
     except (StorageError, Bad, sqlite3.Error, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _proof(path: Path, incident: str, *, disclose: bool) -> dict[str, Any]:
+    """Return the proof file of the newest epoch that tells of an incident, and say which others do."""
+    found = {}
+    *earlier, newest = _ledgers(path)
+    for one in earlier:
+        with suppress(StorageError, sqlite3.Error, OSError):
+            found[one] = prove_incident(one, incident, disclose=disclose)
+    try:
+        found[newest] = prove_incident(newest, incident, disclose=disclose)
+    except StorageError:
+        if not found:
+            raise
+    *others, (told, file) = found.items()
+    for other, _ in others:
+        click.echo(f"This proves what {told.name} holds; earlier entries of it: --ledger {other}", err=True)
+    return file
 
 
 def _file(path: Path) -> Path:

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from agent.ledger import DATABASE as LEDGER
-from agent.ledger.cases import read_recorded
+from agent.ledger.cases import read_over_epochs
 from agent.ledger.dossier import Hour
 from agent.ledger.storage import StorageError
 from agent.store import DATABASE as STORE
@@ -57,7 +57,7 @@ def command(data: Path, ledger: Path | None, store: Path | None, form: str) -> N
 
 def compare(ledger: Path, store: Path) -> Comparison:
     """Compare; raises StorageError, sqlite3.Error or OSError when one of the files cannot be read."""
-    hours = [one.entry for one in read_recorded(ledger, ("hour",)) if isinstance(one.entry, Hour)]
+    hours = _hours(ledger)
     problems: list[str] = list(_holes(hours))
     raw = rollups = 0
     with closing(connect_reading(store)) as connection:
@@ -74,8 +74,7 @@ def compare(ledger: Path, store: Path) -> Comparison:
 
 def states_unlike(ledger: Path, store: Path, start: int, stop: int) -> tuple[str, ...]:
     """Return a sentence when states in [start, stop) (UTC seconds) are not those that were bound."""
-    hours = [one.entry for one in read_recorded(ledger, ("hour",)) if isinstance(one.entry, Hour)]
-    within = [one for one in hours if one.opened // _NANO >= start and one.closed // _NANO <= stop]
+    within = [one for one in _hours(ledger) if one.opened // _NANO >= start and one.closed // _NANO <= stop]
     with closing(connect_reading(store)) as connection:
         kept = bounds(connection)
         unlike = [
@@ -100,9 +99,14 @@ def told(found: Comparison) -> str:
     return "\n".join(lines)
 
 
+def _hours(ledger: Path) -> list[Hour]:
+    """Return the bound hours of all epochs; a later one binds anew what the store still held when it began."""
+    return [one.entry for epoch in read_over_epochs(ledger, ("hour",)) for one in epoch if isinstance(one.entry, Hour)]
+
+
 def _holes(hours: list[Hour]) -> Iterator[str]:
     for before, after in pairwise(hours):
-        if before.closed != after.opened:
+        if before.closed < after.opened:
             yield f"no entry binds the time from {_utc(before.closed)} to {_utc(after.opened)}"
 
 

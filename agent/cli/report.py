@@ -21,7 +21,7 @@ from agent.ledger.announced import Announced, read_announced
 from agent.ledger.check import check
 from agent.ledger.corrected import Agreed, Corrected, corrected
 from agent.ledger.history import History, read_history
-from agent.ledger.storage import StorageError
+from agent.ledger.storage import StorageError, earlier_epochs
 from agent.model import Chain
 from agent.observation import Observation
 from agent.replay import BadLineError, read, replay
@@ -185,12 +185,16 @@ def _ledger_file(path: Path) -> Path:
 
 def _ledger(path: Path) -> tuple[History, bool, str]:
     file = _ledger_file(path)
-    verdict = check(file)
-    return read_history(file), verdict.ok, "" if verdict.ok else verdict.problems[0]
+    verdicts = {one.name: check(one) for one in (*earlier_epochs(file), file)}
+    wrong = next((f"{name}: {verdict.problems[0]}" for name, verdict in verdicts.items() if not verdict.ok), "")
+    return read_history(file), not wrong, wrong
 
 
 def _notes(chain: Chain, period: Period, history: History | None, problem: str) -> tuple[str, ...]:
     notes = [f"the ledger is not whole: {problem}"] if problem else []
+    if history and history.epochs > 1:
+        notes.append(f"the incidents are those of {history.epochs} epochs of the ledger, each checked")
+    notes += history.unread if history else ()
     others = [one for one in history.chains if one != chain.hash] if history else []
     notes += [f"the ledger also holds incidents found under the chain file {one}" for one in others]
     gaps = history.gaps if history else ()

@@ -13,7 +13,8 @@ from agent.drift.value import Change
 from agent.ledger.cases import recorded
 from agent.ledger.changes import DriftEntry, MaintenanceEntry, windows
 from agent.ledger.drift_entries import to_change
-from agent.ledger.reading import newest_checkpoint, with_connection
+from agent.ledger.entry import Entry
+from agent.ledger.reading import newest_checkpoint, over_epochs
 
 
 class Announced(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,14 +25,16 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_announced(path: Path) -> Announced:
-    """Read the ledger at `path`; StorageError, sqlite3.Error or OSError when that fails."""
-    return with_connection(path, _announced)
-
-
-def _announced(connection: sqlite3.Connection) -> Announced:
-    size, _ = newest_checkpoint(connection)
-    entries = [one.entry for one in recorded(connection, ("drift", "maintenance")) if one.index < size]
+    """Read the ledger at `path`, earlier epochs included; StorageError, sqlite3.Error or OSError when that fails."""
+    nothing: tuple[Entry, ...] = ()
+    entries, _ = over_epochs(path, _entries, nothing)
     return Announced(
         changes=tuple(to_change(one) for one in entries if isinstance(one, DriftEntry)),
         maintenance=tuple(windows(one for one in entries if isinstance(one, MaintenanceEntry)).values()),
     )
+
+
+def _entries(connection: sqlite3.Connection, before: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    size, _ = newest_checkpoint(connection)
+    found = recorded(connection, ("drift", "maintenance"))
+    return (*before, *(one.entry for one in found if one.index < size))

@@ -10,7 +10,7 @@ from agent.ledger import body, canonical
 from agent.ledger.changes import MaintenanceEntry, windows
 from agent.ledger.dossier import Decision, Hold, Objection, Reply, Request
 from agent.ledger.entry import Entry
-from agent.ledger.reading import with_connection
+from agent.ledger.reading import over_epochs, with_connection
 
 _DISPUTE = ("hold", "request", "reply", "objection", "decision")
 
@@ -73,8 +73,18 @@ def recorded(
 
 
 def read_cases(path: Path, incidents: Iterable[str] = ()) -> Cases:
-    """Return how things stand, with the newest entry of these incidents."""
-    return with_connection(path, lambda connection: _cases(connection, tuple(incidents)))
+    """Return how things stand, with the newest entry of these incidents, earlier epochs included.
+
+    The details are the present epoch's: an earlier file is never written again.
+    """
+    names = tuple(incidents)
+    return over_epochs(path, lambda connection, before: _cases(connection, names, before), Cases())[0]
+
+
+def read_over_epochs(path: Path, kinds: Collection[str]) -> tuple[tuple[Recorded, ...], ...]:
+    """Return the entries of these kinds of each epoch, oldest first; raises as `read_recorded`."""
+    before: tuple[tuple[Recorded, ...], ...] = ()
+    return over_epochs(path, lambda connection, found: (*found, recorded(connection, kinds)), before)[0]
 
 
 def read_details(path: Path, incident: str, name: str) -> dict[int, bytes]:
@@ -90,10 +100,8 @@ def read_details(path: Path, incident: str, name: str) -> dict[int, bytes]:
     return with_connection(path, step)
 
 
-def _cases(connection: sqlite3.Connection, wanted: tuple[str, ...]) -> Cases:
-    held: set[str] = set()
-    requests: dict[str, Request] = {}
-    objections: dict[str, Objection] = {}
+def _cases(connection: sqlite3.Connection, wanted: tuple[str, ...], before: Cases) -> Cases:
+    held, requests, objections = set(before.held), dict(before.requests), dict(before.objections)
     for one in recorded(connection, _DISPUTE):
         match one.entry:
             case Hold(state="held"):
@@ -109,12 +117,14 @@ def _cases(connection: sqlite3.Connection, wanted: tuple[str, ...]) -> Cases:
             case Decision():
                 objections.pop(one.entry.objection, None)
     return Cases(
-        incidents={name: found for name in wanted if (found := _incident(connection, name)) is not None},
+        incidents=before.incidents
+        | {name: found for name in wanted if (found := _incident(connection, name)) is not None},
         held=frozenset(held),
         requests=requests,
         objections=objections,
         details=_details(connection),
-        windows=windows(
+        windows=before.windows
+        | windows(
             one.entry for one in recorded(connection, ("maintenance",)) if isinstance(one.entry, MaintenanceEntry)
         ),
     )

@@ -13,15 +13,22 @@ from msgspec import UNSET
 from agent.incident.value import Incident
 from agent.ledger.correction import apply
 from agent.ledger.dossier import Correction, Window
+from agent.ledger.storage import first_name
 
 _NANO = 1_000_000_000
 
 
 class Numbered(msgspec.Struct, frozen=True, kw_only=True):
-    """A correction and its entry's index."""
+    """A correction, and its entry's index in which log."""
 
     index: int
     correction: Correction
+    log: str = ""
+
+    @property
+    def where(self) -> str:
+        """Return which entry it is; the log is named where it is not an agent's first."""
+        return f"entry {self.index}" + (f" of {self.log}" if self.log != first_name(self.log) else "")
 
 
 class Agreed(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +59,7 @@ def corrected(incidents: Sequence[Incident], corrections: Iterable[Numbered]) ->
             continue
         current[said.incident] = apply(before, said.change)
         if said.change.maintenance is not UNSET:
-            agreed.append(Agreed(window=said.change.maintenance, agreed=f"correction, entry {one.index}: {_by(said)}"))
+            agreed.append(Agreed(window=said.change.maintenance, agreed=f"correction, {one.where}: {_by(said)}"))
     order = sorted(current.values(), key=lambda incident: (incident.opened, incident.id))
     return Corrected(incidents=tuple(order), agreed=tuple(agreed), sentences=tuple(sentences))
 
@@ -61,7 +68,7 @@ def _sentence(one: Numbered, before: Incident | None, *, counts: bool) -> str:
     said = one.correction
     changes = "; ".join(_changes(said, before)) if before else "of an incident that this ledger does not hold"
     effect = "counted here" if counts else "not counted: its approvals are on paper" if before else "not counted"
-    return f"correction, entry {one.index}, incident {said.incident}: {changes}; approved by {_by(said)}; {effect}"
+    return f"correction, {one.where}, incident {said.incident}: {changes}; approved by {_by(said)}; {effect}"
 
 
 def _by(said: Correction) -> str:

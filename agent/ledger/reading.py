@@ -2,12 +2,13 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from agent import keys
 from agent.ledger import canonical, merkle
-from agent.ledger.storage import StorageError
+from agent.ledger.storage import StorageError, earlier_epochs
 
 T = TypeVar("T")
 
@@ -38,6 +39,25 @@ def with_connection(path: Path, step: Callable[[sqlite3.Connection], T]) -> T:
         raise StorageError("the file is damaged") from error
     finally:
         connection.close()
+
+
+def over_epochs(path: Path, step: Callable[[sqlite3.Connection, T], T], first: T) -> tuple[T, tuple[str, ...]]:
+    """Take a step in each epoch of the ledger at `path`, oldest first, each with what the one before came to.
+
+    Returns what the last came to, and a sentence for each earlier file that cannot be read: such a one is passed
+    over, since it is often why there is a later epoch. Raises as `with_connection` for the present one.
+    """
+    told, unread = first, []
+    for earlier in earlier_epochs(path):
+        try:
+            told = with_connection(earlier, partial(_swapped, step, told))
+        except (StorageError, sqlite3.Error, OSError) as error:
+            unread.append(f"the earlier epoch {earlier.name} cannot be read: {error}")
+    return with_connection(path, partial(_swapped, step, told)), tuple(unread)
+
+
+def _swapped(step: Callable[[sqlite3.Connection, T], T], before: T, connection: sqlite3.Connection) -> T:
+    return step(connection, before)
 
 
 def log_of(connection: sqlite3.Connection) -> keys.VerifierKey:

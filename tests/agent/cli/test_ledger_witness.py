@@ -149,6 +149,27 @@ def test_a_renewed_ledger_is_told_of_and_cosigned_anew(desk: Desk) -> None:
     assert (code, text.count("The ledger is whole")) == (0, 3)
 
 
+def test_a_proof_over_epochs(desk: Desk) -> None:
+    """It comes from the newest epoch that tells of the incident, and says which others do."""
+    hold = {"time": 5, "incident": "i1", "vantage": "cloud", "state": "held", "reason": "r", "party": "client"}
+    for count in (1, 1):
+        log = Ledger.open(desk.log, desk.data / "ledger.key", "demarc/cloud", alarm=pytest.fail)
+        for _ in range(count):
+            log.append("hold", hold).result(10)
+        assert log.close()
+        proven = CliRunner().invoke(command, ["proof", "i1", "--ledger", str(desk.data)])
+        assert proven.exit_code == 0, proven.output
+        file = desk.folder / "proof.json"
+        file.write_text(proven.stdout)
+        assert run("verify", str(file))[0] == 0
+        assert run("renew", str(desk.data), "--reason", "test")[0] == 0
+    assert "ledger-1.db" in proven.stderr
+    assert "demarc/cloud/2" in proven.stdout
+    assert run("proof", "i1", "--ledger", str(desk.data / "ledger-1.db"))[0] == 0
+    code, text = run("proof", "nothing", "--ledger", str(desk.data))
+    assert (code, "nothing" in text) == (1, True)
+
+
 def test_a_running_agents_ledger_is_not_renewed(desk: Desk) -> None:
     """The data directory is locked."""
     code, text = run("renew", str(desk.folder / "nothing" / "there"), "--reason", "x")

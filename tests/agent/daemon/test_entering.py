@@ -13,10 +13,11 @@ from starlette.applications import Starlette
 from agent.daemon.entering import Entering
 from agent.daemon.recording import Recorder
 from agent.incident.value import Event, Transition
-from agent.ledger import DATABASE, correction, submission
+from agent.ledger import DATABASE, KEY, correction, submission
 from agent.ledger.cases import read_cases, read_recorded
 from agent.ledger.check import check
 from agent.ledger.dossier import Correction, Erased
+from agent.ledger.epoch import renew
 from agent.web.entering import MOST_BYTES, routes
 from tests.agent.daemon.world import VirtualClock
 from tests.agent.ledger.people import PEOPLED, SIGNATORIES
@@ -143,3 +144,18 @@ def test_a_ledger_that_has_stopped_says_so(desk: Desk) -> None:
     desk.close()
     status, problem = desk.hand_in(submission.Acknowledge(party="carrier", incident="i1"))
     assert (status, problem["title"]) == (503, "The ledger does not record")
+
+
+def test_a_dispute_goes_on_in_the_next_epoch(desk: Desk) -> None:
+    """What is held, asked and known of an incident does not end because the ledger is begun anew."""
+    desk.hand_in(submission.Hold(party="client", incident="i1", state="held", reason="disputed"))
+    desk.hand_in(submission.Object(party="carrier", incident="i1", text="no loss here", within=60.0))
+    before = read_cases(desk.file, ("i1",))
+    desk.close()
+    renew(desk.file, desk.file.with_name(KEY), "demarc/cloud", vantage="cloud", reason="restored", now=9.0)
+    after = read_cases(desk.file, ("i1",))
+    assert (after.held, after.incidents) == (frozenset({"i1"}), before.incidents)
+    assert list(after.objections) == list(before.objections)
+    assert len(after.objections) == 1
+    (desk.file.with_name("ledger-1.db")).write_bytes(b"gone")
+    assert read_cases(desk.file, ("i1",)).held == frozenset()

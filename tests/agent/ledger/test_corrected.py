@@ -37,6 +37,14 @@ def test_a_signed_correction_counts_and_is_told() -> None:
     )
 
 
+def test_the_log_of_a_later_epoch_is_named() -> None:
+    """Indexes begin anew in each."""
+    logs = ("demarc/cloud", "demarc/cloud/2")
+    told = corrected([INCIDENT], [Numbered(index=1, correction=SIGNED, log=log) for log in logs]).sentences
+    assert told[0].startswith("correction, entry 1, incident i1")
+    assert told[1].startswith("correction, entry 1 of demarc/cloud/2, incident i1")
+
+
 def test_paper_is_told_and_not_counted() -> None:
     """Anybody on the host could have entered it."""
     paper = msgspec.structs.replace(SIGNED, standing="paper")

@@ -13,6 +13,7 @@ from agent.incident.value import Event, Incident, Kind, State, Transition
 from agent.ledger import DATABASE as LEDGER
 from agent.ledger import KEY, Ledger, body
 from agent.ledger.dossier import Approval, Change, Correction, Window
+from agent.ledger.epoch import renew
 from agent.ledger.history import read_history
 from agent.observation import Observation, encode
 from agent.store import DATABASE as STORE
@@ -174,6 +175,23 @@ def test_the_ledgers_incidents_as_they_last_stood(folder: Path) -> None:
     assert [(one.id, one.state) for one in history.incidents] == [("i-1", State.CLOSED)]
     assert [gap.reason for gap in history.gaps] == ["disk full"]
     assert history.chains == (load_chain(folder / "chain.yml").hash,)
+
+
+def test_an_earlier_epochs_incidents_count_too(folder: Path) -> None:
+    """The figures stay what they were when the ledger is begun anew; a damaged earlier file is named, not hidden."""
+    words = ("--data", str(folder), "--until", "1796079600", "--format", "json")
+    before = json.loads(run(folder, *words)[1])
+    renew(folder / LEDGER, folder / KEY, "demarc/cloud", vantage="cloud", reason="restored", now=1796079000.0)
+    after = json.loads(run(folder, *words)[1])
+    assert after["incidents"] == before["incidents"] != []
+    assert after["services"] == before["services"]
+    assert after["basis"]["ledger_whole"] is True
+    assert "those of 2 epochs of the ledger" in " ".join(after["basis"]["notes"])
+    assert read_history(folder / LEDGER).gaps == read_history(folder / "ledger-1.db").gaps
+    (folder / "ledger-1.db").write_bytes(b"gone")
+    damaged = json.loads(run(folder, *words)[1])
+    assert damaged["basis"]["ledger_whole"] is False
+    assert "the earlier epoch ledger-1.db cannot be read" in " ".join(damaged["basis"]["notes"])
 
 
 def test_the_report_names_checkpoint_key_chain_and_gaps(folder: Path) -> None:
