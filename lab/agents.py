@@ -23,6 +23,7 @@ from lab.rundir import LabError
 HOSTS = {"cloud": "cloud-host", "onprem": "onprem-host"}
 # The agent promises to stop within 5 s; a little more before it is killed.
 STOP_SECONDS = 7.0
+BUSY = "this host is busy with something else, and a round without looking proves nothing. Two idle cores are enough."
 
 
 def console_command() -> str:
@@ -112,8 +113,11 @@ class Agent:
         raise LabError(f"The {self.vantage} agent: {what} not within {seconds:g} s.\n{self.last_words()}")
 
     def last_words(self) -> str:
-        """Return the end of the agent's log."""
-        return self.log.read_text(errors="replace")[-3000:]
+        """Return the end of the agent's log, and before it what most often is behind it: a host without time."""
+        text = self.log.read_text(errors="replace")
+        stalls = text.count("msg=loop-stood-still")
+        busy = f"The agent stood still {stalls} times: {BUSY}\n" if stalls else ""
+        return busy + text[-3000:]
 
     def passing(self) -> bool:
         """Return whether the last result of every probe is a pass, the peer's included, and nothing goes on."""

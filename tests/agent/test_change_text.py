@@ -84,7 +84,7 @@ def test_the_page_names_what_is_not_as_approved() -> None:
     html = parts(SAMPLE, NOW, "en")["changes"]
     assert "erp: certificate sha256 is cdcdcdcdcdcd…; approved is abababababab… (Zittende ICT)" in html
     assert "tunnel: site/net rekey seconds is 3600; approved is 14400 (chain file)" in html
-    assert "Nobody has approved: 1." in html
+    assert "Seen, and approved by nobody yet: 1 (" in html
     assert TEXTS["first seen"][1] not in html
     assert all(one.text in html for one in change_answers(SAMPLE, "en")[:3])
 

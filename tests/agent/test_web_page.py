@@ -118,7 +118,8 @@ HEADLINES = {
     "carrier": "1 open incident: ERP and HR self-service down",
     "suspected": "A suspected disturbance is being confirmed",
     "monitor": "1 open incident",
-    "contradiction": "1 open incident",
+    "contradiction": "1 open incident: ERP degraded",
+    "slow": "1 open incident: ERP degraded",
     "stopped": "The whole chain works",
     "unverified": "No disturbance found; not measured yet: onprem-fw, erp-app and onprem-host",
 }
@@ -128,6 +129,13 @@ HEADLINES = {
 def test_headline(name: str) -> None:
     """The first line says how it stands; what is not measured is never told as working."""
     assert words(SNAPSHOTS[name], "headline").startswith(HEADLINES[name] + " Seen from")
+
+
+def test_what_is_masked_is_explained_where_it_stands() -> None:
+    """Only a chain that shows the word has its legend."""
+    told = "masked: hidden behind the disturbance"
+    assert told in words(SNAPSHOTS["carrier"], "chain")
+    assert told not in words(SNAPSHOTS["healthy"], "chain")
 
 
 def test_two_incidents_are_counted() -> None:

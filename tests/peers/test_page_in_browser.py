@@ -130,5 +130,5 @@ def test_tab_reaches_the_findings(browser: Browser) -> None:
         tab.until("h1", "The whole chain works")
         assert tab.value("document.querySelector('a').getAttribute('href')") == "#incidents"
         named = tab.value(NAMES)
-        assert len(named) == 6
+        assert {"The chain", "Services", "VPN", "Other measuring points", "Who vouches for this record"} < set(named)
         assert all(named)

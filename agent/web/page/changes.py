@@ -8,7 +8,7 @@ from agent.drift.value import Event, FactNow, Standing
 from agent.incident.value import Incident
 from agent.web.page.markup import NOTHING, Markup, el, joined
 from agent.web.page.view import View, section
-from agent.words.change_text import caveat, change_text, last_change_text, short
+from agent.words.change_text import caveat, change_text, last_change_text, short, title
 
 # What is older than a week is for reports, and ten lines are read.
 SHOWN_SECONDS: Final = 7 * 86_400.0
@@ -32,7 +32,9 @@ def changes(view: View) -> Markup:
         labels.changes,
         joined(el("p", labels.drifted), el("ul", drifted, class_="drifted")) if drifted else NOTHING,
         _unapproved(view),
-        el("ul", latest, class_="changes") if latest else el("p", labels.changes_none, class_="quiet"),
+        joined(el("p", labels.changes_latest), el("ul", latest, class_="changes"))
+        if latest
+        else el("p", labels.changes_none, class_="quiet"),
         count=len(drifted) or None,
     )
 
@@ -66,6 +68,6 @@ def last_changes(view: View, incident: Incident) -> Markup:
     found = beside(incident, view.snapshot.drift.changes)
     if not found:
         return NOTHING
-    title = el("strong", f"{view.labels.last_change}: ")
-    told = [el("p", title, last_change_text(one, incident.opened, view.chain, view.language)) for one in found]
+    lead = el("strong", f"{title(view.language)}: ")
+    told = [el("p", lead, last_change_text(one, incident.opened, view.chain, view.language)) for one in found]
     return joined(told, el("p", caveat(view.language), class_="quiet"))

@@ -39,13 +39,11 @@ def verdict(view: View) -> tuple[str, str]:
     """Return look and text of the headline. Absence of data is never told as working."""
     labels, snapshot = view.labels, view.snapshot
     confirmed = [i for i in snapshot.incidents if i.state is not State.SUSPECTED]
-    down = [s for s, state in snapshot.services.items() if state == "down"]
     if confirmed:
         many = labels.many_incidents.format(count=len(confirmed))
         texts = [labels.one_incident if len(confirmed) == 1 else many]
-        if down:
-            pattern = labels.service_down if len(down) == 1 else labels.services_down
-            texts.append(pattern.format(services=service_names(down, snapshot.chain, view.language)))
+        if affected := _affected(view):
+            texts.append(affected)
         return "failed", ": ".join(texts)
     if is_stale(view):
         return "unknown", labels.old_picture
@@ -56,6 +54,17 @@ def verdict(view: View) -> tuple[str, str]:
         rest = labels.not_measured.format(segments=listed(unseen, view.language))
         return "unknown", f"{labels.no_trouble}; {rest}"
     return "ok", labels.all_works
+
+
+def _affected(view: View) -> str:
+    """Return which services are down, or else degraded; empty when none is."""
+    labels, states = view.labels, view.snapshot.services.items()
+    down = [name for name, state in states if state == "down"]
+    names = down or [name for name, state in states if state == "degraded"]
+    if not names:
+        return ""
+    pattern = labels.services_degraded if not down else labels.service_down if len(down) == 1 else labels.services_down
+    return pattern.format(services=service_names(names, view.chain, view.language))
 
 
 def banners(view: View) -> Markup:

@@ -24,6 +24,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     many_incidents: str
     service_down: str
     services_down: str
+    services_degraded: str
     old_picture: str
     old_picture_text: str
     ledger_stopped: str
@@ -41,6 +42,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     closed_none: str
     line: str
     line_legend: str
+    masked_legend: str
     lines: str
     lines_from: str
     branch: str
@@ -122,13 +124,13 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     tunnel_heard: str
     tunnel_alive: str
     tunnel_silent: str
-    last_change: str
     record: str
     changes: str
     changes_none: str
     drifted: str
     drifted_fact: str
     unapproved: str
+    changes_latest: str
     chain_file_word: str
 
 
@@ -149,6 +151,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         many_incidents="{count} open incidents",
         service_down="{services} down",
         services_down="{services} down",
+        services_degraded="{services} degraded",
         old_picture="This picture is old",
         old_picture_text="The agent has not renewed it since {since}. What is below was true then.",
         ledger_stopped="The ledger has stopped recording",
@@ -166,6 +169,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         closed_none="No incident has been closed recently.",
         line="demarcation line",
         line_legend="demarcation line: the owner changes here",
+        masked_legend="masked: hidden behind the disturbance, so neither good nor bad",
         lines="All demarcation lines ({count})",
         lines_from="{left} ({left_owner}) | {right} ({right_owner})",
         branch="reached from {segments}",
@@ -247,13 +251,13 @@ LABELS: Final[Mapping[str, Labels]] = {
         tunnel_heard="proved itself {time} ago",
         tunnel_alive="answers",
         tunnel_silent="silent",
-        last_change="Last change",
         record="In the ledger",
         changes="Changes",
         changes_none="Nothing has changed in the last seven days.",
         drifted="Other than approved:",
         drifted_fact="{probe}: {fact} is {value}; approved is {approved} ({by})",
-        unapproved="Nobody has approved: {count}. “demarc drift show” names them.",
+        unapproved="Seen, and approved by nobody yet: {count} (“demarc drift show --open” lists them).",
+        changes_latest="Latest changes:",
         chain_file_word="chain file",
     ),
     "nl": Labels(
@@ -272,6 +276,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         many_incidents="{count} open incidenten",
         service_down="{services} werkt niet",
         services_down="{services} werken niet",
+        services_degraded="{services} verminderd",
         old_picture="Dit beeld is oud",
         old_picture_text="De agent heeft het sinds {since} niet vernieuwd. Wat hieronder staat, was toen zo.",
         ledger_stopped="Het logboek legt niets meer vast",
@@ -289,6 +294,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         closed_none="Er is onlangs geen incident gesloten.",
         line="demarcatielijn",
         line_legend="demarcatielijn: hier wisselt de eigenaar",
+        masked_legend="afgedekt: verborgen achter de storing, dus goed noch slecht",
         lines="Alle demarcatielijnen ({count})",
         lines_from="{left} ({left_owner}) | {right} ({right_owner})",
         branch="bereikt vanaf {segments}",
@@ -370,13 +376,13 @@ LABELS: Final[Mapping[str, Labels]] = {
         tunnel_heard="bewees zich {time} geleden",
         tunnel_alive="antwoordt",
         tunnel_silent="zwijgt",
-        last_change="Laatste wijziging",
         record="In het logboek",
         changes="Wijzigingen",
         changes_none="In de laatste zeven dagen is niets gewijzigd.",
         drifted="Anders dan goedgekeurd:",
         drifted_fact="{probe}: {fact} is {value}; goedgekeurd is {approved} ({by})",
-        unapproved="Door niemand goedgekeurd: {count}. “demarc drift show” noemt ze.",
+        unapproved="Gezien en nog door niemand goedgekeurd: {count} (“demarc drift show --open” noemt ze).",
+        changes_latest="Laatste wijzigingen:",
         chain_file_word="ketenbestand",
     ),
 }

@@ -106,9 +106,11 @@ def _legend(view: View, picture: Arrangement) -> Markup:
         labels.lines_from.format(left=a, left_owner=_owners(view, a), right=b, right_owner=_owners(view, b))
         for a, b in picture.lines
     ]
+    masked = any(view.segment_state(segment) == "masked" for segment in view.chain.segments)
     return el(
         "div",
         el("p", el("span", class_="sample"), labels.line_legend, class_="key"),
+        el("p", icon("masked"), " ", labels.masked_legend, class_="key") if masked else NOTHING,
         el(
             "details",
             el("summary", labels.lines.format(count=len(items))),
