@@ -55,22 +55,21 @@ def snapshot(readings: Iterable[Reading], agreed: Agreement, at: float) -> Snaps
     return Snapshot(at=at, values={_key(one): one.value for one in fitting(readings, agreed.series)})
 
 
-def with_rates(readings: Iterable[Reading], agreed: Agreement, before: Snapshot | None, at: float) -> list[Reading]:
-    """Return the readings with the agreed series' values replaced by their increase a second since `before`.
+def _rates(found: Iterable[Reading], agreed: Agreement, before: Snapshot | None, at: float) -> tuple[Reading, ...]:
+    """Return the agreed series' readings with their values replaced by the increase a second since `before`.
 
     A counter that is lower than before began again at zero, as Prometheus takes it. A series that was not
     there before, or only too long or too short a time ago, has no rate and is left out.
     """
+    if before is None or not LEAST_RATE_SECONDS <= at - before.at <= agreed.fresh_within:
+        return ()
     kept = []
-    for one in readings:
-        if one.name != agreed.series.name:
-            kept.append(one)
-        elif before is not None and LEAST_RATE_SECONDS <= at - before.at <= agreed.fresh_within:
-            was = before.values.get(_key(one))
-            if was is not None:
-                grown = one.value - was if one.value >= was else one.value
-                kept.append(msgspec.structs.replace(one, value=grown / (at - before.at)))
-    return kept
+    for one in found:
+        was = before.values.get(_key(one))
+        if was is not None:
+            grown = one.value - was if one.value >= was else one.value
+            kept.append(msgspec.structs.replace(one, value=grown / (at - before.at)))
+    return tuple(kept)
 
 
 def _key(reading: Reading) -> frozenset[tuple[str, str]]:
@@ -98,7 +97,7 @@ def judge(readings: tuple[Reading, ...], agreed: Agreement, now: float, before: 
             within = f"wanted within {agreed.fresh_within:.0f} s"
             return unknown("reading-stale", f"read {old:.0f} s ago, {within}", values=values)
     if agreed.rate:
-        found = fitting(with_rates(readings, agreed, before, at), agreed.series)
+        found = _rates(found, agreed, before, at)
         if not found:
             return unknown("no-rate", "a rate needs two scrapes of the same series")
         values |= _shown(agreed, found)
