@@ -203,6 +203,8 @@ LINE = (
         width=8,
         none="no VPN probe",
     ),
+)
+IDENTITY = (
     Panel(
         "Entra: age of the last synchronisation",
         "lines",
@@ -231,6 +233,97 @@ LINE = (
         unit="s",
         width=8,
         none="not known",
+    ),
+    Panel(
+        "Connect server: ages",
+        "lines",
+        "By its own word: since the last run that did not fail, since passwords were last synchronised, and since its "
+        "collector wrote; beyond 15 minutes of the last one the others are not known.",
+        (
+            Query(f"demarc_adsync_run_age_seconds {VANTAGE}", "{{vantage}} {{probe}} run"),
+            Query(f"demarc_adsync_password_age_seconds {VANTAGE}", "{{vantage}} {{probe}} passwords"),
+            Query(f"demarc_adsync_collector_age_seconds {VANTAGE}", "{{vantage}} {{probe}} collector"),
+        ),
+        unit="s",
+        width=8,
+        none="no adsync probe",
+    ),
+    Panel(
+        "Connect server: what is not in order",
+        "lines",
+        "Of service, scheduler, staging, runs, passwords, certificate and version; the status page names it.",
+        (Query(f"demarc_adsync_findings {VANTAGE}", "{{vantage}} {{probe}}"),),
+        width=8,
+        none="no adsync probe",
+    ),
+    Panel(
+        "Domain controllers that answer",
+        "lines",
+        "Of those that the domain announces. One of two costs users time; none is a disturbance.",
+        (
+            Query(
+                f"(demarc_ad_controllers_answering / clamp_min(demarc_ad_controllers, 1)) {VANTAGE}",
+                "{{vantage}} {{probe}}",
+            ),
+        ),
+        unit="percentunit",
+        width=8,
+        none="no ad probe of a whole domain",
+        top=1.0,
+    ),
+    Panel(
+        "Controllers' clocks",
+        "lines",
+        "Ahead of this vantage's. Kerberos refuses beyond 5 minutes.",
+        (Query(f"demarc_ad_clock_offset_seconds {VANTAGE}", "{{vantage}} {{probe}}"),),
+        unit="s",
+        width=8,
+        none="no ad probe that tells the time",
+    ),
+    Panel(
+        "The site's exit: Microsoft's addresses reached",
+        "lines",
+        "Of those asked for through the site's proxy.",
+        (
+            Query(
+                f"(demarc_entra_endpoints_reached / clamp_min(demarc_entra_endpoints_asked, 1)) {VANTAGE}",
+                "{{vantage}} {{probe}}",
+            ),
+        ),
+        unit="percentunit",
+        width=8,
+        none="no entra_endpoints probe",
+        top=1.0,
+    ),
+    Panel(
+        "Microsoft's own word of its sign-in service",
+        "lines",
+        "Its open issues, of its own origin. A witness, no oracle: they need not touch this tenant.",
+        (Query(f"demarc_entra_service_issues_microsoft {VANTAGE}", "{{vantage}} {{probe}}"),),
+        width=8,
+        none="none reported, or nobody asks",
+    ),
+    Panel(
+        "Cloud Sync: age of the last run",
+        "lines",
+        "Of the job that ran longest ago.",
+        (
+            Query(
+                f"time() - demarc_entra_cloud_sync_last_run_timestamp_seconds {VANTAGE}",
+                "{{vantage}} {{probe}}",
+            ),
+        ),
+        unit="s",
+        width=8,
+        none="no entra_cloud_sync probe",
+    ),
+    Panel(
+        "Cloud Sync: jobs in quarantine",
+        "lines",
+        "The probe's detail names the reason, and so whose move it is.",
+        (Query(f"demarc_entra_cloud_sync_quarantined {VANTAGE}", "{{vantage}} {{probe}}"),),
+        width=8,
+        none="no entra_cloud_sync probe",
     ),
 )
 AGENTS = (
@@ -293,7 +386,8 @@ ROWS = (
     ("Now", NOW),
     ("The chain", CHAIN),
     ("Where it is slow", SPEED),
-    ("VPN and identity", LINE),
+    ("VPN", LINE),
+    ("Identity", IDENTITY),
     ("The agents themselves", AGENTS),
 )
 BOARD = Board("demarc-chain", "demarc / Chain", "Is the chain up, where is it slow, what changed.", ROWS, COMMON)

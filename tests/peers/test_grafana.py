@@ -162,6 +162,18 @@ VALUES = {
         "entra_last_password_sync_timestamp_seconds": time.time() - 60,
         "entra_object_errors": 2.0,
         "entra_credential_expiry_timestamp_seconds": time.time() + 9e6,
+        "entra_service_issues_microsoft": 1.0,
+        "entra_cloud_sync_last_run_timestamp_seconds": time.time() - 120,
+        "entra_cloud_sync_quarantined": 0.0,
+        "entra_endpoints_asked": 3.0,
+        "entra_endpoints_reached": 3.0,
+        "ad_controllers": 2.0,
+        "ad_controllers_answering": 1.0,
+        "ad_clock_offset_seconds": 0.3,
+        "adsync_run_age_seconds": 700.0,
+        "adsync_password_age_seconds": 90.0,
+        "adsync_collector_age_seconds": 200.0,
+        "adsync_findings": 0.0,
     },
 }
 
