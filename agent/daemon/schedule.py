@@ -38,7 +38,7 @@ class Due(NamedTuple):
 class _Slot(NamedTuple):
     """When some probes of one interval and phase run next.
 
-    `tick` is the number of that run; a run off the grid, after a start, bears the number of the one before it.
+    `tick` is the number of that run; a run off the grid, after a start, bears the number of the one before the next.
     """
 
     planned: float
@@ -101,7 +101,10 @@ class Schedule:
         for name, interval in intervals.items():
             if name not in unchanged:
                 first, offset = first_run(name, interval, now, len(intervals)), phase(name, interval, step)
-                self._put(_Slot(first, interval, offset, _tick(first, interval, offset)), (name,))
+                slot = _Slot(first, interval, offset, _tick(first, interval, offset))
+                # A run that follows the first one shortly after is left out: whom it asks may bear no more (ike).
+                soon = slot.after(slot.tick).planned < first + interval / 2
+                self._put(slot._replace(tick=slot.tick + soon), (name,))
 
     def next(self) -> float | None:
         """Return when the next run is due, or None when there is nothing to run."""

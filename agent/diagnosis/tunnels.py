@@ -25,6 +25,7 @@ class Tunnels:
 
     def __init__(self, chain: Chain) -> None:
         told = [p for p in chain.probes.values() if p.flow.carries is not None]
+        self._side = {name: segment.side for name, segment in chain.segments.items()}
         self._of = {p.key: tunnel_segment(chain, p) for p in told}
         self._segments = frozenset(self._of.values())
         self._agreed = {p.key: tuple(ip_network(one) for one in p.flow.carries or ()) for p in told}
@@ -38,19 +39,23 @@ class Tunnels:
         return tuple(Carried(s, probe.path[0], host) for s in dict.fromkeys(crossed) if s in self._segments)
 
     def told(self, probe: Probe, roles: Iterable[Role]) -> tuple[Carried, ...]:
-        """Return those of `roles` that the good word of `probe` clears; names behind the tunnel lie in its networks."""
+        """Return those of `roles` that the good word of `probe` clears.
+
+        Names that are asked for from its own side lie in its networks.
+        """
         agreed = self._agreed.get(probe.key)
         if not agreed:
             return ()
         own = [role for role in roles if isinstance(role, Carried) and role.segment == self._of[probe.key]]
-        return tuple(role for role in own if _within(role.host, agreed))
+        beside = self._side[probe.path[0]]
+        return tuple(role for role in own if _within(role.host, agreed, named=self._side[role.source] == beside))
 
 
-def _within(host: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+def _within(host: str, networks: Iterable[IPv4Network | IPv6Network], *, named: bool) -> bool:
     try:
         address = ip_address(host)
     except ValueError:
-        return True  # a name
+        return named
     return any(address in network for network in networks)
 
 

@@ -16,10 +16,13 @@ from agent.model import Chain, Probe
 from agent.snapshot import ProbeNow, Snapshot
 from probes.kit.result import Outcome
 from probes.kit.spec import Evidence
+from probes.kit.tunnel_state import SILENT_SECONDS
 
 # The types whose Spec has the metrics of probes.kit.tunnel_state; a test compares.
 TUNNEL_TYPES: Final = frozenset(("azure_vpn", "strongswan", "wireguard", "xfrm"))
 PEER_TYPE: Final = "ike"
+# What a gateway calls a tunnel into which packets go and out of which none come.
+INBOUND_SILENT: Final = "inbound-silent"
 
 
 class Basis(StrEnum):
@@ -35,7 +38,8 @@ class TunnelNow(msgspec.Struct, frozen=True, kw_only=True):
     `configured` and `established` count tunnels. `passing` with its `basis`; `through` are the measurements
     through it that hold, `passed` those of them that passed; `proof_at` the latest pass (UTC epoch seconds).
     `peer_alive` by `peer_by` at `peer_at`. `received_age_seconds`, `unanswered_seconds`, `rekey_seconds` and
-    `established_seconds` are the gateway's counters' word.
+    `established_seconds` are the gateway's counters' word. `heard_at` is the vantage whose gateway hears what this one
+    sends, while nothing of what that one sends comes back here: what is lost is lost on the way from there.
     """
 
     vantage: str
@@ -60,6 +64,7 @@ class TunnelNow(msgspec.Struct, frozen=True, kw_only=True):
     unanswered_seconds: float | None = None
     rekey_seconds: float | None = None
     established_seconds: float | None = None
+    heard_at: str | None = None
 
 
 def tunnels(snapshot: Snapshot) -> tuple[TunnelNow, ...]:
@@ -99,6 +104,7 @@ def _tunnel(snapshot: Snapshot, probe: Probe) -> TunnelNow:
         unanswered_seconds=told.get("vpn_unanswered_seconds"),
         rekey_seconds=told.get("vpn_rekey_seconds"),
         established_seconds=told.get("vpn_established_seconds"),
+        heard_at=_heard_at(snapshot, probe, segment, now),
     )
 
 
@@ -127,6 +133,22 @@ def _peer(snapshot: Snapshot, tunnel: Probe) -> tuple[str, ProbeNow] | None:
         if (now := _held(snapshot, probe)).outcome in _TELLING
     ]
     return max(asked, key=lambda one: one[0])[1:] if asked else None
+
+
+def _heard_at(snapshot: Snapshot, tunnel: Probe, segment: str, now: ProbeNow) -> str | None:
+    """Return the vantage at the tunnel's other end whose gateway receives, while this one only sends.
+
+    That gateway's word is well although somebody there sends into the tunnel without an answer: so it has received
+    something lately, or it would call its own inbound side silent. It gets as long as this one to notice.
+    """
+    if now.fault != INBOUND_SILENT or now.values.get("vpn_unanswered_seconds", 0.0) < 2 * SILENT_SECONDS:
+        return None
+    sending = {
+        probe.vantage for probe in _through(snapshot.chain, segment) if _held(snapshot, probe).outcome is Outcome.FAILED
+    }
+    others = (p for p in snapshot.chain.probes.values() if p.type == tunnel.type and p.vantage != tunnel.vantage)
+    there = (p for p in others if p.vantage in sending and tunnel_segment(snapshot.chain, p) == segment)
+    return next((p.vantage for p in there if _held(snapshot, p).outcome is Outcome.OK), None)
 
 
 def _passing(measured: int, passed: int, counted: float | None) -> tuple[bool | None, Basis | None]:

@@ -165,6 +165,36 @@ def test_the_panel_tells_what_the_gateway_counts() -> None:
     assert "sends for 40 seconds, and nothing comes back" in silent
 
 
+FAR_PATH = "onprem-host onprem-gw carrier vpn cloud-gw"
+FAR_TUNNEL = probe("o-tunnel", "onprem", "strongswan", "lab", FAR_PATH, evidence=Evidence.STATE)
+FAR_ANCHOR = probe("o-anchor", "onprem", "icmp", "10.10.0.1", FAR_PATH)
+BOTH = msgspec.structs.replace(CHAIN, probes={p.id: p for p in (*KEPT, FAR_TUNNEL, FAR_ANCHOR)})
+SILENT = msgspec.structs.replace(
+    now(Outcome.DEGRADED, **{**TOLD, "vpn_passing": 0.0, "vpn_unanswered_seconds": 40.0}), fault="inbound-silent"
+)
+EARLY = msgspec.structs.replace(SILENT, values={"vpn_unanswered_seconds": 20.0})
+# What the gateway here says, the one there, and what there is measured through the tunnel.
+ONE_WAY = {
+    "it receives there, and nothing comes back": (SILENT, now(), now(Outcome.FAILED), "onprem"),
+    "nothing comes out at either end": (SILENT, SILENT, now(Outcome.FAILED), None),
+    "it cannot be asked there": (SILENT, now(Outcome.UNKNOWN), now(Outcome.FAILED), None),
+    "nobody sends there: it may be idle": (SILENT, now(), now(Outcome.UNKNOWN), None),
+    "the other end has not had the time to notice": (EARLY, now(), now(Outcome.FAILED), None),
+    "all is well here": (now(**TOLD), now(), now(Outcome.FAILED), None),
+}
+
+
+@pytest.mark.parametrize("case", ONE_WAY)
+def test_loss_in_one_direction_is_told_where_both_gateways_are_asked(case: str) -> None:
+    """One gateway hears the other and is not heard: only both words together, and traffic from there, say so."""
+    here, there, through, heard_at = ONE_WAY[case]
+    snapshot = picture(BOTH, tunnel=here, anchor=now(Outcome.FAILED))
+    results = {**snapshot.probes, "onprem>o-tunnel": there, "onprem>o-anchor": through}
+    seen = msgspec.structs.replace(snapshot, probes=results)
+    assert [found.heard_at for found in tunnels(seen) if found.vantage == "cloud"] == [heard_at]
+    assert ("nothing of what it sends arrives at cloud" in shown(seen)) == (heard_at is not None)
+
+
 def test_the_panel_is_absent_without_a_vpn() -> None:
     """A chain without a probe of a VPN type has no such part."""
     assert shown(picture(msgspec.structs.replace(SMALL, probes={"anchor": ANCHOR}))) == ""

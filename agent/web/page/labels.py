@@ -124,6 +124,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     tunnel_heard: str
     tunnel_alive: str
     tunnel_silent: str
+    tunnel_one_way: str
     record: str
     changes: str
     changes_none: str
@@ -251,6 +252,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         tunnel_heard="proved itself {time} ago",
         tunnel_alive="answers",
         tunnel_silent="silent",
+        tunnel_one_way="One way only: the gateway at {there} receives, and nothing of what it sends arrives at {here}.",
         record="In the ledger",
         changes="Changes",
         changes_none="Nothing has changed in the last seven days.",
@@ -376,6 +378,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         tunnel_heard="bewees zich {time} geleden",
         tunnel_alive="antwoordt",
         tunnel_silent="zwijgt",
+        tunnel_one_way="Alleen heen: de gateway bij {there} ontvangt, maar wat die verzendt komt niet aan bij {here}.",
         record="In het logboek",
         changes="Wijzigingen",
         changes_none="In de laatste zeven dagen is niets gewijzigd.",

@@ -102,4 +102,7 @@ def _why(view: View, one: TunnelNow) -> Markup:
     if one.outcome is Outcome.OK or not one.fault:
         return NOTHING
     look = LOOKS[one.outcome] if one.outcome is not None else "unknown"
-    return el("p", icon(look), fault_words(f"connect/{one.fault}", view.language), class_=f"state s-{look}")
+    why = el("p", icon(look), fault_words(f"connect/{one.fault}", view.language), class_=f"state s-{look}")
+    if one.heard_at is None:
+        return why
+    return joined(why, el("p", view.labels.tunnel_one_way.format(there=one.heard_at, here=one.vantage)))

@@ -79,6 +79,15 @@ def test_first_run_comes_within_a_third_of_a_second(start: float, interval: floa
     assert start <= first <= start + 0.3
 
 
+@given(st.floats(min_value=0, max_value=1e7), st.sampled_from([0.2, 1.0, 5.0, 60.0]), st.text(min_size=1, max_size=8))
+def test_the_second_run_keeps_its_distance(start: float, interval: float, name: str) -> None:
+    """Whatever its phase, what was tried at once after a start is left alone for half its interval."""
+    schedule = Schedule()
+    schedule.replace({name: interval}, start)
+    first, second, *_ = [ran.planned for ran in run(schedule, start, start + 3 * interval)]
+    assert interval / 2 - TOLERANCE <= second - first <= 1.5 * interval + TOLERANCE
+
+
 def test_slightly_late_timer_runs_at_once() -> None:
     """A timer that is a tenth of a second late costs no run, and the next one is on the old grid."""
     schedule = Schedule()

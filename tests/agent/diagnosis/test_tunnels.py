@@ -48,7 +48,7 @@ def site(tell: Probe | None, *more: Probe) -> Chain:
 def carried(chain_: Chain, name: str, outcome: Outcome = Outcome.FAILED, **more: object) -> tuple[set[str], set[str]]:
     """Return the addresses of the tunnel that an outcome accuses and clears."""
     model = Model(chain_)
-    seen = Observation(time=0, round=1, vantage="v", probe=name, outcome=outcome, **more)  # type: ignore[arg-type]
+    seen = Observation(time=0, round=1, **{"vantage": "v", **more}, probe=name, outcome=outcome)  # type: ignore[arg-type]
     effect = model.effect(seen)
     accused, cleared = (
         {role.host for n in numbers if isinstance(role := model.roles[n], Carried)}
@@ -110,6 +110,23 @@ def test_the_tunnel_is_on_the_line() -> None:
     moved = msgspec.structs.replace(lab.probes["tunnel"], path=("cloud-host", "cloud-gw", "vpn", "onprem-gw"))
     assert tunnel_segment(lab, moved) == "vpn"
     assert tunnel_segment(lab, msgspec.structs.replace(moved, path=("cloud-host", "onprem-gw"))) == "onprem-gw"
+
+
+def test_a_name_is_cleared_from_its_own_side_only() -> None:
+    """The far gateway's networks are the other direction's: where a name of this side lies it does not say."""
+    lab = lab_chain()
+    here = lab.probes["tunnel"]
+    path = ("onprem-host", "onprem-gw", "carrier", "cloud-gw", "vpn")
+    far = msgspec.structs.replace(
+        here,
+        id="o-tunnel",
+        vantage="onprem",
+        path=path,
+        flow=msgspec.structs.replace(here.flow, carries=("10.10.0.0/16",)),
+    )
+    both = msgspec.structs.replace(lab, probes={**lab.probes, "o-tunnel": far})
+    assert "erp.corp.lab" in carried(both, "tunnel", Outcome.OK, vantage="cloud")[1]
+    assert carried(both, "o-tunnel", Outcome.OK, vantage="onprem") == (set(), set())
 
 
 # What the gateway says while one port behind the tunnel is silent, and who is named.
