@@ -1,6 +1,7 @@
 """`demarc init`: a first chain file and agent file for this host, which pass `demarc check`."""
 
 import ipaddress
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,7 +35,7 @@ def command(
     """Write chain.yml and agent.yml into DIRECTORY for this host; never overwrites."""
     chain_path, agent_path = directory / "chain.yml", directory / "agent.yml"
     for path in (chain_path, agent_path):
-        if path.exists():
+        if os.path.lexists(path):
             raise click.ClickException(f"{path} exists already; nothing was written")
     _refuse(name_fault(vantage), "--vantage")
     _refuse("" if operator.strip() and operator.isprintable() else "write the party's name", "--operator")
@@ -53,7 +54,11 @@ def command(
         for path, text in texts.items():
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
-    except (OSError, ValueError, ConfigError) as error:
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename}: {error.strerror}; give a directory that you may write to, or run this as root"
+        ) from error
+    except (ValueError, ConfigError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"wrote {chain_path} and {agent_path}; next: demarc check {agent_path}")
 

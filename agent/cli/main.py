@@ -1,6 +1,7 @@
 """The command group. Subcommands are imported only when they run: `--help` stays fast."""
 
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -27,7 +28,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class LazyGroup(click.Group):
-    """A group whose subcommands are modules, loaded on use."""
+    """A group whose subcommands are modules, loaded on use.
+
+    A file that cannot be read or written, wherever a command meets it, is told in one line. `run` is left out: what a
+    daemon did not expect needs its traceback.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.filename is None or ctx.invoked_subcommand == "run":
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the table's order."""

@@ -33,7 +33,7 @@ def command(chain_file: Path, form: str, observations: Path) -> None:
         sys.exit(EX_DATAERR)
     except OSError as error:
         click.echo(
-            f"{observations}: cannot be read: {error.strerror}; give a file that `demarc run` recorded", err=True
+            f"{observations}: cannot be read: {error.strerror}; give a file that `demarc observations` wrote", err=True
         )
         sys.exit(EX_DATAERR)
     _warn_strangers(chain, found)
@@ -47,7 +47,8 @@ def command(chain_file: Path, form: str, observations: Path) -> None:
         click.echo(f"{incident.id}  {incident.opened:.3f} - {ended}  {incident.kind}  {who}")
         click.echo(f"    segments {', '.join(incident.segments)}; services {', '.join(incident.services) or '-'}")
     if not incidents:
-        click.echo("no incident is confirmed by these observations")
+        count = f"{len(found):,} observations" if found else "these observations: there are none"
+        click.echo(f"no incident is confirmed by {count}")
 
 
 def _warn_strangers(chain: Chain, found: list[Observation]) -> None:

@@ -98,6 +98,8 @@ def trouble(path: Path, error: Exception) -> Refusal:
             return Refusal(
                 f"you may not open {path}", "ask as root or as a member of the group that owns it", EX_NOPERM
             )
+        case ConnectionRefusedError() if not path.is_socket():
+            return Refusal(f"{path} is no socket", "name the agent's: `demarc.sock` in its data directory")
         case ConnectionRefusedError():
             return Refusal(f"nobody listens on {path}: the agent has stopped", "look at `journalctl -u demarc`")
         case TimeoutError():

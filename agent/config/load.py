@@ -89,4 +89,8 @@ def _bytes(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, IsADirectoryError):
+            reason += "; name the file in it"
+        elif isinstance(error, PermissionError):
+            reason += "; run this as root, or as a user who may read it"
         raise ConfigError([Problem(file=str(path), line=1, key="", text=f"cannot be read: {reason}")]) from None

@@ -11,6 +11,8 @@ from agent.ledger import canonical, merkle
 from agent.ledger.storage import StorageError, earlier_epochs
 
 T = TypeVar("T")
+NAME_IT = "name the file `ledger.db` or the agent's data directory"
+"""What to do when a path is no ledger."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -20,7 +22,7 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises sqlite3.Error or OSError. Text that is not UTF-8 comes as surrogates instead of failing.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no ledger at {path}")
+        raise FileNotFoundError(f"no ledger at {path}: {NAME_IT}")
     live = path.with_name(path.name + "-wal").exists()
     how = "mode=ro" if live else "mode=ro&immutable=1"
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5.0)
@@ -30,13 +32,20 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def with_connection(path: Path, step: Callable[[sqlite3.Connection], T]) -> T:
-    """Return what `step` makes of the open file, in one read transaction; the file is closed after it."""
+    """Return what `step` makes of the open file, in one read transaction; the file is closed after it.
+
+    Raises as `connect`, and StorageError for a file that is no ledger.
+    """
     connection = connect(path)
     try:
         connection.execute("BEGIN")
         return step(connection)
     except UnicodeDecodeError as error:  # SQLite quotes damaged bytes in its messages
         raise StorageError("the file is damaged") from error
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB" or "no such table" in str(error):
+            raise StorageError(f"{path} is no ledger ({error}): {NAME_IT}") from error
+        raise
     finally:
         connection.close()
 

@@ -168,6 +168,14 @@ def test_an_agent_that_has_stopped(tmp_path: Path) -> None:
     assert "nobody listens" in result.output
 
 
+def test_what_is_no_socket(tmp_path: Path) -> None:
+    """A folder or a file is no agent that has stopped."""
+    result = run(status.command, tmp_path)
+    assert result.exit_code == 69
+    assert "is no socket" in result.output
+    assert "demarc.sock" in result.output
+
+
 TROUBLES = {
     "no right": (PermissionError(13, "no"), 77, "member of the group"),
     "silence": (TimeoutError("timed out"), 69, "did not answer within 5 s"),

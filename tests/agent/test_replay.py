@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,11 @@ def test_command_text(tmp_path: Path) -> None:
     assert status == 0
     assert "attributed  msp" in output
     file.write_bytes(b"")
-    assert "no incident" in run("--chain", str(CHAIN_FILE), str(file))[1]
+    assert "these observations: there are none" in run("--chain", str(CHAIN_FILE), str(file))[1]
+    file.write_bytes(b"\n".join(encode(o) for o in record(chain, [(6, {})])))
+    assert re.search(
+        r"no incident is confirmed by [1-9]\d* observations", run("--chain", str(CHAIN_FILE), str(file))[1]
+    )
 
 
 def test_command_refuses_bad_input(tmp_path: Path) -> None:

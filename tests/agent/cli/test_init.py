@@ -49,6 +49,15 @@ def test_never_overwrites(tmp_path: Path, name: str) -> None:
     assert (tmp_path / name).read_text() == "mine"
 
 
+def test_a_directory_that_cannot_be_made_has_a_remedy(tmp_path: Path) -> None:
+    """What the system says, where, and what to do; no traceback for a name that no file system takes."""
+    (tmp_path / "file").touch()
+    for name in ("file/in", "x" * 300):
+        result = init(str(tmp_path / name), *GATEWAY)
+        assert result.exit_code == 1
+        assert "; give a directory that you may write to, or run this as root" in result.stderr
+
+
 REFUSED = [
     (("--vantage", "a b"), 2, "is no name"),
     (("--operator", " "), 2, "write the party's name"),

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -86,8 +89,27 @@ def test_what_goes_wrong_is_said(case: str, desk: Desk) -> None:
     desk.close()
 
 
-def test_no_ledger(tmp_path: Path) -> None:
-    """Says so."""
+def database(path: Path) -> None:
+    """Write some other program's database."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (a)")
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda path: None, "no ledger at"),
+        (lambda path: path.write_bytes(b"\xff" * 4096), "is no ledger (file is not a database)"),
+        (Path.touch, "is no ledger (no such table"),
+        (database, "is no ledger (no such table"),
+    ],
+    ids=["nothing", "something else", "an empty file", "another database"],
+)
+def test_no_ledger(tmp_path: Path, make: Callable[[Path], object], told: str) -> None:
+    """Says so, of which file, and what to name instead."""
+    make(tmp_path / "ledger.db")
     result = CliRunner().invoke(command, ["list", str(tmp_path)])
     assert result.exit_code == 1
-    assert "no ledger at" in result.output
+    assert told in result.output
+    assert str(tmp_path) in result.output
+    assert "name the file `ledger.db` or the agent's data directory" in result.output

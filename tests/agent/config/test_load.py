@@ -79,6 +79,11 @@ def test_unreadable(path: Path) -> None:
     assert examine(path, TYPES).problems
 
 
+def test_a_directory_has_its_remedy(tmp_path: Path) -> None:
+    """Who names the folder hears to name the file."""
+    assert examine(tmp_path, TYPES).problems[0].text == "cannot be read: Is a directory; name the file in it"
+
+
 def test_examine_a_chain_file(tmp_path: Path) -> None:
     """A chain file is examined without an agent file."""
     written(tmp_path)
