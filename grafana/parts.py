@@ -46,6 +46,11 @@ class Query(NamedTuple):
     legend: str = ""
 
 
+def by_probe(expression: str, more: str = "") -> Query:
+    """Return a query of probes' series, each called by its vantage, its probe and `more`."""
+    return Query(f"{expression} {VANTAGE}", f"{{{{vantage}}}} {{{{probe}}}} {more}".rstrip())
+
+
 class Panel(NamedTuple):
     """One panel. `kind`: stat, states, lines, table; `width` of 24 columns; `none` is shown without data."""
 
