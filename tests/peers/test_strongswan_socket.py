@@ -119,6 +119,17 @@ async def attempt(runner: StrongswanRunner, path: Path, seconds: float = 1.0, *,
     return await runner.attempt(Settings(target=str(path)), Kit.clock.boot() + seconds, fresh=fresh)
 
 
+@asynccontextmanager
+async def listening(path: Path, charon: Charon) -> AsyncIterator[tuple[StrongswanRunner, list[str]]]:
+    """Serve and ask once; when the runner listens to events, give it and what it hears of changes."""
+    changed: list[str] = []
+    async with serving(path, charon), strongswan.open(Kit()) as runner:
+        runner.hear(changed.append)
+        await attempt(runner, path)
+        await until(lambda: bool(charon.listeners))
+        yield runner, changed
+
+
 def test_ten_probes_share_one_connection_and_one_exchange(tmp_path: Path) -> None:
     """Attempts that start together ask the daemon once; a fresh one asks anew on the same connection."""
     charon = Charon()
@@ -185,13 +196,9 @@ def test_a_restarted_daemon_is_asked_on_a_new_connection(tmp_path: Path) -> None
 def test_an_event_is_told_and_makes_the_last_answer_old(tmp_path: Path) -> None:
     """A terminate is told at once, and the attempt that follows asks anew though the last answer is fresh."""
     charon = Charon()
-    changed: list[str] = []
 
     async def scenario() -> None:
-        async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
-            runner.hear(changed.append)
-            await attempt(runner, tmp_path / "vici")
-            await until(lambda: bool(charon.listeners))
+        async with listening(tmp_path / "vici", charon) as (runner, changed):
             charon.sas = ()
             charon.listeners[0].write(told("ike-updown", {"site": {"uniqueid": "1", "state": "DELETING"}}))
             await until(lambda: changed == [str(tmp_path / "vici")])
@@ -203,13 +210,9 @@ def test_an_event_is_told_and_makes_the_last_answer_old(tmp_path: Path) -> None:
 def test_a_burst_of_events_is_told_twice(tmp_path: Path) -> None:
     """The first of many is told at once, the others together after it; the rekeying counts them all."""
     charon = Charon()
-    changed: list[str] = []
 
     async def scenario() -> None:
-        async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
-            runner.hear(changed.append)
-            await attempt(runner, tmp_path / "vici")
-            await until(lambda: bool(charon.listeners))
+        async with listening(tmp_path / "vici", charon) as (runner, changed):
             for _ in range(50):
                 charon.listeners[0].write(told("child-rekey", {"site": {"child-sas": {}}}))
             await until(lambda: len(changed) == 2)
@@ -223,13 +226,9 @@ def test_a_burst_of_events_is_told_twice(tmp_path: Path) -> None:
 def test_strangers_start_nothing(tmp_path: Path) -> None:
     """IKE SAs that never got a connection's name come and go without an attempt; anybody can make them."""
     charon = Charon()
-    changed: list[str] = []
 
     async def scenario() -> None:
-        async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
-            runner.hear(changed.append)
-            await attempt(runner, tmp_path / "vici")
-            await until(lambda: bool(charon.listeners))
+        async with listening(tmp_path / "vici", charon) as (_, changed):
             for number in range(50):
                 stranger = {"(unnamed)": {"uniqueid": str(number), "state": "CONNECTING"}}
                 charon.listeners[0].write(told("ike-updown", stranger))
@@ -263,13 +262,9 @@ def test_the_log_explains_a_fail(tmp_path: Path) -> None:
 def test_truncated_events_end_listening_and_cost_no_answer(tmp_path: Path) -> None:
     """A message that ends too early is told of as a change; the next attempt asks and listens anew."""
     charon = Charon()
-    changed: list[str] = []
 
     async def scenario() -> None:
-        async with serving(tmp_path / "vici", charon), strongswan.open(Kit()) as runner:
-            runner.hear(changed.append)
-            await attempt(runner, tmp_path / "vici")
-            await until(lambda: bool(charon.listeners))
+        async with listening(tmp_path / "vici", charon) as (runner, changed):
             charon.listeners[0].write(frame(told("ike-updown", {"site": {"state": "DELETING"}})[4:-3]))
             await until(lambda: bool(changed))
             result = await attempt(runner, tmp_path / "vici", fresh=True)
