@@ -72,8 +72,11 @@ function Read-Section([string] $Section, [scriptblock] $Read) {
 }
 
 Read-Section 'service' {
-    $service = Get-Service -Name 'ADSync'
-    Add-Sample 'adsync_service_running' '1 if the service ADSync runs.' ([int]($service.Status -eq 'Running'))
+    # The service manager answers interactive users and administrators; a task's account it may refuse. Then the
+    # service's process (miiserver.exe) says as much: the names of processes are there for everybody.
+    try { $running = (Get-Service -Name 'ADSync').Status -eq 'Running' }
+    catch { $running = [bool] (Get-Process -Name 'miiserver' -ErrorAction SilentlyContinue) }
+    Add-Sample 'adsync_service_running' '1 if the service ADSync runs.' ([int] $running)
 }
 
 Read-Section 'version' {
@@ -104,9 +107,9 @@ $connectors = @{}
 Read-Section 'connectors' {
     foreach ($connector in Get-ADSyncConnector) {
         $type = switch -Wildcard ("$($connector.ConnectorTypeName) $($connector.Subtype)") {
-            'AD *' { 'ad' }
-            '*Windows Azure Active Directory*' { 'entra' }
-            '*Microsoft Entra ID*' { 'entra' }
+            'AD *' { 'ad'; break }
+            '*Windows Azure Active Directory*' { 'entra'; break }
+            '*Microsoft Entra ID*' { 'entra'; break }
             default { 'other' }
         }
         $connectors["$($connector.Identifier)"] = @{ connector = $connector.Name; type = $type }
@@ -206,7 +209,8 @@ $part = "$OutputFile.part"
 $utf8 = New-Object System.Text.UTF8Encoding $false
 [System.IO.File]::WriteAllText($part, (($lines -join "`n") + "`n"), $utf8)
 if (Test-Path -LiteralPath $OutputFile) {
-    [System.IO.File]::Replace($part, $OutputFile, [NullString]::Value)
+    # Rights that cannot be carried over from a file of somebody else's (a run by hand) are no reason to stop.
+    [System.IO.File]::Replace($part, $OutputFile, [NullString]::Value, $true)
 }
 else {
     [System.IO.File]::Move($part, $OutputFile)

@@ -66,10 +66,9 @@ function Set-Access([string] $Path, [string] $Rights) {
     $inherit = [System.Security.AccessControl.InheritanceFlags] 'ContainerInherit, ObjectInherit'
     foreach ($rule in @(
             @('S-1-5-32-544', 'FullControl'), @('S-1-5-18', 'FullControl'), @($ServiceAccount, $Rights))) {
-        $who = if ($rule[0] -like 'S-1-*') {
-            New-Object System.Security.Principal.SecurityIdentifier $rule[0]
+        $who = if ($rule[0] -like 'S-1-*') { New-Object System.Security.Principal.SecurityIdentifier $rule[0] } else {
+            New-Object System.Security.Principal.NTAccount $rule[0]
         }
-        else { New-Object System.Security.Principal.NTAccount $rule[0] }
         $access.AddAccessRule((New-Object System.Security.AccessControl.FileSystemAccessRule `
                     $who, $rule[1], $inherit, 'None', 'Allow'))
     }
