@@ -32,7 +32,8 @@ CMDLETS = MappingProxyType(
         """,
         "install-demarc-adsync.ps1": """
             Add-LocalGroupMember Copy-Item Get-Acl Get-AuthenticodeSignature Get-Date Get-ScheduledTask Get-Service
-            Join-Path New-Item New-Object New-ScheduledTaskAction New-ScheduledTaskPrincipal New-ScheduledTaskSettingsSet
+            Join-Path New-Item New-Object New-ScheduledTaskAction New-ScheduledTaskPrincipal
+            New-ScheduledTaskSettingsSet
             New-ScheduledTaskTrigger New-TimeSpan Out-Null Register-ScheduledTask Remove-Item Remove-LocalGroupMember
             Set-Acl Set-StrictMode Start-ScheduledTask Test-Path Unregister-ScheduledTask Write-Output Write-Verbose
         """,
