@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := PYTHONDONTWRITEBYTECODE=1 $(BIN)/python
 
-.PHONY: help venv system check lint types contracts unit rules test test-system peers lab demo bench campaign soak fuzz lock clean
+.PHONY: help venv system demo-system check lint types contracts unit rules test test-system peers lab demo bench campaign soak fuzz lock clean
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -38,7 +38,10 @@ test-system: venv ## Tunnels on a real kernel that has WireGuard and ESP, in a v
 	@PYTHON="$(PYTHON)" sh tools/install_system_packages.sh machine
 	$(RUN) -m pytest -q -m "" tests/lab/test_kernel_machine.py
 
-demo: system venv ## Break a real VPN in front of your eyes and say whose segment it was
+demo-system:
+	@PYTHON="$(PYTHON)" sh tools/install_system_packages.sh demo
+
+demo: demo-system venv ## Break a real VPN in front of your eyes and say whose segment it was
 	@$(RUN) -m lab.demo
 
 bench: venv ## Measure detection time, cost and memory; medians of several runs

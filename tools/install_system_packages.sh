@@ -3,7 +3,10 @@
 # nothing when all are there. They are started by us only, each in its own namespace or on loopback:
 # services that a package would start by itself are kept from starting.
 set -eu
-PACKAGES="iproute2 iputils-ping nftables procps openssl curl strongswan-swanctl charon-systemd libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins nginx-light krb5-kdc krb5-admin-server dnsmasq-base bind9-dnsutils prometheus prometheus-alertmanager prometheus-node-exporter openssh-server redis-server chrony wireguard-go samba-ad-dc samba-ad-provision squid-openssl"
+# What the lab runs in its namespaces; the demo takes no more.
+PACKAGES="iproute2 iputils-ping nftables procps openssl strongswan-swanctl charon-systemd libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins nginx-light dnsmasq-base"
+# The peers of the tests, and a compiler for the disk that loses power.
+[ "${1:-}" = demo ] || PACKAGES="$PACKAGES bind9-dnsutils chrony curl gcc krb5-admin-server krb5-kdc libc6-dev openssh-server prometheus prometheus-alertmanager prometheus-node-exporter redis-server samba-ad-dc samba-ad-provision squid-openssl wireguard-go"
 # What the benchmarks measure us against; no test needs it.
 [ "${1:-}" != bench ] || PACKAGES="$PACKAGES fping prometheus-blackbox-exporter"
 # A virtual machine with Debian's kernel: tests/lab/kernel_machine.py.
