@@ -74,11 +74,15 @@ def _unproven(examined: Examined) -> tuple[Unproven, ...]:
 
 
 class Proofs(msgspec.Struct, frozen=True, kw_only=True):
-    """Which single faults the chain can prove, in a role and in a whole segment, and what would prove more."""
+    """Which single faults the chain can prove, in a role and in a whole segment, and what would prove more.
+
+    `slow`: the places that can be slow or lossy, on the ways of services with such a margin.
+    """
 
     roles: tuple[Any, ...] = ()
     segments: tuple[Any, ...] = ()
     additions: tuple[Any, ...] = ()
+    slow: tuple[Any, ...] = ()
 
 
 def _proofs(examined: Examined) -> Proofs:
@@ -88,9 +92,15 @@ def _proofs(examined: Examined) -> Proofs:
     from agent.diagnosis.additions import additions  # noqa: PLC0415
     from agent.diagnosis.identifiability import Analysis, segment_faults, single_faults  # noqa: PLC0415
     from agent.diagnosis.roles import Model  # noqa: PLC0415
+    from agent.excess.provable import slow_places  # noqa: PLC0415
 
     analysis = Analysis(Model(examined.chain))
-    return Proofs(roles=single_faults(analysis), segments=segment_faults(analysis), additions=additions(examined.chain))
+    return Proofs(
+        roles=single_faults(analysis),
+        segments=segment_faults(analysis),
+        additions=additions(examined.chain),
+        slow=slow_places(examined.chain),
+    )
 
 
 def _plain(file: Path, examined: Examined, unproven: tuple[Unproven, ...], proofs: Proofs) -> dict[str, Any]:
@@ -104,7 +114,8 @@ def _plain(file: Path, examined: Examined, unproven: tuple[Unproven, ...], proof
         "problems": examined.problems,
         "warnings": examined.warnings,
         "unproven": unproven,
-        "single_faults": proofs,
+        "single_faults": {"roles": proofs.roles, "segments": proofs.segments, "additions": proofs.additions},
+        "slow_places": proofs.slow,
     }
 
 
@@ -131,6 +142,7 @@ def _print(
     click.echo(f"  {', '.join(f'{name}: {count}' for name, count in _counts(examined).items())}")
     click.echo(f"  in force from {chain.effective} {chain.timezone}, chain hash {chain.hash}")
     _print_proofs(proofs)
+    _print_slow(proofs.slow)
     _print_unproven(unproven)
     if rows:
         click.echo("")
@@ -156,6 +168,30 @@ def _print_proofs(proofs: Proofs) -> None:
         click.echo("to be added, by the single faults that are decided then:")
     for addition in proofs.additions:
         click.echo(f"  +{addition.decides} {_added(addition)}")
+
+
+def _print_slow(places: tuple[Any, ...]) -> None:
+    """Print at how many places a delay or a loss names its party, and what would tell more."""
+    if not places:
+        return
+    provable = sum(one.proof == "provable" for one in places)
+    click.echo(f"what is slow or loses a share names its owner: {provable} of {len(places)} places")
+    lines = dict.fromkeys(
+        " and ".join(sorted((one.segment, one.towards))) for one in places if one.towards and one.proof == "open"
+    )
+    for one in places:
+        if one.proof == "open" and not one.towards:
+            where = f"{one.segment}, answering at {one.answering}" if one.answering else f"inside {one.segment}"
+            by = " and ".join(_echo(echo) for echo in one.settled_by)
+            click.echo(f"  {where}: {' or '.join(one.owners)}{f'; told apart with {by}' if by else ''}")
+    if lines:
+        click.echo(f"  a queue between {', '.join(lines)}: either owner, since a round trip passes both ends of a line")
+
+
+def _echo(echo: Any) -> str:
+    """Return a round trip that lacks in words."""
+    way = f" through {', '.join(echo.path[1:-1])}" if echo.path[1:-1] else ""
+    return f"{echo.protocol} from {echo.vantage} to {echo.target or 'an address'} of {echo.path[-1]}{way}"
 
 
 def _added(addition: Any) -> str:

@@ -64,13 +64,24 @@ NOTHING = Part(0.0, frozenset())
 
 def elements_of(probe: Probe) -> frozenset[Element]:
     """Return the elements that a probe's round trip passes."""
-    home, last = probe.path[0], probe.path[-1]
-    inside = [s for s in probe.back if s not in (home, last)]
-    found = {Element(last, at=plain_address(probe.flow.host))}
-    for way in (probe.path, (home, *reversed(inside), last) if probe.back else ()):
+    return elements_along(probe.path, probe.flow.host, probe.back)
+
+
+def elements_along(path: Sequence[str], host: str, back: Sequence[str] = ()) -> frozenset[Element]:
+    """Return the elements of a round trip along `path` to the address `host` of its last segment, and `back`."""
+    home, last = path[0], path[-1]
+    inside = [s for s in back if s not in (home, last)]
+    found = {Element(last, at=plain_address(host))}
+    for way in (path, (home, *reversed(inside), last) if back else ()):
         found.update(Element(segment) for segment in way[:-1])
         found.update(side for a, b in pairwise(way) for side in (Element(a, b), Element(b, a)))
     return frozenset(found)
+
+
+@lru_cache(4096)
+def segments_of(elements: frozenset[Element]) -> frozenset[str]:
+    """Return the segments that elements are parts of."""
+    return frozenset(element.segment for element in elements)
 
 
 @lru_cache(256)
@@ -119,19 +130,21 @@ def lost(part: float) -> float:
 
 def at_most(elements: frozenset[Element], shown: Sequence[Shown]) -> Part:
     """Return a bound from above of what `elements` add together: probes that cover them, cheapest first."""
-    left, total, used = set(elements), 0.0, set[str]()
-    useful = [s for s in shown if not left.isdisjoint(s.elements)]
+    left, total, used = elements, 0.0, set[str]()
+    useful = [(s, mine) for s in shown if (mine := s.elements & elements)]
     while left:
-        best = min(
-            (s for s in useful if not left.isdisjoint(s.elements)),
-            key=lambda s: (s.high / len(left & s.elements), s.probe),
-            default=None,
-        )
+        best, most = None, math.inf
+        for one, mine in useful:
+            each = one.high / len(mine)
+            if best is None or each < most or (each == most and one.probe < best.probe):
+                best, most = one, each
         if best is None:
             return Part(math.inf, frozenset())
-        left -= best.elements
+        covered = best.elements
+        left -= covered
         total += best.high
         used.add(best.probe)
+        useful = [(one, rest) for one, mine in useful if (rest := mine - covered)]
     return Part(total, frozenset(used))
 
 
@@ -150,10 +163,10 @@ def at_least(
 
     It is worked out from the probes that show most; a chain has too many to try each.
     """
-    best = NOTHING
+    best, own = NOTHING, frozenset(e for e in target if owners[e] == {party})
     passing = (s for s in shown if s.low > 0.0 and not s.elements.isdisjoint(target))
     for one in heapq.nlargest(_TRIED, passing, key=lambda s: (s.low, s.probe)):
-        mine = frozenset(e for e in one.elements & target if owners[e] == {party})
+        mine = one.elements & own
         if not mine or one.low <= best.low:
             continue
         alike = [s for s in shown if s.protocol == one.protocol and s.probe != one.probe]

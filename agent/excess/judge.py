@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from agent.diagnosis.finding import Kind, Standing
-from agent.excess.bounds import Element, Shown, at_least, at_most, contradicted
+from agent.excess.bounds import Element, Shown, at_least, at_most, contradicted, segments_of
 from agent.model import UNASSIGNED, Chain
 
 # Who adds less than this share of what is to be explained is no candidate.
@@ -125,9 +125,8 @@ def _undetermined(chain: Chain, owners: Owners, target: Shown, alike: Sequence[S
 
 def _bounded(chain: Chain, proof: Sequence[Shown], but: Collection[str]) -> dict[str, tuple[str, ...]]:
     """Return by segment the probes that show what it adds to be little."""
-    found = {
-        segment: tuple(sorted(s.probe for s in proof if any(e.segment == segment for e in s.elements)))
-        for segment in chain.segments
-        if segment not in but
-    }
-    return {segment: probes for segment, probes in found.items() if probes}
+    found: dict[str, list[str]] = {}
+    for one in sorted(proof, key=lambda s: s.probe):
+        for segment in segments_of(one.elements).difference(but):
+            found.setdefault(segment, []).append(one.probe)
+    return {segment: tuple(found[segment]) for segment in chain.segments if segment in found}

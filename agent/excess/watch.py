@@ -6,6 +6,7 @@ holds several round trips and would not add up with others. What must stay true:
 that something open may touch, and a probe without a reference shows nothing.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from zoneinfo import ZoneInfo
 
@@ -49,17 +50,24 @@ class Watch:
         self._neighbours: dict[str, tuple[str, ...]] = {}
         self._elements = {key: elements_of(probe) for key, probe in self.probes.items()}
         homes = {v.segment: v.operator for v in chain.vantages.values()}
-        held = {s.id: {*s.owners, *({homes[s.id]} if s.id in homes else ())} for s in chain.segments.values()}
+        self.held = {
+            s.id: frozenset((*s.owners, *((homes[s.id],) if s.id in homes else ()))) for s in chain.segments.values()
+        }
+        """Who may hold each segment; a vantage's own is its operator's too, as in `Model.remains`."""
         self.owners: dict[Element, frozenset[str]] = {
-            element: frozenset(held[element.segment])
+            element: self.held[element.segment]
             for key, probe in self.probes.items()
             for element in (*self._elements[key], served(probe))
         }
-        """Who may hold each element; a vantage's own segment is its operator's too, as in `Model.remains`."""
+        """Who may hold each element."""
 
     def recall(self, saved: Mapping[str, SavedSeries]) -> None:
         """Go on from what an earlier `save` returned; before the first observation."""
         self._saved = saved
+
+    def elements(self, key: str) -> frozenset[Element]:
+        """Return the elements that the round trip of a probe passes."""
+        return self._elements[key]
 
     def touching(self, keys: Collection[str]) -> frozenset[str]:
         """Return the probes that share an element with one of `keys`, other than the host that they start from."""
@@ -107,10 +115,20 @@ class Watch:
                 continue
             bounds = series.losing(since) if kind == LOSS else series.delay(since)
             if bounds is not None:
-                elements = frozenset((served(probe),)) if kind == RESPONSE else self._elements[key]
-                protocol = f"{kind} {probe.flow.protocol}{probe.flow.family}"
-                found.append(Shown(key, probe.vantage, protocol, elements, *bounds))
+                found.append(shown_by(probe, kind, self._parts(key, kind), *bounds))
         return tuple(found)
+
+    def unheard(self, kind: str, shown: Collection[Shown], *, near: str) -> tuple[Shown, ...]:
+        """Return the probes that touch `near` and show nothing now: what each may show, anything."""
+        heard = {one.probe for one in shown}
+        return tuple(
+            shown_by(self.probes[key], kind, self._parts(key, kind), 0.0, math.inf)
+            for key in self._near(near)
+            if key not in heard
+        )
+
+    def _parts(self, key: str, kind: str) -> frozenset[Element]:
+        return frozenset((served(self.probes[key]),)) if kind == RESPONSE else self._elements[key]
 
     def save(self) -> dict[str, SavedSeries]:
         """Return what survives a restart; what was saved and has not been heard of since stays."""
@@ -146,6 +164,11 @@ class Watch:
 
 def _is_path(probe: Probe) -> bool:
     return probe.evidence is Evidence.PATH and probe.flow.protocol in _PHASE
+
+
+def shown_by(probe: Probe, kind: str, parts: frozenset[Element], low: float, high: float) -> Shown:
+    """Return what a probe shows of a kind of excess, of which only the same kind and protocol says anything."""
+    return Shown(probe.key, probe.vantage, f"{kind} {probe.flow.protocol}{probe.flow.family}", parts, low, high)
 
 
 def durations(probe: Probe, phases: Mapping[str, float]) -> dict[str, float]:

@@ -16,6 +16,7 @@ import msgspec
 from agent.diagnosis.finding import Kind, Support
 from agent.excess.bounds import Shown, lost
 from agent.excess.judge import Excess, Ruling, cleared, rule
+from agent.excess.provable import settling
 from agent.excess.watch import KINDS, LOSS, Watch
 from agent.incident.value import Event, Incident, State, Transition
 from agent.model import Chain, Probe, Service
@@ -239,8 +240,14 @@ class Excesses:
             rests_on=ruling.rests_on,
             excess=excess,
             support=Support(exonerating=ruling.exonerating),
+            decide_with=() if ruling.parties else self._settling(case),
         )
         return self._joined(told, case, excess, ruling)
+
+    def _settling(self, case: _Case) -> tuple[str, ...]:
+        """Return the probes of the chain file that are not heard now, and would say with whom it lies."""
+        unheard = self.watch.unheard(case.kind, case.shown, near=case.probe.key)
+        return settling(self.chain, self.watch.owners, case.target, case.shown, unheard, case.margin)
 
     def _lead(self, segments: Sequence[str]) -> str:
         """Return whose move an undetermined finding is: a single joint segment's lead, else the director."""

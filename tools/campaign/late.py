@@ -18,6 +18,8 @@ from random import Random
 
 import msgspec
 
+from agent.excess.bounds import adding
+from agent.excess.watch import LOSS, RESPONSE, ROUND_TRIP
 from agent.incident.excess import EVERY_SECONDS, Excesses
 from agent.incident.value import Event, Incident, Kind
 from agent.model import UNASSIGNED, Chain, Confirm, Probe, Service
@@ -26,6 +28,7 @@ from probes.kit.result import Outcome
 from tools.campaign.chains import TOPOLOGIES, random_chain
 from tools.campaign.lateness import DAY, Air, Slow, Way, record
 from tools.campaign.physics import START
+from tools.campaign.possible import provable
 
 # Seconds: what is usual is learned, something is slow (a share needs longer to be bounded), and it is over.
 LEARN, SLOW, LOSSY, AFTER = 220, 160, 420, 60
@@ -34,17 +37,19 @@ MARGIN, LOSS_MARGIN = 0.015, 0.02
 SLACK = 120.0
 # Paths as long as this are watched: what users feel.
 LEAST_PATH = 4
+EXACT = "exact measurements"
 RULES = ("first slow hop", "largest jump")
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """One disturbance: the chain file as written, what really is crossed, and what is slow."""
+    """One disturbance: the chain file as written, what really is crossed, and what is slow, `together` or in turns."""
 
     chain: Chain
     ways: Chain
     things: tuple[Slow, ...]
     air: Air
     stop: int
+    together: bool = True
 
     @property
     def owners(self) -> frozenset[tuple[str, ...]]:
@@ -117,7 +122,7 @@ def _cell(
         hosts = [p.flow.host for p in chain.probes.values() if p.flow.protocol == "icmp"]
         limited = {host: pick.uniform(0.2, 0.6) for host in hosts if pick.random() < 0.15}
         ways = _detours(chain, pick) if undeclared else chain
-        return Trial(chain=chain, ways=ways, things=things, air=Air(limited=limited), stop=stop)
+        return Trial(chain=chain, ways=ways, things=things, air=Air(limited=limited), stop=stop, together=not turns)
 
     return make
 
@@ -183,11 +188,24 @@ def run(cell: str, topology: str, seed: str) -> dict[str, Score]:
             opened=None if first is None else first - START - LEARN,
         )
     }
+    scores[EXACT] = exact(trial)
     for rule in RULES:
         blamed = rival(trial, seen, rule)
         false = bool(blamed - trial.nameable)
         scores[rule] = Score(false=false, right=bool(blamed) and not false if trial.nameable else not blamed)
     return scores
+
+
+def exact(trial: Trial) -> Score:
+    """Return the score of the product's rule on exact measurements; a hop with limits shows no loss."""
+    lossy = any(thing.loss for thing in trial.things)
+    heard = {n: p for n, p in trial.chain.probes.items() if not (lossy and p.flow.host in trial.air.limited)}
+    chain = msgspec.structs.replace(trial.chain, probes=heard)
+    margins = {ROUND_TRIP: MARGIN, RESPONSE: MARGIN, LOSS: adding(LOSS_MARGIN)}
+    groups = [trial.things] if trial.together else [(thing,) for thing in trial.things]
+    named = frozenset[str]().union(*(provable(chain, group, margins) for group in groups))
+    wrong = bool(named - trial.nameable)
+    return Score(false=wrong, right=bool(named) and not wrong if trial.nameable else not named)
 
 
 def _outside(trial: Trial, incident: Incident) -> float:
@@ -266,7 +284,7 @@ def report(cell: str, topology: str, results: list[tuple[str, dict[str, Score]]]
     """Return a line of the table."""
     total = len(results)
     parts = []
-    for judge in ("demarc", *RULES):
+    for judge in ("demarc", EXACT, *RULES):
         scores = [scores[judge] for _, scores in results]
         parts.append(f"{share(sum(s.false for s in scores), total)}/{share(sum(s.right for s in scores), total)}")
     ours = [scores["demarc"] for _, scores in results]
@@ -312,7 +330,7 @@ def main() -> int:
             for line in pool.map(partial(calm, said.calm), range(said.seed, said.seed + 3)):
                 print(line, flush=True)
             return 0
-        judges = (f"demarc: false %/right % of {said.trials}", *RULES)
+        judges = (f"demarc: false %/right % of {said.trials}", EXACT, *RULES)
         head = (
             "cell",
             "topology",

@@ -47,6 +47,24 @@ def test_single_faults(chain: Path) -> None:
     assert document["additions"][0]["decides"] >= document["additions"][-1]["decides"] > 0
 
 
+def test_slow_places(chain: Path) -> None:
+    """Of services with a margin it is said where a delay names its owner, what lacks, and what no round trip tells."""
+    watched = DESIGN.replace(b"norm: {availability: 99.5%}", b"norm: {availability: 99.5%, delay: 15ms}")
+    chain.write_bytes(watched.replace(b"underlay:   {type", b"underlay:   {service: erp, type"))
+    said = check(str(chain)).stdout
+    assert "what is slow or loses a share names its owner: " in said
+    (carrier,) = (
+        line for line in said.splitlines() if line.startswith("  inside carrier: msp or carrier or incumbent")
+    )
+    assert carrier.endswith(
+        "told apart with icmp from cloud to an address of carrier through cloud-gw and icmp from onprem to 203.0.113.2 "
+        "of onprem-gw and icmp from onprem to an address of carrier through onprem-gw"
+    )
+    assert "either owner, since a round trip passes both ends of a line" in said
+    document = json.loads(check(str(chain), "--format", "json").stdout)["slow_places"]
+    assert {place["proof"] for place in document} == {"provable", "open"}
+
+
 ADDED = [
     ("a second vantage", ["[cloud-host, cloud-gw]", "[cloud-host, cloud-gw, carrier, onprem-gw]"], "new host beside"),
     ("a way out", ["[cloud-host, cloud-gw, carrier]"], "to a service elsewhere through cloud-gw, across nothing else"),
