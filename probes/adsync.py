@@ -6,26 +6,22 @@ alone, a run that failed or an age the whole path; a dead collector, an unread s
 answer are `unknown`.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
 from typing import Final, Literal
 
 import msgspec
 
 from probes.kit.address import FAMILY_HELP, KEPT
 from probes.kit.adsync_state import OWN, WANTED, Agreed, Role, facts, gather, judge, version_of
-from probes.kit.exposition import Malformed, Parser, Reading, Sifted, read
-from probes.kit.result import Outcome, Result, Stage, unknown
+from probes.kit.exposition import Malformed
+from probes.kit.readings import Readings, open_readings, timed
+from probes.kit.result import Result, Stage, unknown
 from probes.kit.scrape import SCRAPE_FAULTS, Access, Missed, Page, Scraped, page
-from probes.kit.scrapes import Scrapes
 from probes.kit.spec import Duration, Evidence, Fault, Flow, Kit, Metric, Pace, Spec
 from probes.kit.tls import Trust
 from probes.kit.trouble import LOCAL_FAULTS
 
-# Above this the parser works in a thread: 16 KiB take it 16 ms at worst (see probes.kit.exposition).
-_THREAD_BYTES: Final = 16 * 1024
 _MINUTE: Final = 60.0
 
 
@@ -190,22 +186,20 @@ def _plan(settings: Settings) -> _Plan:
 class ServerRunner:
     """All adsync probes of the agent."""
 
-    def __init__(self, kit: Kit, parser: Parser) -> None:
+    def __init__(self, kit: Kit, readings: Readings) -> None:
         self._kit = kit
-        self._parser = parser
-        self._scrapes = Scrapes(kit)
+        self._readings = readings
         self._plans: dict[Settings, _Plan] = {}
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:  # noqa: ARG002
         """Judge a scrape that this probe has not had yet, so that every attempt is `fresh`."""
         made = self._plan(settings)
-        taken = await self._scrapes.take(made.page, WANTED, settings, deadline)
+        taken = await self._readings.take(made.page, WANTED, settings, deadline)
         if isinstance(taken.outcome, Missed):
             result = unknown(taken.outcome.fault, taken.outcome.detail)
         else:
             result = await self._judged(taken.outcome, made.agreed, deadline)
-        seconds = None if result.outcome is Outcome.UNKNOWN else taken.ended - taken.began
-        return msgspec.structs.replace(result, seconds=seconds, phases=taken.phases)
+        return timed(result, taken)
 
     def _plan(self, settings: Settings) -> _Plan:
         if settings not in self._plans:
@@ -218,7 +212,9 @@ class ServerRunner:
         """Parse, in a thread when it is much, and judge."""
         if scraped.found.flooded:
             return unknown("malformed", f"too many series {scraped.found.flooded[0].name}")
-        readings = await self._read(scraped.found.of(WANTED), scraped.openmetrics, deadline)
+        readings = await self._readings.read(scraped, WANTED, deadline)
+        if isinstance(readings, Malformed):
+            return unknown("malformed", readings.detail)
         if isinstance(readings, Result):
             return readings
         server = gather(readings)
@@ -227,20 +223,9 @@ class ServerRunner:
         result = judge(server, agreed, self._kit.clock.wall() if scraped.date is None else scraped.date)
         return msgspec.structs.replace(result, facts=facts(server))
 
-    async def _read(self, found: Sifted, openmetrics: bool, deadline: float) -> tuple[Reading, ...] | Result:
-        try:
-            if len(found.first) + sum(map(len, found.kept)) <= _THREAD_BYTES:
-                readings = read(found, self._parser, openmetrics=openmetrics)
-            else:
-                async with asyncio.timeout(max(deadline - self._kit.clock.boot(), 0.0)):
-                    readings = await asyncio.to_thread(read, found, self._parser, openmetrics=openmetrics)
-        except TimeoutError:
-            return unknown("no-time", "reading the series took longer than the deadline")
-        return unknown("malformed", readings.detail) if isinstance(readings, Malformed) else readings
-
 
 @asynccontextmanager
 async def open(kit: Kit) -> AsyncIterator[ServerRunner]:  # noqa: A001 - the probe interface's name
-    """Open the shared runner; the parser is imported here, in a thread, because that takes 80 ms."""
-    module = await asyncio.to_thread(import_module, "prometheus_client.parser")
-    yield ServerRunner(kit, module.text_string_to_metric_families)
+    """Open the shared runner."""
+    async with open_readings(kit) as readings:
+        yield ServerRunner(kit, readings)

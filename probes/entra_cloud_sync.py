@@ -24,6 +24,7 @@ from probes.kit.microsoft_access import (
     Access,
     access_flow,
     application_id,
+    permitted,
     unavailable,
 )
 from probes.kit.microsoft_client import MicrosoftClient, Visit
@@ -154,7 +155,7 @@ def flow(settings: Settings) -> Flow:
 
 def permissions(settings: Settings) -> tuple[str, ...]:
     """Return the application permissions that these settings need."""
-    return (PERMISSION, "Application.Read.All") if settings.secret_expiry else (PERMISSION,)
+    return permitted(settings, PERMISSION)
 
 
 class _Error(msgspec.Struct, rename="camel"):

@@ -34,7 +34,15 @@ from probes.kit.entra_objects import (
 )
 from probes.kit.https_exchange import Reply
 from probes.kit.microsoft import Blind, granted, http_date, read_json
-from probes.kit.microsoft_access import ACCESS_FAULTS, ACCESS_HELP, ACCESS_METRICS, LEAVES, Access, access_flow
+from probes.kit.microsoft_access import (
+    ACCESS_FAULTS,
+    ACCESS_HELP,
+    ACCESS_METRICS,
+    LEAVES,
+    Access,
+    access_flow,
+    permitted,
+)
 from probes.kit.microsoft_client import MicrosoftClient, Visit
 from probes.kit.result import Outcome, Result, Stage, failed, unknown
 from probes.kit.spec import Duration, Evidence, Fault, Flow, Kit, Metric, Pace, Spec
@@ -189,7 +197,7 @@ def thresholds(settings: Settings) -> tuple[float, float]:
 def permissions(settings: Settings) -> tuple[str, ...]:
     """Return the application permissions that these settings need."""
     asked = tuple(PERMISSION[kind] for kind in settings.objects) if settings.watch == "objects" else (_ORGANISATION,)
-    return (*asked, "Application.Read.All") if settings.secret_expiry else asked
+    return permitted(settings, *asked)
 
 
 class _Organisation(msgspec.Struct, rename="camel"):

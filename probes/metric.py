@@ -8,29 +8,26 @@ Ages are counted by the clock of the reply's own Date header where it has one, s
 make a state stale. Neither body nor reply is ever held whole.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
 from typing import Final, Literal
 
 import msgspec
 
 from probes.kit.address import FAMILY_HELP, KEPT
 from probes.kit.condition import GRAMMAR, Condition, overlap, parse_condition
-from probes.kit.exposition import Malformed, Parser, Reading, Sifted, Wanted, read, selector
+from probes.kit.exposition import Malformed, Wanted, selector
 from probes.kit.matcher import LABEL_NAME, Matcher, parse_matcher
-from probes.kit.result import Outcome, Result, Stage, failed, unknown
+from probes.kit.readings import Readings, open_readings, timed
+from probes.kit.result import Result, Stage, failed, unknown
 from probes.kit.scrape import REACH_FAULTS, SCRAPE_FAULTS, Access, Missed, Page, Scraped, page
-from probes.kit.scrapes import Scrapes, Taken
+from probes.kit.scrapes import Taken
 from probes.kit.series import LEAST_RATE_SECONDS, Agreement, Many, Snapshot, judge, snapshot
 from probes.kit.spec import Duration, Evidence, Fault, Flow, Kit, Metric, Pace, Spec
 from probes.kit.tls import Trust
 from probes.kit.trouble import LOCAL_FAULTS
 
-# Above this the parser works in a thread: 16 KiB take it 16 ms at worst (see probes.kit.exposition).
-_THREAD_BYTES: Final = 16 * 1024
 # What every exporter may use (prometheus.io/docs/concepts/data_model); UTF-8 names are not asked for.
 _METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,254}")
 
@@ -247,22 +244,20 @@ class _Known(msgspec.Struct, kw_only=True, eq=False):
 class MetricRunner:
     """All metric probes of the agent."""
 
-    def __init__(self, kit: Kit, parser: Parser) -> None:
+    def __init__(self, kit: Kit, readings: Readings) -> None:
         self._kit = kit
-        self._parser = parser
-        self._scrapes = Scrapes(kit)
+        self._readings = readings
         self._known: dict[int, _Known] = {}
 
     async def attempt(self, settings: Settings, deadline: float, *, fresh: bool = False) -> Result:  # noqa: ARG002
         """Judge a scrape that this probe has not had yet, so that every attempt is `fresh`."""
         known = self._probe(settings)
-        taken = await self._scrapes.take(known.plan.page, known.plan.wanted, known, deadline)
+        taken = await self._readings.take(known.plan.page, known.plan.wanted, known, deadline)
         if isinstance(taken.outcome, Missed):
             result = _missed(taken.outcome, known.plan)
         else:
             result = await self._judged(taken, taken.outcome, known, deadline)
-        seconds = None if result.outcome is Outcome.UNKNOWN else taken.ended - taken.began
-        return msgspec.structs.replace(result, seconds=seconds, phases=taken.phases)
+        return timed(result, taken)
 
     def _probe(self, settings: Settings) -> _Known:
         known = self._known.get(id(settings))
@@ -275,7 +270,7 @@ class MetricRunner:
 
     async def _judged(self, taken: Taken, scraped: Scraped, known: _Known, deadline: float) -> Result:
         """Parse, in a thread when it is much, and judge."""
-        readings = await self._read(scraped.found.of(known.plan.wanted), scraped.openmetrics, deadline)
+        readings = await self._readings.read(scraped, known.plan.wanted, deadline)
         if isinstance(readings, Result):
             return readings
         agreed = known.plan.agreed
@@ -290,17 +285,6 @@ class MetricRunner:
             return unknown("ambiguous", f"too many series {selector(agreed.series)}"[:400])
         return result
 
-    async def _read(
-        self, found: Sifted, openmetrics: bool, deadline: float
-    ) -> tuple[Reading, ...] | Malformed | Result:
-        if len(found.first) + sum(map(len, found.kept)) <= _THREAD_BYTES:
-            return read(found, self._parser, openmetrics=openmetrics)
-        try:
-            async with asyncio.timeout(max(deadline - self._kit.clock.boot(), 0.0)):
-                return await asyncio.to_thread(read, found, self._parser, openmetrics=openmetrics)
-        except TimeoutError:
-            return unknown("no-time", "reading the series took longer than the deadline")
-
 
 def _missed(missed: Missed, made: Plan) -> Result:
     """Return what no reading means: nothing, or a fail on the way to the exporter."""
@@ -309,6 +293,6 @@ def _missed(missed: Missed, made: Plan) -> Result:
 
 @asynccontextmanager
 async def open(kit: Kit) -> AsyncIterator[MetricRunner]:  # noqa: A001 - the probe interface's name
-    """Open the shared runner; the parser is imported here, in a thread, because that takes 80 ms."""
-    module = await asyncio.to_thread(import_module, "prometheus_client.parser")
-    yield MetricRunner(kit, module.text_string_to_metric_families)
+    """Open the shared runner."""
+    async with open_readings(kit) as readings:
+        yield MetricRunner(kit, readings)

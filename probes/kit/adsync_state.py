@@ -7,7 +7,7 @@ nearest to the cause is the fault, and the detail names them all; a word for a r
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -139,56 +139,72 @@ def version_of(text: str) -> tuple[int, ...] | None:
     return tuple(map(int, text.split("."))) if _VERSION.match(text) else None
 
 
+class Written:
+    """The finite readings of a page, by name."""
+
+    def __init__(self, readings: Iterable[Reading]) -> None:
+        self._by_name: dict[str, list[Reading]] = {}
+        for one in readings:
+            if math.isfinite(one.value):
+                self._by_name.setdefault(one.name, []).append(one)
+
+    def all(self, name: str) -> Sequence[Reading]:
+        """Return the series of a name."""
+        return self._by_name.get(name, ())
+
+    def first(self, name: str) -> float | None:
+        """Return the value of a name's first series."""
+        return next((one.value for one in self.all(name)), None)
+
+    def flag(self, name: str) -> bool | None:
+        """Return the same as yes or no."""
+        value = self.first(name)
+        return None if value is None else bool(value)
+
+    def by(self, label: str, name: str) -> dict[str, float]:
+        """Return the values of a name by one of their labels."""
+        return {one.labels.get(label, ""): one.value for one in self.all(name)}
+
+
 def gather(readings: Iterable[Reading]) -> Server | Result:
     """Return what the collector wrote, or why there is nothing of it."""
-    by_name: dict[str, list[Reading]] = {}
-    for one in readings:
-        if math.isfinite(one.value):
-            by_name.setdefault(one.name, []).append(one)
+    written = Written(readings)
+    collected = written.first("adsync_collector_timestamp_seconds")
+    if collected is None:
+        return _nothing(written)
+    sections = written.by("section", "adsync_collector_success")
+    return Server(
+        collected=collected,
+        blind=tuple((section or "?")[:40] for section, read in sections.items() if not read),
+        running=written.flag("adsync_service_running"),
+        enabled=written.flag("adsync_sync_cycle_enabled"),
+        suspended=written.flag("adsync_scheduler_suspended"),
+        staging=written.flag("adsync_staging_mode"),
+        runs=tuple(_runs_of(written)),
+        passwords=written.by("connector", "adsync_phs_heartbeat_timestamp_seconds"),
+        version=next(iter(written.by("version", "adsync_version_info")), ""),
+        events=written.by("id", "adsync_event_timestamp_seconds"),
+        certificate_ends=written.first("adsync_certificate_expiry_timestamp_seconds"),
+    )
 
-    def first(name: str) -> float | None:
-        found = by_name.get(name)
-        return found[0].value if found else None
+
+def _runs_of(written: Written) -> Iterable[Run]:
+    """Yield the last run of each profile, with when one last ended well."""
 
     def of(one: Reading) -> tuple[str, str]:
         return one.labels.get("connector", ""), one.labels.get("profile", "")
 
-    succeeded = {of(one): one.value for one in by_name.get("adsync_last_success_timestamp_seconds", ())}
-    collected = first("adsync_collector_timestamp_seconds")
-    if collected is None:
-        return _nothing(by_name)
-    return Server(
-        collected=collected,
-        blind=tuple(
-            one.labels.get("section", "?")[:40] for one in by_name.get("adsync_collector_success", ()) if not one.value
-        ),
-        running=_flag(first("adsync_service_running")),
-        enabled=_flag(first("adsync_sync_cycle_enabled")),
-        suspended=_flag(first("adsync_scheduler_suspended")),
-        staging=_flag(first("adsync_staging_mode")),
-        runs=tuple(
-            Run(
-                connector=one.labels.get("connector", ""),
-                kind=one.labels.get("type", ""),
-                profile=one.labels.get("profile", ""),
-                result=one.labels.get("result", ""),
-                ended=one.value,
-                succeeded=succeeded.get(of(one), 0.0),
-            )
-            for one in by_name.get("adsync_last_run_end_timestamp_seconds", ())
-        ),
-        passwords={
-            one.labels.get("connector", ""): one.value
-            for one in by_name.get("adsync_phs_heartbeat_timestamp_seconds", ())
-        },
-        version=next((one.labels.get("version", "") for one in by_name.get("adsync_version_info", ())), ""),
-        events={one.labels.get("id", ""): one.value for one in by_name.get("adsync_event_timestamp_seconds", ())},
-        certificate_ends=first("adsync_certificate_expiry_timestamp_seconds"),
-    )
-
-
-def _flag(value: float | None) -> bool | None:
-    return None if value is None else bool(value)
+    succeeded = {of(one): one.value for one in written.all("adsync_last_success_timestamp_seconds")}
+    for one in written.all("adsync_last_run_end_timestamp_seconds"):
+        connector, profile = of(one)
+        yield Run(
+            connector=connector,
+            kind=one.labels.get("type", ""),
+            profile=profile,
+            result=one.labels.get("result", ""),
+            ended=one.value,
+            succeeded=succeeded.get((connector, profile), 0.0),
+        )
 
 
 def facts(server: Server) -> dict[str, str]:
@@ -202,11 +218,10 @@ def facts(server: Server) -> dict[str, str]:
     return found
 
 
-def _nothing(by_name: Mapping[str, list[Reading]]) -> Result:
+def _nothing(written: Written) -> Result:
     """Return why there is no reading: the exporter could not read its files, or there is none of ours."""
-    erred = any(one.value for one in by_name.get("windows_textfile_scrape_error", ()))
-    told = [r for r in by_name.get("windows_exporter_collector_success", ()) if r.labels.get("collector") == "textfile"]
-    if erred or any(not one.value for one in told):
+    erred = any(one.value for one in written.all("windows_textfile_scrape_error"))
+    if erred or written.by("collector", "windows_exporter_collector_success").get("textfile") == 0:
         return unknown("textfile-error", "windows_exporter could not read its text files")
     return unknown("collector-missing", "the exporter has no series of the collector")
 

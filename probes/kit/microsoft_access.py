@@ -149,6 +149,11 @@ def unavailable(blind: Blind, permission: str) -> Blind:
     return msgspec.structs.replace(blind, fault="unavailable", detail=f"{blind.detail}; it needs {permission}")
 
 
+def permitted(access: Access, *needed: str) -> tuple[str, ...]:
+    """Return `needed` permissions, with the one more that the end of our own secret takes where it is asked for."""
+    return (*needed, "Application.Read.All") if access.secret_expiry else needed
+
+
 def application_id(key: str, value: str) -> None:
     """Raise ValueError when `value` of `key` is no id of Entra's."""
     if not _UUID.match(value):
