@@ -285,6 +285,20 @@ def test_rekeying_is_no_fault(gateways: tuple[Gateway, Gateway]) -> None:
         assert (result.outcome, result.detail) == (Outcome.OK, "")
 
 
+@pytest.mark.soak
+def test_a_tunnel_that_both_sides_start_is_held_twice(gateways: tuple[Gateway, Gateway]) -> None:
+    """Both sides start, nothing makes their SAs unique: both gateways show two of one child that stay."""
+    for gateway in gateways:
+        gateway.load(("keyingtries = 0", "keyingtries = 0\n  unique = never"))
+    gateways[0].swanctl("--initiate", "--child", "net", check=False)  # it may have come up by itself
+    gateways[1].swanctl("--initiate", "--child", "net")
+    assert ask(gateways[0]).outcome is Outcome.OK  # as while it is rekeyed
+    for gateway in gateways:
+        wait_for(lambda gateway=gateway: ask(gateway).fault == "child-duplicate", 40.0)  # type: ignore[misc]
+        result = ask(gateway)
+        assert (result.outcome, result.values["vpn_duplicates"]) == (Outcome.DEGRADED, 1)
+
+
 def test_dropped_esp_is_not_seen_here(gateways: tuple[Gateway, Gateway]) -> None:
     """While IKE passes and ESP is dropped the state stays up: that is why evidence is `state`."""
     near, far = gateways
