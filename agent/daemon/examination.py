@@ -36,7 +36,12 @@ FREE_BYTES = 500_000_000
 STEAL_OFTEN = 0.02
 # A thousand attempts in flight, two descriptors each, and the rest of the process.
 DESCRIPTORS = 2_500
-_CAN_OPEN = "grant the unit AmbientCapabilities=CAP_NET_RAW, or set net.ipv4.ping_group_range to the agent's group"
+# As docs/operations.md has it; a mere change of user lacks what the unit grants.
+_AS_THE_UNIT = "systemd-run -qP -p User=demarc -p AmbientCapabilities=CAP_NET_RAW"
+_CAN_OPEN = (
+    f"the unit grants CAP_NET_RAW: start this with it too ({_AS_THE_UNIT} …); without the unit, grant it to the agent "
+    "or set net.ipv4.ping_group_range to its group"
+)
 
 
 async def examine(host: Host, chain: Chain, clock: Clock) -> AsyncIterator[Finding]:
@@ -91,7 +96,7 @@ def user() -> Iterator[Finding]:
             subject="user",
             state=WARN,
             text="this runs as root; the rights found here are not those of the agent",
-            remedy="run it as the agent does: sudo -u demarc demarc doctor --config.file …",
+            remedy=f"run it as the agent does: {_AS_THE_UNIT} /opt/demarc/bin/demarc doctor --config.file …",
         )
 
 

@@ -25,7 +25,7 @@ from probes.kit.sockets import ready
 # By file and isolated (-I): neither the working directory nor the environment decides what is loaded.
 CHILD: Final = (sys.executable, "-I", str(Path(__file__).with_name("packet_child.py")))
 # Loading scapy takes 0.5 s of CPU (measured); a small, busy machine takes many times that.
-QUESTION_SECONDS: Final = 15.0
+QUESTION_SECONDS: Final = 30.0
 _ENVIRONMENT: Final = {"HOME": "/nonexistent"}  # scapy reads files of its user, if there is one
 _LONGEST_LINE: Final = 1 << 20  # bytes; a dissected packet of 64 KiB has less
 _LONGEST_COMPLAINT: Final = 1 << 16
