@@ -89,6 +89,9 @@ DUTCH = Phrases(
     possible_unassigned=(
         "De storing zit in {segments}, waarvoor geen eigenaar is afgesproken; er kan dus geen partij worden genoemd."
     ),
+    reported=(
+        "{party} vertelt zelf via {probe}: {how}; dat is het eigen woord naast de metingen, en bewijst alleen niets."
+    ),
     simplest="De eenvoudigste verklaring is een storing in {segments}; dat is een verklaring, geen bewijs.",
     contradiction=(
         "De metingen spreken elkaar tegen: van elke schakel die {probes} nodig heeft, "

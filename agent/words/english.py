@@ -87,6 +87,10 @@ ENGLISH = Phrases(
         "what parties own together is never traced to one of them."
     ),
     possible_unassigned="The disturbance lies in {segments}, which has no agreed owner, so no party can be named.",
+    reported=(
+        "{party} itself tells by {probe}: {how}; that is its own word beside the measurements, "
+        "and proves nothing alone."
+    ),
     simplest="The simplest explanation is a disturbance in {segments}; that is an explanation, not proof.",
     contradiction=(
         "The measurements contradict each other: each part that {probes} needs "

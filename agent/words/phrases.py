@@ -54,6 +54,7 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     possible_joint: str
     possible_unassigned: str
     simplest: str
+    reported: str
     contradiction: str
     contradiction_means: str
     parts_contradict: str

@@ -1,8 +1,8 @@
-"""An incident as three to six plain sentences.
+"""An incident as three to seven plain sentences.
 
 What failed, what worked at the same moment, why only this party remains or who is still possible,
-on whose word it rests, whose move it is, what would decide. Every sentence follows from fields of
-the incident; nothing is guessed here.
+on whose word it rests, what a party itself tells of its part, whose move it is, what would decide.
+Every sentence follows from fields of the incident or of the last results; nothing is guessed here.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,6 +28,7 @@ from agent.words.names import (
 )
 from agent.words.phrases import Phrases
 from agent.words.terms import fault_words, phrases, term
+from probes.kit.result import Outcome
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +74,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 def sentences(
     incident: Incident, chain: Chain, probes: Mapping[str, ProbeNow] | None = None, language: str = "en"
 ) -> tuple[str, ...]:
-    """Return three to six sentences on `incident` for a reader who is not an engineer.
+    """Return three to seven sentences on `incident` for a reader who is not an engineer.
 
     `probes` (`vantage>probe` -> last result) helps where the incident does not hold a probe's
     fault. `language` is `en` or `nl`.
@@ -283,6 +284,23 @@ def _standing(case: Case) -> str:
     )
 
 
+def _reported(case: Case) -> str:
+    """Say what a party itself tells of a part that the finding names (Microsoft's own issue): a witness, no proof."""
+    segments = case.chain.segments
+    for probe in case.chain.probes.values():
+        now = case.probes.get(probe.key)
+        if not probe.told_by or now is None or now.outcome is not Outcome.DEGRADED:
+            continue
+        told_of = {s for s in probe.path if segments[s].owners == (probe.told_by,)}
+        if not told_of.isdisjoint(case.incident.segments):
+            return case.words.reported.format(
+                party=party_name(probe.told_by, case.chain, case.language),
+                probe=probe_name(probe.key, case.chain, case.language),
+                how=fault_words(now.fault or "", case.language),
+            )
+    return ""
+
+
 def _mover(case: Case) -> str:
     """Say whose move it is and in which role; never evidence of a cause."""
     mover = party_name(case.incident.mover, case.chain, case.language)
@@ -336,8 +354,8 @@ def _blind_means(case: Case) -> str:
 Part = Callable[[Case], str]
 _SUSPICION: Final[tuple[Part, ...]] = (_failure, _worked, _suspicion)
 _PARTS: Final[Mapping[Kind, tuple[Part, ...]]] = {
-    Kind.ATTRIBUTED: (_failure, _worked, _remains, _standing, _mover, _decides),
-    Kind.UNDETERMINED: (_failure, _worked, _possible, _simplest, _mover, _decides),
+    Kind.ATTRIBUTED: (_failure, _worked, _remains, _standing, _reported, _mover, _decides),
+    Kind.UNDETERMINED: (_failure, _worked, _possible, _simplest, _reported, _mover, _decides),
     Kind.CONTRADICTION: (_failure, _worked, _contradicts, _contradiction_means, _mover, _decides),
     Kind.MONITOR: (_blind, _blind_means, _mover),
 }

@@ -92,6 +92,25 @@ def test_three_to_six_sentences(name: str, language: str) -> None:
     assert 3 <= len(sentences(INCIDENTS[name], CHAIN, None, language)) <= 6
 
 
+def reporting(outcome: Outcome, told_by: str = "microsoft") -> str:
+    """Return what is said of Microsoft's fault while its own word is `outcome`."""
+    health = samples.probe(
+        "health", "cloud", "entra_service_health", "graph", "cloud-host cloud-gw entra", told_by=told_by
+    )
+    chain = msgspec.structs.replace(CHAIN, probes={"health": health, **CHAIN.probes})
+    theirs = msgspec.structs.replace(INCIDENTS["carrier"], parties=("microsoft",), segments=("entra",))
+    now = {"cloud>health": ProbeNow(outcome=outcome, fault="service-issue")}
+    return " ".join(sentences(theirs, chain, now))
+
+
+def test_what_a_party_tells_of_itself_stands_beside() -> None:
+    """Microsoft's own issue is named as its own word; nothing is said while it reports none, or nobody tells."""
+    assert "Microsoft itself tells by “health”: Microsoft reports an issue" in reporting(Outcome.DEGRADED)
+    assert "itself" not in reporting(Outcome.OK)
+    assert "itself" not in reporting(Outcome.DEGRADED, told_by="")
+    assert "itself" not in reporting(Outcome.DEGRADED, told_by="incumbent")
+
+
 SAYS = {
     "attributed names the party and the segment": ("carrier", "what remains is carrier, owned by GlasNet alone"),
     "services come first": ("carrier", "ERP and HR self-service are disturbed: since 15:01:35 CET on 23 November 2026"),
