@@ -19,9 +19,9 @@ from agent.ledger.body import nanoseconds
 from agent.ledger.cases import read_cases
 from agent.ledger.correction import Refused
 from agent.ledger.dossier import Change, Window
+from agent.ledger.drafting import finding_of
 from agent.ledger.reading import log_of, with_connection
 from agent.ledger.storage import StorageError
-from agent.ledger.submission import finding_of
 
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("replay", "Diagnose recorded observations offline, deterministically."),
     "drift": ("drift", "Show what changed in configurations, and approve what was seen."),
     "maintenance": ("maintenance", "Announce maintenance before it begins, list it, withdraw it."),
+    "baseline": ("baseline", "Fix what was usual once the chain had settled; show it."),
     "ledger": ("ledger", "Verify, export or prove entries of the ledger."),
     "report": ("report", "Write the monthly service-level report."),
 }

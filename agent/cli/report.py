@@ -13,11 +13,13 @@ import msgspec
 
 from agent.availability.calendar import month
 from agent.availability.fold import Cadence, Span, spans_of
+from agent.cli.baseline import read_baselines
 from agent.cli.ledger_hours import states_unlike
 from agent.clock import SystemClock
 from agent.config import ConfigError, load_chain
 from agent.ledger import DATABASE as LEDGER
 from agent.ledger.announced import Announced, read_announced
+from agent.ledger.baseline import Figures
 from agent.ledger.check import check
 from agent.ledger.corrected import Agreed, Corrected, corrected
 from agent.ledger.history import History, read_history
@@ -25,10 +27,13 @@ from agent.ledger.storage import StorageError, earlier_epochs
 from agent.model import Chain
 from agent.observation import Observation
 from agent.replay import BadLineError, read, replay
+from agent.report.level import Fixed, Measured, comparison
 from agent.report.month import LOOKBACK_SECONDS, Given, Maintenance, Period, month_report
 from agent.report.text import render
-from agent.report.value import Basis
+from agent.report.value import Basis, Comparison
 from agent.store import DATABASE as STORE
+from agent.store.minute import BUCKET_SECONDS, Minute
+from agent.store.summed import read_summed
 from agent.store.tables import read_states
 
 EX_DATAERR = 65
@@ -93,6 +98,7 @@ def _given(chain: Chain, period: Period, data: Path | None, observations: Path |
         unlike = states_unlike(_ledger_file(ledger), data / STORE, period.start, period.until)
         basis = msgspec.structs.replace(basis, notes=(*basis.notes, *unlike))
     announced = read_announced(_ledger_file(ledger)) if ledger else Announced()
+    beside = _baseline(chain, period, _ledger_file(ledger), data / STORE) if ledger and data else None
     return Given(
         chain=chain,
         period=period,
@@ -100,8 +106,35 @@ def _given(chain: Chain, period: Period, data: Path | None, observations: Path |
         incidents=told.incidents,
         maintenance=[*(_maintenance(one) for one in told.agreed), *_windows(announced, chain)],
         changes=announced.changes,
+        baseline=beside,
         basis=basis,
     )
+
+
+def _baseline(chain: Chain, period: Period, ledger: Path, store: Path) -> Comparison | None:
+    """Return what the services' probes measured beside the baseline, None where none was fixed."""
+    known = read_baselines(ledger)
+    services = {probe.key: probe.service for probe in chain.probes.values() if probe.service is not None}
+    if not known or not services:
+        return None
+    fixed = known[-1]
+    now = read_summed(store, period.start, period.until, frozenset(services) & fixed.probes.keys())
+    return comparison(
+        Fixed(
+            opened=fixed.opened // 10**9,
+            closed=fixed.closed // 10**9,
+            fixed=fixed.time // 10**9,
+            party=fixed.party,
+            then={key: _level(one) for key, one in fixed.probes.items()},
+            now={key: _level(one) for key, one in now.probes.items()},
+            bounds=BUCKET_SECONDS,
+        ),
+        services,
+    )
+
+
+def _level(one: Figures | Minute) -> Measured:
+    return Measured(passed=one.ok + one.degraded, failed=one.failed, buckets=tuple(one.buckets))
 
 
 class _Measured(NamedTuple):

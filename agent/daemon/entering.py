@@ -45,7 +45,8 @@ class Entering:
 
     def _submit(self, data: bytes) -> Receipt:
         # Loaded when somebody hands something in: most agents never need it, and their memory has a bound.
-        from agent.ledger.submission import Ground, draft, read_submission  # noqa: PLC0415
+        from agent.ledger.drafting import Ground, draft  # noqa: PLC0415
+        from agent.ledger.submission import read_submission  # noqa: PLC0415
 
         submission = read_submission(data)
         ground = Ground(

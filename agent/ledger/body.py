@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from agent.incident.value import Event, Excess, Incident, Kind, Standing, State, Support, Transition
-from agent.ledger import changes, dossier, testimony
+from agent.ledger import baseline, changes, dossier, testimony
 from agent.ledger.entry import Entry, Hash
 
 
@@ -144,6 +144,7 @@ AnyEntry: TypeAlias = (
     | dossier.AnyDossierEntry
     | testimony.AnyTestimony
     | changes.AnyChangeEntry
+    | baseline.Baseline
 )
 
 KINDS: dict[str, type[Entry]] = {
@@ -158,6 +159,7 @@ KINDS: dict[str, type[Entry]] = {
     **dossier.KINDS,
     **testimony.KINDS,
     **changes.KINDS,
+    **baseline.KINDS,
 }
 
 _NANO = 1_000_000_000

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from agent.ledger import body, canonical
+from agent.ledger.baseline import Baseline, newest
 from agent.ledger.changes import MaintenanceEntry, windows
 from agent.ledger.dossier import Decision, Hold, Objection, Reply, Request
 from agent.ledger.entry import Entry
@@ -33,7 +34,8 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True):
 class Cases(msgspec.Struct, frozen=True, kw_only=True):
     """How things stand: held incidents, requests and objections without an end, details that are there, maintenance.
 
-    `incidents` are the newest entries of those that were asked for; `details` are by entry and name.
+    `incidents` are the newest entries of those that were asked for; `details` are by entry and name. `baseline` is
+    the last one; `began` when the first entry of all was written (ns UTC, 0: none yet).
     """
 
     incidents: dict[str, Recorded] = {}
@@ -42,6 +44,8 @@ class Cases(msgspec.Struct, frozen=True, kw_only=True):
     objections: dict[str, Objection] = {}
     details: dict[tuple[int, str], Detail] = {}
     windows: dict[str, MaintenanceEntry] = {}
+    baseline: Baseline | None = None
+    began: int = 0
 
 
 def read_recorded(path: Path, kinds: Collection[str], since: int = 0) -> tuple[Recorded, ...]:
@@ -123,11 +127,18 @@ def _cases(connection: sqlite3.Connection, wanted: tuple[str, ...], before: Case
         requests=requests,
         objections=objections,
         details=_details(connection),
+        baseline=newest(tuple(one.entry for one in recorded(connection, ("baseline",)))) or before.baseline,
+        began=before.began or _first_time(connection),
         windows=before.windows
         | windows(
             one.entry for one in recorded(connection, ("maintenance",)) if isinstance(one.entry, MaintenanceEntry)
         ),
     )
+
+
+def _first_time(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT time FROM leaf WHERE idx = 0").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _incident(connection: sqlite3.Connection, name: str) -> Recorded | None:

@@ -25,6 +25,7 @@ from agent.report.value import (
     Availability,
     Basis,
     Classes,
+    Comparison,
     Excluded,
     IncidentRow,
     MonthReport,
@@ -67,7 +68,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 
     `spans` are the states by probe key (`vantage>probe`), from `LOOKBACK_SECONDS` before the period on;
     `incidents` may come in any order, suspected ones are left out. `changes` of configurations stand beside
-    incidents and change no figure.
+    incidents and change no figure. `baseline` is shown beside the figures and changes none.
     """
 
     chain: Chain
@@ -76,6 +77,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     incidents: Sequence[Incident]
     maintenance: Sequence[Maintenance] = ()
     changes: Sequence[Change] = ()
+    baseline: Comparison | None = None
     basis: Basis
 
 
@@ -95,6 +97,7 @@ def month_report(given: Given) -> MonthReport:
         services=tuple(_service(given, service) for service in given.chain.services.values()),
         incidents=tuple(_incident_row(given, one) for one in told),
         basis=given.basis,
+        baseline=given.baseline,
     )
 
 

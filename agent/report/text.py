@@ -29,7 +29,7 @@ _NORM = {
 def render(report: MonthReport, chain: Chain) -> str:
     """Return the report as text, lines of at most about 100 characters, with a final line feed."""
     page = _Page(report, chain)
-    lines = [*page.head(), *page.services(), *page.incidents(), *page.basis()]
+    lines = [*page.head(), *page.services(), *page.incidents(), *page.baseline(), *page.basis()]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -69,6 +69,23 @@ class _Page:
         for row in self._report.incidents:
             lines += self._incident(row)
         return lines
+
+    def baseline(self) -> list[str]:
+        """Return the period beside the baseline; nothing where none was fixed."""
+        known = self._report.baseline
+        if known is None:
+            return []
+        lines = _heading("Beside the baseline")
+        lines += _wrapped(
+            f"Measured {self._range(known.opened, known.closed)}, fixed {self._moment(known.fixed)} for "
+            f"{self._party(known.party)}. It is for comparison: no norm is judged and nothing is counted by it."
+        )
+        lines += ["", f"  {'':<32}{'passed':>20}{'median':>22}{'95th percentile':>22}"]
+        for row in known.probes:
+            for name, level in ((f"{row.probe} then", row.then), (f"{'':<{len(row.probe)}} now", row.now)):
+                passed = "nothing measured" if level.passed is None else f"{level.passed} %"
+                lines.append(f"  {name:<32}{passed:>20}{_bounds(level.median):>22}{_bounds(level.p95):>22}")
+        return [*lines, ""]
 
     def basis(self) -> list[str]:
         basis = self._report.basis
@@ -218,6 +235,14 @@ A service is down from the first of 10 consecutive bad seconds (with measurement
 first of two consecutive bad ones) and up from the first of 10 consecutive good ones (ITU-T Y.1563).
 A measurement speaks until the next one, at most its interval and timeout. What is not measured is not counted as up.
 Percentages are truncated, never rounded.""".splitlines()
+
+
+def _bounds(bounds: tuple[float, float | None] | None) -> str:
+    """Return what a quantile lies between."""
+    if bounds is None:
+        return "-"
+    low, high = bounds
+    return f"over {low * 1000:g} ms" if high is None else f"{low * 1000:g} to {high * 1000:g} ms"
 
 
 def _heading(text: str) -> list[str]:

@@ -143,6 +143,34 @@ class Basis(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """What a probe measured: results, the per cent that passed, and the bounds (s) that quantiles lie between."""
+
+    results: int
+    passed: str | None
+    median: tuple[float, float | None] | None
+    p95: tuple[float, float | None] | None
+
+
+class BaselineRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A probe of a service in the baseline, and in the period."""
+
+    probe: str
+    service: str
+    then: Level
+    now: Level
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The period beside the baseline of [opened, closed), fixed at `fixed` for `party`; it is no norm."""
+
+    opened: int
+    closed: int
+    fixed: int
+    party: str
+    probes: tuple[BaselineRow, ...]
+
+
 class MonthReport(msgspec.Struct, frozen=True, kw_only=True):
     """The report of one month: a function of its input only."""
 
@@ -155,3 +183,4 @@ class MonthReport(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[ServiceReport, ...]
     incidents: tuple[IncidentRow, ...]
     basis: Basis
+    baseline: Comparison | None = None

@@ -7,7 +7,8 @@ import pytest
 
 from agent.ledger.changes import MaintenanceEntry
 from agent.ledger.correction import Refused
-from agent.ledger.submission import Announce, AnySubmission, Withdraw, draft, read_submission
+from agent.ledger.drafting import draft
+from agent.ledger.submission import Announce, AnySubmission, Withdraw, read_submission
 from tests.agent.ledger.test_submission import GROUND, NOW
 
 SECOND = 10**9

@@ -258,7 +258,7 @@ def test_a_ledger_is_checked_and_proven_while_it_is_written(tmp_path: Path) -> N
 def test_what_a_later_version_wrote_is_noted_and_not_refused(tmp_path: Path) -> None:
     """Unknown kinds and keys are sound; a clock that was set back is noted too."""
     log = Ledger.open(tmp_path / "ledger.db", tmp_path / "ledger.key", ORIGIN, alarm=pytest.fail)
-    log.append("baseline", {"time": 7}).result(10)
+    log.append("prophecy", {"time": 7}).result(10)
     log.append("agent-stop", {"time": 5, "more": "x"}).result(10)
     log.close()
     verdict = check(tmp_path / "ledger.db")

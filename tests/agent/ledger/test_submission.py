@@ -11,7 +11,8 @@ from agent.incident.value import Event, Transition
 from agent.ledger import body, correction, dossier, submission
 from agent.ledger.cases import Cases, Detail, Recorded
 from agent.ledger.correction import Refused
-from agent.ledger.submission import AnySubmission, Ground, draft
+from agent.ledger.drafting import Draft, Ground, draft, finding_of
+from agent.ledger.submission import AnySubmission
 from tests.agent.ledger.people import PEOPLED, SIGNATORIES
 from tests.agent.ledger.test_correction import INCIDENT, PROPOSAL
 
@@ -154,7 +155,7 @@ def test_what_is_not_in_order_is_refused(handed: AnySubmission, ground: Ground, 
         draft(handed, ground)
 
 
-def corrected(ground: Ground = GROUND, **changes: Any) -> submission.Draft:
+def corrected(ground: Ground = GROUND, **changes: Any) -> Draft:
     """Hand in the proposal, changed, signed by client and MSP."""
     file = correction.write_proposal(msgspec.structs.replace(PROPOSAL, **changes))
     signatures = tuple(
@@ -202,7 +203,7 @@ def test_a_proposal_holds_for_what_it_was_made_of(changes: dict[str, Any], probl
 def test_only_an_incident_is_corrected() -> None:
     """The place in the ledger is checked by its kind."""
     with pytest.raises(TypeError, match="entry 3 tells no incident"):
-        submission.finding_of(Recorded(index=3, hash="", entry=REQUEST))
+        finding_of(Recorded(index=3, hash="", entry=REQUEST))
 
 
 @given(data=st.binary(max_size=200) | st.sampled_from([b'{"submit":"hold"}', b'{"submit":"x","party":"y"}']))

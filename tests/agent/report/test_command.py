@@ -7,11 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from agent.availability.fold import Cadence
+from agent.cli.baseline import command as baseline
 from agent.cli.report import command
 from agent.config import load_chain
 from agent.incident.value import Event, Incident, Kind, State, Transition
 from agent.ledger import DATABASE as LEDGER
 from agent.ledger import KEY, Ledger, body
+from agent.ledger.baseline import Baseline, Figures
 from agent.ledger.dossier import Approval, Change, Correction, Window
 from agent.ledger.epoch import renew
 from agent.ledger.history import read_history
@@ -175,6 +177,37 @@ def test_the_ledgers_incidents_as_they_last_stood(folder: Path) -> None:
     assert [(one.id, one.state) for one in history.incidents] == [("i-1", State.CLOSED)]
     assert [gap.reason for gap in history.gaps] == ["disk full"]
     assert history.chains == (load_chain(folder / "chain.yml").hash,)
+
+
+def test_the_month_beside_the_baseline(folder: Path) -> None:
+    """The last one that was fixed; it changes no other figure, and `demarc baseline` shows it."""
+    words = ("--data", str(folder), "--until", "1796079600", "--format", "json")
+    before = json.loads(run(folder, *words)[1])
+    assert before["baseline"] is None
+    ledger = Ledger.open(folder / LEDGER, folder / KEY, "demarc/cloud", alarm=pytest.fail)
+    for number in (1, 2):
+        entry = Baseline(
+            time=number * 10**18,
+            vantage="cloud",
+            chain="ab" * 32,
+            party="msp",
+            opened=10**18,
+            closed=2 * 10**18,
+            probes={"cloud>erp": Figures(ok=number, timed=1, sum=5000, buckets=(0, 1, *[0] * 10)), "x>y": Figures()},
+            rollups="cd" * 32,
+            reason="" if number == 1 else "again",
+        )
+        ledger.append(*body.write(entry)).result(10)
+    assert ledger.close()
+    after = json.loads(run(folder, *words)[1])
+    (row,) = after["baseline"]["probes"]
+    assert (row["probe"], row["service"], row["then"]["results"]) == ("cloud>erp", "erp", 2)
+    assert row["now"]["results"] > 0
+    assert after["services"] == before["services"]
+    assert "BESIDE THE BASELINE" in run(folder, "--data", str(folder), "--until", "1796079600")[1]
+    shown = CliRunner().invoke(baseline, ["show", "--data", str(folder)])
+    assert (shown.exit_code, shown.output.count(" fixed "), "; again\n" in shown.output) == (0, 2, True)
+    assert "2 of 2 passed, 5.000 ms on average" in shown.output
 
 
 def test_an_earlier_epochs_incidents_count_too(folder: Path) -> None:
