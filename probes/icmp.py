@@ -16,8 +16,9 @@ import msgspec
 
 from probes.kit import echo
 from probes.kit.address import FAMILY_HELP, KEPT, Endpoint, host_endpoint
+from probes.kit.echo_aim import aim_at
 from probes.kit.echo_burst import Aim, Burst, History, Limits, Plan
-from probes.kit.echo_port import EchoPort, aim_at
+from probes.kit.echo_port import EchoPort
 from probes.kit.echo_pump import EchoPump, settle
 from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
 from probes.kit.result import Result, Stage
@@ -177,7 +178,9 @@ class EchoRunner:
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
-        self._prepared = lru_cache(KEPT)(_prepare)
+        self._boot = kit.clock.boot
+        self._plans: dict[Plan, Plan] = {}  # one for all probes that send the same
+        self._prepared = lru_cache(KEPT)(self._prepare)
         self._at_hand: dict[int, _Prepared] = {}
         self._aim = lru_cache(KEPT)(aim_at)
         self._steady: dict[_Kind, EchoPort] = {}
@@ -202,8 +205,10 @@ class EchoRunner:
 
     def launch(self, settings: Settings, deadline: float, done: Callable[[Result], None]) -> bool:
         """Queue an attempt; False for a name that must be asked for, and without the kernel's stamps."""
-        ready = self._ready(settings)
-        start = self._kit.clock.boot()
+        ready = self._at_hand.get(id(settings))
+        if ready is None or ready.settings is not settings:
+            ready = self._ready(settings)
+        start = self._boot()
         phases: dict[str, float] = {}
         port, aim = ready.port, ready.aim
         if port is None or aim is None:
@@ -260,15 +265,21 @@ class EchoRunner:
                 pump.close()
 
     def _ready(self, settings: Settings) -> _Prepared:
-        """Return what is prepared for `settings`, found by the object first: a hash of all its keys costs more."""
-        ready = self._at_hand.get(id(settings))
-        if ready is None or ready.settings is not settings:
-            ready = self._prepared(settings)
-            if ready.settings is settings:
-                if len(self._at_hand) >= KEPT:
-                    self._at_hand.clear()
-                self._at_hand[id(settings)] = ready
+        """Return what is prepared for `settings`, to be found by the object: a hash of all its keys costs more."""
+        ready = self._prepared(settings)
+        if ready.settings is settings:
+            if len(self._at_hand) >= KEPT:
+                self._at_hand.clear()
+            self._at_hand[id(settings)] = ready
         return ready
+
+    def _prepare(self, settings: Settings) -> _Prepared:
+        end = _endpoint(settings)
+        kind = (end.family, not settings.dont_fragment)
+        plan = _plan(settings, end.family)
+        if len(self._plans) >= KEPT:
+            self._plans.clear()
+        return _Prepared(settings, end, kind, self._plans.setdefault(plan, plan), History())
 
     def _new_pump(self, kind: _Kind) -> EchoPump:
         clock = self._kit.clock
@@ -287,12 +298,6 @@ class EchoRunner:
         if pump is None:
             pump = self._pumps[kind] = self._new_pump(kind)
         return pump
-
-
-def _prepare(settings: Settings) -> _Prepared:
-    end = _endpoint(settings)
-    kind = (end.family, not settings.dont_fragment)
-    return _Prepared(settings, end, kind, _plan(settings, end.family), History())
 
 
 def _earliest(times: list[float | None]) -> float | None:

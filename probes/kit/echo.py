@@ -5,6 +5,7 @@ None, nothing else; a reply is ours only by type, identifier, sequence and paylo
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -15,12 +16,14 @@ _TYPES: Final = {4: (8, 0), 6: (128, 129)}
 IP_HEADER: Final = {4: 20, 6: 40}
 ICMP_HEADER: Final = _HEADER.size
 TOKEN_BYTES: Final = 8
-TAIL: Final = 4  # from here on (identifier, sequence, payload) a reply repeats its request
+TAIL: Final = 4
+"""From here on (identifier, sequence, payload) a reply repeats its request."""
 REPLY: Final = {family: bytes([reply, 0]) for family, (_, reply) in _TYPES.items()}
 """How the ICMP message of an echo reply starts, by family."""
 # The part of a payload that differs from packet to packet: token, its complement, the sequence's complement.
-_MARK: Final = struct.Struct(f"!H{TOKEN_BYTES}s{TOKEN_BYTES}sH")
-_MARK_BYTES: Final = _MARK.size - 2
+_MARK: Final = f"H{TOKEN_BYTES}s{TOKEN_BYTES}sH"
+_MARK_BYTES: Final = struct.calcsize(f"!{_MARK}") - 2
+_TOKEN: Final = struct.Struct(f"{TOKEN_BYTES}s")
 _COMPLEMENT: Final = bytes(range(255, -1, -1))
 # linux/filter.h: opcode, jump if true, jump if false, operand
 _INSTRUCTION: Final = struct.Struct("=HBBI")
@@ -51,21 +54,34 @@ class Form:
     def __init__(self, family: int, ident: int, size: int, fill: bytes) -> None:
         """`fill` pads the payload to `size`; random bytes, which no link can compress."""
         self._head = _HEADER.pack(_TYPES[family][0], 0, 0, ident, 0)[:-2]
-        self._size = size
+        self._cut = ICMP_HEADER + size if size < _MARK_BYTES else None
         self._fill = fill[: max(0, size - _MARK_BYTES)]
         self._own_sum = family == 4 and size < _MARK_BYTES  # RFC 3542 section 3.1: for family 6 the kernel sums
         if family == 4 and not self._own_sum:
             total = checksum(self._head + bytes(2 + _MARK_BYTES) + self._fill)
             self._head = self._head[:2] + total.to_bytes(2) + self._head[4:]
+        self._whole = struct.Struct(f"!{len(self._head)}s{_MARK}{len(self._fill)}s")
 
-    def packet(self, sequence: int, token: bytes) -> bytes:
-        """Return the request with `sequence` and a token of TOKEN_BYTES bytes; its payload follows ICMP_HEADER."""
-        mark = _MARK.pack(sequence, token, token.translate(_COMPLEMENT), sequence ^ 0xFFFF)
-        whole = self._head + mark + self._fill
-        if self._size >= _MARK_BYTES:
+    def packet(self, sequence: int, token: bytes, complement: bytes | None = None) -> bytes:
+        """Return the request with `sequence` and a token of TOKEN_BYTES bytes; its payload follows ICMP_HEADER.
+
+        `complement` is the token's, where it is at hand (see `tokens`).
+        """
+        if complement is None:
+            complement = token.translate(_COMPLEMENT)
+        whole = self._whole.pack(self._head, sequence, token, complement, sequence ^ 0xFFFF, self._fill)
+        if self._cut is None:
             return whole
-        cut = whole[: ICMP_HEADER + self._size]
+        cut = whole[: self._cut]
         return cut[:2] + checksum(cut).to_bytes(2) + cut[4:] if self._own_sum else cut
+
+
+def tokens(drawn: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the tokens in `drawn`, random bytes for whole ones, each with its complement."""
+    for (token,), (complement,) in zip(
+        _TOKEN.iter_unpack(drawn), _TOKEN.iter_unpack(drawn.translate(_COMPLEMENT)), strict=True
+    ):
+        yield token, complement
 
 
 def checksum(data: bytes) -> int:

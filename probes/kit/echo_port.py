@@ -1,8 +1,9 @@
-"""One ICMP socket for many echo requests: sent one by one, stamped by the kernel, answers taken in batches.
+"""One ICMP socket for many echo requests: sent and answered in batches, stamped one by one by the kernel.
 
 An unprivileged datagram socket is taken where net.ipv4.ping_group_range allows it (icmp(7)), else a raw one
 with a filter. What must stay true: nothing in here waits or wakes up by itself; `harvest` does a bounded amount
-of work; a request whose answer our own host may have lost is `unknown`, never timed out.
+of work; a request whose answer our own host may have lost is `unknown`, never timed out; requests leave together
+only while the kernel stamps each of them.
 """
 
 import os
@@ -10,14 +11,17 @@ import secrets
 import socket
 import struct
 from array import array
-from functools import lru_cache
-from typing import Final, cast
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
 
 from probes.kit import echo
 from probes.kit.address import address_family
-from probes.kit.echo_burst import Aim, Burst, verdict
+from probes.kit.echo_burst import Burst, verdict
 from probes.kit.echo_table import EchoTable, Moment
 from probes.kit.inbox import Inbox
+from probes.kit.outbox import Outbox
 from probes.kit.sockets import ask_for_errors, name_sender, parse_error
 from probes.kit.spec import Clock
 from probes.kit.stamps import ASK_FOR_STAMPS, RECEIVED, SENT, WallClock, control_messages, received, sent
@@ -31,6 +35,7 @@ _MEMINFO: Final = struct.Struct("=II")  # bytes that wait to be read, and how ma
 _IP_MTU_DISCOVER: Final = 10
 _IPV6_MTU_DISCOVER: Final = 23
 _RECVERR: Final = ((socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25))
+_ERRQUEUE: Final = int(socket.MSG_ERRQUEUE)
 _PMTUDISC_DONT: Final = 0  # fragment as the route needs
 _PMTUDISC_PROBE: Final = 3  # always "don't fragment", and no remembered path MTU
 _IPPROTO: Final = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
@@ -49,12 +54,24 @@ _QUOTE_BYTES: Final = 64
 _DRAIN_EVERY: Final = 48  # packets after which answers are taken in while sending, before they fill a batch
 _PACKET_OVERHEAD: Final = 2048  # at most what the kernel reckons for a packet beside its bytes
 _TOKENS: Final = 512  # tokens drawn at once
+_TRAYS: Final = 64  # sizes that are kept prepared
 _NUMBERS: Final = 1 << 32  # what the kernel counts packets in
 _LISTEN_EVERY: Final = 1.0  # seconds; a socket that nobody reads from may be filled by others
 _NEVER: Final = -1.0
 
 _OVERRUN: Final = Trouble(fault="no-buffers", detail="more replies came than the socket could hold", local=True)
 _NO_SEQUENCE: Final = Trouble(fault="no-buffers", detail="65536 requests are under way", local=True)
+
+
+class Tray(msgspec.Struct, eq=False):
+    """Requests of one size: their form, and those made but not yet sent, as they lie in the outbox.
+
+    Of each its burst, sequence, packet, a moment shortly before it is sent and until when it may be answered.
+    """
+
+    form: echo.Form
+    outbox: Outbox
+    requests: list[tuple[Burst, int, bytes, float, float]] = []
 
 
 class EchoPort:
@@ -72,7 +89,8 @@ class EchoPort:
         self._table = EchoTable(secrets.randbits(16))
         self._queue: list[Burst] = []
         self._base = self._number = 0
-        self._tokens, self._tokens_used = b"", 0
+        self._tokens: Iterator[tuple[bytes, bytes]] = iter(())
+        self._trays: dict[int, Tray] = {}
         self._blind_until = self._taken = _NEVER
         self._sock, self._raw = _open_socket(family)
         try:
@@ -81,7 +99,7 @@ class EchoPort:
         except BaseException:
             self._sock.close()
             raise
-        self._form = lru_cache(256)(self._new_form)
+        self._together = self.stamping and not prompt
         self._replies = Inbox(family, _INBOX, _REPLY_BYTES, RECEIVED)
         self._errors = Inbox(family, _INBOX, _QUOTE_BYTES, SENT)
 
@@ -92,6 +110,7 @@ class EchoPort:
     def close(self) -> None:
         """Close the socket; results of what is under way never come."""
         self._sock.close()
+        self._table.clear()
 
     def add(self, burst: Burst) -> None:
         """Take up an attempt; its first packet leaves at the next `flush`."""
@@ -106,6 +125,8 @@ class EchoPort:
         """Send what is due; return the boot time at which the next packet of a burst is, None when there is none."""
         if not self._queue:
             return None
+        if self._table.unstamped:  # a way out of this host without the kernel's stamps: our own must be close then
+            self._together = False
         now = self._clock.boot()
         if now - self._taken > _LISTEN_EVERY:
             self._take()  # what came while nobody listened must not fill the buffer
@@ -113,12 +134,15 @@ class EchoPort:
         sent = 0
         for burst in queue:
             if burst.next_at <= now:
-                self._send_next(burst)
+                self._send_next(burst, now)
                 sent += 1
                 if sent % _DRAIN_EVERY == 0:
+                    self._send_trays()
                     self._take()
+                    now = self._clock.boot()
             if burst.due:
                 self._queue.append(burst)
+        self._send_trays()
         return min((burst.next_at for burst in self._queue), default=None)
 
     def harvest(self) -> float | None:
@@ -137,21 +161,30 @@ class EchoPort:
         times = [burst.next_at for burst in self._queue]
         return min(times if timeout is None else [timeout, *times], default=None)
 
-    def _send_next(self, burst: Burst) -> None:
-        """Send the next packet of `burst`, or say why not."""
-        boot = self._clock.boot()
-        plan = burst.plan
-        wait = burst.deadline - boot
+    def _send_next(self, burst: Burst, now: float) -> None:
+        """Send the next packet of `burst`, or have it sent with others, or say why not; it is just after `now`."""
+        plan, table = burst.plan, self._table
+        together = self._together and not plan.traffic_class
+        boot = now if together else self._clock.boot()
+        until = burst.deadline
         if plan.count > 1:
-            wait = min(wait, burst.deadline - burst.start - plan.span)  # the same for every packet
+            until = min(until, boot + burst.deadline - burst.start - plan.span)  # as long for every packet
             burst.next_at = max(burst.start + (plan.count - burst.due + 1) * plan.gap, boot + plan.gap / 2)
-        sequence = self._table.free_sequence()
-        if wait <= 0 or sequence is None:
+        sequence = table.free_sequence(_DRAIN_EVERY)
+        if until <= boot or sequence is None:
             burst.due = 0
-            self._hinder(burst, LATE if wait <= 0 else _NO_SEQUENCE)
+            self._hinder(burst, LATE if until <= boot else _NO_SEQUENCE)
             return
         burst.due -= 1
-        packet = self._form(plan.size).packet(sequence, self._token())
+        token, complement = next(self._tokens, None) or self._draw()
+        tray = self._trays.get(plan.size) or self._new_tray(plan.size)
+        packet = tray.form.packet(sequence, token, complement)
+        if together:
+            tray.outbox.put(len(tray.requests), burst.aim.name, packet)
+            tray.requests.append((burst, sequence, packet, boot, until))
+            if len(tray.requests) == tray.outbox.count:
+                self._send_tray(tray)
+            return
         try:
             self._hand_over(packet, burst)
         except OSError as error:
@@ -159,16 +192,47 @@ class EchoPort:
             if trouble is not None:
                 self._hinder(burst, trouble)
                 return
-        key = self._base + self._number
-        self._number = (self._number + 1) % _NUMBERS
-        self._table.enter(burst, sequence, key, packet[echo.TAIL :], boot, wait, self._wall.steps)
+        table.enter(burst, sequence, self._key(), packet, boot, until, self._wall.steps)
 
-    def _token(self) -> bytes:
-        """Return the next random token."""
-        if self._tokens_used == len(self._tokens):
-            self._tokens, self._tokens_used = os.urandom(echo.TOKEN_BYTES * _TOKENS), 0
-        self._tokens_used += echo.TOKEN_BYTES
-        return self._tokens[self._tokens_used - echo.TOKEN_BYTES : self._tokens_used]
+    def _send_trays(self) -> None:
+        for tray in self._trays.values():
+            if tray.requests:
+                self._send_tray(tray)
+
+    def _send_tray(self, tray: Tray) -> None:
+        """Send what lies on a tray; each packet that does not leave is tried once more by itself."""
+        enter, steps = self._table.enter, self._wall.steps
+        requests, tray.requests = tray.requests, []
+        first, end = 0, len(requests)
+        while first < end:
+            try:
+                left = tray.outbox.send(self._sock, first, end)
+            except OSError as error:
+                burst, sequence, packet, boot, until = requests[first]
+                trouble = self._send_again(packet, burst, error)
+                if trouble is None:
+                    enter(burst, sequence, self._key(), packet, boot, until, steps, False)
+                else:
+                    self._hinder(burst, trouble)
+                first += 1
+                continue
+            for burst, sequence, packet, boot, until in requests[first : first + left]:
+                enter(burst, sequence, self._key(), packet, boot, until, steps, False)
+            first += left
+            if first < end:  # the next one failed, and the kernel may have counted it
+                self._take_errors()
+                self._renumber()
+
+    def _key(self) -> int:
+        """Return under what the kernel's stamp of the packet just sent will be found."""
+        number = self._number
+        self._number = (number + 1) % _NUMBERS
+        return self._base + number
+
+    def _draw(self) -> tuple[bytes, bytes]:
+        """Return a random token and its complement, and keep more of them."""
+        self._tokens = echo.tokens(os.urandom(echo.TOKEN_BYTES * _TOKENS))
+        return next(self._tokens)
 
     def _hinder(self, burst: Burst, trouble: Trouble) -> None:
         burst.hindered(trouble)
@@ -234,15 +298,15 @@ class EchoPort:
             self._blind_until = self._taken
 
     def _take_replies(self, found: int) -> None:
-        inbox, replied, begins = self._replies, self._table.replied, echo.REPLY[self._family]
+        inbox, replied, begins, stamping = self._replies, self._table.replied, echo.REPLY[self._family], self.stamping
         moment = Moment(self._wall.look(), self._wall.ahead, self._wall.steps, self._prompt)
         headed = self._raw and self._family == 4  # such a socket gives the IP header too
-        columns = (inbox.lengths(found), inbox.addresses(found), inbox.data(found), inbox.controls(found))
-        for (length, size), (address,), (data,), fields in zip(*columns, strict=True):
+        messages = zip(inbox.lengths(found), inbox.messages(found), strict=True)
+        for (length, size), (kind, seconds, nanoseconds, address, data) in messages:
             start = (data[0] & 0xF) * 4 if headed else 0
             if size < start + echo.ICMP_HEADER or not data.startswith(begins, start):
                 continue
-            stamp = received(length, fields) if self.stamping else None
+            stamp = received(length, kind, seconds, nanoseconds) if stamping else None
             if not replied(data[start + echo.TAIL : size], address, stamp, moment):
                 reply = echo.parse_reply(self._family, data[start:size])
                 if reply is not None and reply.ident == self._ident:
@@ -254,43 +318,48 @@ class EchoPort:
         reported = False
         for _ in range(_TAKES):
             try:
-                found = inbox.take(self._sock, socket.MSG_ERRQUEUE)
+                found = inbox.take(self._sock, _ERRQUEUE)
             except OSError:
                 continue
             if found:
-                lengths = [control for control, _ in inbox.lengths(found)]
-                stamps, others = sent(zip(lengths, inbox.controls(found), strict=True))
-                base = self._base
-                self._table.stamps.update({base + number: stamp for number, stamp in stamps.items()})
+                entries = zip(inbox.lengths(found), inbox.controls(found), strict=True)
+                others = sent(entries, self._table.stamps, self._base)
                 if others:
                     reported = True
-                    self._take_reports(found, others, lengths)
+                    self._take_reports(found, others)
             if found < inbox.count:
                 break
         return reported
 
-    def _take_reports(self, found: int, which: list[int], lengths: list[int]) -> None:
+    def _take_reports(self, found: int, which: list[int]) -> None:
         """Hand the ICMP errors among the entries taken to the requests that they quote."""
         inbox = self._errors
-        sizes, addresses = list(inbox.lengths(found)), list(inbox.addresses(found))
-        quotes = list(inbox.data(found))
+        lengths, entries = list(inbox.lengths(found)), list(inbox.messages(found))
         troubles: dict[bytes, Trouble] = {}
         for index in which:
-            quote = echo.parse_quote(self._family, quotes[index][0][: sizes[index][1]])
+            (length, size), (*_, address, room) = lengths[index], entries[index]
+            quote = echo.parse_quote(self._family, room[:size])
             if quote is None or quote[0] != self._ident:
                 continue
-            messages = control_messages(inbox.control(index, lengths[index]))
+            messages = control_messages(inbox.control(index, length))
             said = next((data for level, kind, data in messages if (level, kind) in _RECVERR), b"")
             if said not in troubles:  # one look at our own addresses for a flood of the same error
                 troubles[said] = name_sender(parse_error(said), self._family)
-            self._table.troubled(quote[1], addresses[index][0], troubles[said])
+            self._table.troubled(quote[1], address, troubles[said])
 
-    def _new_form(self, size: int) -> echo.Form:
+    def _new_tray(self, size: int) -> Tray:
         """Prepare requests of `size` bytes, and room for their replies."""
         room = _IP_HEADER_MOST + echo.ICMP_HEADER + size
+        count = max(8, min(_INBOX, _INBOX_BYTES // room))
         if room > self._replies.size:
-            self._replies = Inbox(self._family, max(8, min(_INBOX, _INBOX_BYTES // room)), room, RECEIVED)
-        return echo.Form(self._family, self._ident, size, secrets.token_bytes(size))
+            self._replies = Inbox(self._family, count, room, RECEIVED)
+        if len(self._trays) >= _TRAYS:
+            self._send_trays()
+            self._trays.clear()
+        form = echo.Form(self._family, self._ident, size, secrets.token_bytes(size))
+        outbox = Outbox(self._family, min(count, _DRAIN_EVERY), echo.ICMP_HEADER + size)
+        tray = self._trays[size] = Tray(form, outbox)
+        return tray
 
     def _prepare(self, *, fragment: bool) -> int:
         """Set the socket's options and return its identifier."""
@@ -320,13 +389,6 @@ class EchoPort:
         except OSError:  # a kernel without them: the caller then waits for each reply, and stamps by itself
             return False
         return True
-
-
-def aim_at(address: str, family: int) -> Aim:
-    """Return the aim at a literal address, its scope resolved; OSError for a scope that this host does not have."""
-    found = socket.getaddrinfo(address, 0, family=address_family(family), flags=socket.AI_NUMERICHOST)
-    where = cast("tuple[str, int]", found[0][4])  # or four for IPv6; sendto(2) takes either
-    return Aim(where, socket.inet_pton(address_family(family), where[0].split("%", 1)[0]))
 
 
 def _open_socket(family: int) -> tuple[socket.socket, bool]:

@@ -6,32 +6,32 @@ remembered a while longer, so that duplicates and late replies are known for wha
 """
 
 import heapq
-import math
 from collections import deque
+from math import ceil
 from typing import Final
 
 import msgspec
 
-from probes.kit.echo import TOKEN_BYTES
+from probes.kit.echo import ICMP_HEADER, TAIL, TOKEN_BYTES
 from probes.kit.echo_burst import KERNEL, LOOSE, USER, Burst, History
 from probes.kit.trouble import TIMEOUT, Trouble
 
 _SEQUENCES: Final = 0x10000
 REMEMBERED_SECONDS: Final = 5.0  # how long after its time a reply is still known as late, and of how many requests
 _REMEMBERED: Final = 8192
-_TAIL_HEAD: Final = 4  # identifier and sequence, before the payload
 _GRAIN: Final = 100  # deadlines are kept in hundredths of a second, each with all its requests
 _SLACK_NS: Final = 1_000_000  # the reply's stamp and our look at boot time are not of the same moment
 _CLOCK_DOUBT_NS: Final = 50_000  # how exactly one clock is known by the other, doubled (stamps.WallClock)
 
 
-class Echo(msgspec.Struct, eq=False):
-    """One request. `tail` are its bytes from the identifier on, which the reply repeats; `address` is packed.
+class Echo(msgspec.Struct, eq=False, gc=False):
+    """One request. `packet` is what was sent, `address` is packed.
 
-    `boot` is when it was sent, `wait` for how many seconds it may be answered.
+    `boot` is when it was sent, `until` when its answer is too late, both boot time.
 
     `steps` is how often the wall clock had stepped when it was sent, `key` under what the kernel's stamp is found.
-    `burst` is the attempt that waits for it, None once it ended.
+    `burst` is the attempt that waits for it, None once it ended. `alone` says that `boot` is of the moment before its
+    own system call, not before one for many.
     """
 
     burst: Burst | None
@@ -40,11 +40,12 @@ class Echo(msgspec.Struct, eq=False):
     sequence: int
     key: int
     address: bytes
-    tail: bytes
+    packet: bytes
     boot: float
-    wait: float
+    until: float
     steps: int
     grain: "Grain"
+    alone: bool
     replied: bool = False
 
 
@@ -71,12 +72,12 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
 class EchoTable:
     """The requests of one socket. What is over stands in `finished` until it is taken away.
 
-    `stamps` is where the kernel's stamps of sent packets (UTC epoch ns) are put, by the requests' keys.
+    `stamps` is where the kernel's stamps of sent packets (UTC epoch ns) are put, by the requests' keys; `unstamped`
+    says that there was none for a request that was not sent alone.
     """
 
     def __init__(self, first_sequence: int) -> None:
         self._next = first_sequence
-        self._by_tail: dict[bytes, Echo] = {}
         self._by_sequence: dict[int, Echo] = {}
         self._grains: dict[int, Grain] = {}
         self._order: list[int] = []
@@ -85,33 +86,48 @@ class EchoTable:
         self.waiting = 0
         self.finished: list[Burst] = []
         self.stamps: dict[int, int] = {}
+        self.unstamped = False
 
-    def free_sequence(self) -> int | None:
-        """Return the next sequence number that no waiting request has; None when all are taken."""
-        if self.waiting >= _SEQUENCES:
+    def free_sequence(self, pending: int = 0) -> int | None:
+        """Return the next sequence number that no waiting request has; None when all are taken.
+
+        `pending` are those returned last that have not been entered yet.
+        """
+        if self.waiting + pending >= _SEQUENCES:
             return None
+        number = self._next
         while True:
-            self._next = (self._next + 1) % _SEQUENCES
-            held = self._by_sequence.get(self._next)
+            number = (number + 1) % _SEQUENCES
+            held = self._by_sequence.get(number)
             if held is None or held.burst is None:
-                return self._next
+                self._next = number
+                return number
 
     def enter(  # noqa: PLR0917 - one call a packet: names cost time
-        self, burst: Burst, sequence: int, key: int, tail: bytes, boot: float, wait: float, steps: int
+        self,
+        burst: Burst,
+        sequence: int,
+        key: int,
+        packet: bytes,
+        boot: float,
+        until: float,
+        steps: int,
+        alone: bool = True,
     ) -> None:
         """Wait for the answer to a request of `burst` that left at `boot`, stamped by the kernel under `key`."""
-        at = math.ceil((boot + wait) * _GRAIN)
+        at = ceil(until * _GRAIN)
         grain = self._grains.get(at)
         if grain is None:
             grain = self._grains[at] = Grain(at / _GRAIN)
             heapq.heappush(self._order, at)
         history = burst.history
-        echo = Echo(burst, history, history.asked, sequence, key, burst.aim.packed, tail, boot, wait, steps, grain)
-        self._by_sequence[sequence] = self._by_tail[tail] = echo
+        number, address = history.asked, burst.aim.packed
+        echo = Echo(burst, history, number, sequence, key, address, packet, boot, until, steps, grain, alone)
+        self._by_sequence[sequence] = echo
         grain.echoes.append(echo)
         grain.waiting += 1
         self.waiting += 1
-        history.asked += 1
+        history.asked = number + 1
         burst.left += 1
         burst.under_way += 1
 
@@ -121,20 +137,28 @@ class EchoTable:
             self.finished.append(burst)
 
     def replied(self, tail: bytes, address: bytes, stamp: int | None, moment: Moment) -> bool:
-        """Take an echo reply that the kernel stamped (UTC epoch ns) when it came in; False if we never asked that."""
-        echo = self._by_tail.get(tail)
-        if echo is None or address != echo.address:
+        """Take an echo reply that the kernel stamped (UTC epoch ns) when it came in; False if we never asked that.
+
+        `tail` is what it repeats: identifier, sequence, payload.
+        """
+        # By sequence, not by these bytes: of entries that are a second old every look-up is a miss of the caches.
+        echo = self._by_sequence.get(int.from_bytes(tail[2:TAIL]))
+        if echo is None or tail != echo.packet[TAIL:] or address != echo.address:
             return False
         if echo.replied:
             echo.history.duplicates += 1
             return True
         echo.replied = True
-        round_trip, precision = measure(echo, self.stamps.pop(echo.key, None), stamp, moment)
-        if echo.burst is None or round_trip > echo.wait:
+        sent = self.stamps.pop(echo.key, None)
+        if sent is None and not echo.alone:
+            self.unstamped = True
+        round_trip, precision = measure(echo, sent, stamp, moment)
+        burst = echo.burst
+        if burst is None or echo.boot + round_trip > echo.until:
             echo.history.late += 1
             self._lose(echo, TIMEOUT)
             return True
-        burst, echo.burst = echo.burst, None
+        echo.burst = None
         echo.grain.waiting -= 1
         self.waiting -= 1
         burst.answered(echo.number, round_trip, precision)
@@ -147,7 +171,7 @@ class EchoTable:
         echo = self._by_sequence.get(sequence)
         if echo is None or address != echo.address:
             return
-        asked = echo.tail[_TAIL_HEAD:]
+        asked = echo.packet[ICMP_HEADER:]
         token = asked[:TOKEN_BYTES]
         if token and payload != asked and payload[: len(token)] == token:
             self._lose(echo, _changed(asked, payload))
@@ -162,7 +186,7 @@ class EchoTable:
         """End what waited its time; `blind` is the reason for what was sent up to `blind_until` (boot time)."""
         while self._order:
             grain = self._grains[self._order[0]]
-            if grain.until <= now:
+            if grain.waiting and grain.until <= now:
                 for echo in grain.echoes:
                     self._lose(echo, blind if echo.boot <= blind_until else TIMEOUT)
             if grain.waiting:
@@ -189,12 +213,17 @@ class EchoTable:
             self._ended(echo, burst)
             self._forget(echo)
 
+    def clear(self) -> None:
+        """Forget all: what is under way is never over. Requests and their grains hold each other until then."""
+        for grain in (*self._grains.values(), *self._past):
+            grain.echoes.clear()
+        self._by_sequence.clear()
+
     def _forget(self, echo: Echo) -> None:
         if self._by_sequence.get(echo.sequence) is echo:
             del self._by_sequence[echo.sequence]
-        self.stamps.pop(echo.key, None)
-        if self._by_tail.get(echo.tail) is echo:
-            del self._by_tail[echo.tail]
+        if not echo.replied:
+            self.stamps.pop(echo.key, None)
 
     def _lose(self, echo: Echo, trouble: Trouble) -> None:
         """End `echo` by `trouble`, if it still waits."""
@@ -219,7 +248,7 @@ def measure(echo: Echo, sent: int | None, stamp: int | None, moment: Moment) -> 
         if sent is not None and 0 < stamp - sent <= most and sent >= asked - _CLOCK_DOUBT_NS:
             return (stamp - sent) / 1e9, KERNEL
         if 0 < stamp - asked <= most:
-            return (stamp - asked) / 1e9, USER
+            return (stamp - asked) / 1e9, USER if echo.alone else LOOSE
     return noticed, USER if moment.prompt else LOOSE
 
 

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 # struct mmsghdr: name, namelen, iov, iovlen, control, controllen, flags; then the received length.
-_HEADER: Final = struct.Struct("@PIPNPNi0PI0P")
+HEADER: Final = struct.Struct("@PIPNPNi0PI0P")
 _LENGTHS: Final = struct.Struct(f"@{struct.calcsize('@PIPNP')}xN{struct.calcsize('@i0P')}xI0P")
-_IOVEC: Final = struct.Struct("@PN")
+IOVEC: Final = struct.Struct("@PN")
 # struct sockaddr_in and sockaddr_in6, in the room of the larger one: the address alone.
-_ADDRESS: Final = {4: struct.Struct("4x4s20x"), 6: struct.Struct("8x16s4x")}
-_NAME_BYTES: Final = 28
+_ADDRESS: Final = {4: "4x4s20x", 6: "8x16s4x"}
+NAME_BYTES: Final = 28
+DONTWAIT: Final = int(socket.MSG_DONTWAIT)  # a number: to join members of an enumeration takes a microsecond
+ALIGNED: Final = "0N"  # at the end of a struct: what follows is aligned as control messages must be
 
 
 class Inbox:
@@ -30,27 +32,27 @@ class Inbox:
     def __init__(self, family: int, count: int, size: int, control: struct.Struct) -> None:
         self.count = count
         self.size = size
-        self._kinds = (_LENGTHS, _ADDRESS[family], struct.Struct(f"{size}s"), control)
-        self._buffers = tuple(bytearray(count * kind.size) for kind in self._kinds)
-        headers, names, data, controls = self._buffers
-        self._views = tuple(memoryview(buffer) for buffer in self._buffers)
-        vectors = bytearray(count * _IOVEC.size)
-        self._start, name_at, data_at, control_at, vector_at = map(
-            _address_of, (headers, names, data, controls, vectors)
-        )
+        # A message's room: its control messages, from whom it came, its bytes.
+        self._whole = struct.Struct(f"{control.format}{_ADDRESS[family]}{size}s{ALIGNED}")
+        self._heads = struct.Struct(f"{control.format}{NAME_BYTES}x{size}x{ALIGNED}")
+        self._control = control.size
+        headers, rooms, vectors = (bytearray(count * n) for n in (HEADER.size, self._whole.size, IOVEC.size))
+        self._start, room, vector = map(address_of, (headers, rooms, vectors))
         for n in range(count):
-            _IOVEC.pack_into(vectors, n * _IOVEC.size, data_at + n * size, size)
-            name, vector, first = name_at + n * _NAME_BYTES, vector_at + n * _IOVEC.size, control_at + n * control.size
-            _HEADER.pack_into(headers, n * _HEADER.size, name, _NAME_BYTES, vector, 1, first, control.size, 0, 0)
+            name = room + control.size
+            IOVEC.pack_into(vectors, n * IOVEC.size, name + NAME_BYTES, size)
+            HEADER.pack_into(headers, n * HEADER.size, name, NAME_BYTES, vector, 1, room, control.size, 0, 0)
+            room, vector = room + self._whole.size, vector + IOVEC.size
         self._vectors = vectors
+        self._headers, self._rooms = memoryview(headers), memoryview(rooms)
         self._fresh = bytes(headers)
         self._receive = ctypes.PyDLL(None, use_errno=True).recvmmsg
         self._receive.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
 
     def take(self, sock: socket.socket, flags: int = 0) -> int:
         """Receive what waits, at most `count` messages, and return how many; raises OSError, not for an empty queue."""
-        self._buffers[0][:] = self._fresh
-        found: int = self._receive(sock.fileno(), self._start, self.count, flags | socket.MSG_DONTWAIT, None)
+        self._headers[:] = self._fresh
+        found: int = self._receive(sock.fileno(), self._start, self.count, flags | DONTWAIT, None)
         if found >= 0:
             return found
         code = ctypes.get_errno()
@@ -60,29 +62,26 @@ class Inbox:
 
     def lengths(self, found: int) -> Iterator[tuple[int, int]]:
         """Yield the bytes of control messages and of data of the `found` messages of the last `take`."""
-        return _LENGTHS.iter_unpack(self._views[0][: found * _LENGTHS.size])
-
-    def addresses(self, found: int) -> Iterator[tuple[bytes]]:
-        """Yield from whom each message came (error queue: to whom it went), where the kernel says so."""
-        kind = self._kinds[1]
-        return kind.iter_unpack(self._views[1][: found * kind.size])
-
-    def data(self, found: int) -> Iterator[tuple[bytes]]:
-        """Yield the room of each message's bytes; beyond its length are those of earlier messages."""
-        kind = self._kinds[2]
-        return kind.iter_unpack(self._views[2][: found * kind.size])
+        return _LENGTHS.iter_unpack(self._headers[: found * _LENGTHS.size])
 
     def controls(self, found: int) -> Iterator[tuple[Any, ...]]:
         """Yield each message's control messages as the struct reads them; beyond their length are earlier ones."""
-        kind = self._kinds[3]
-        return kind.iter_unpack(self._views[3][: found * kind.size])
+        return self._heads.iter_unpack(self._rooms[: found * self._heads.size])
+
+    def messages(self, found: int) -> Iterator[tuple[Any, ...]]:
+        """Yield of each message what `controls` does, its address and the room of its bytes.
+
+        The address is from whom it came (error queue: to whom it went), where the kernel says so; beyond a
+        message's length are the bytes of earlier ones.
+        """
+        return self._whole.iter_unpack(self._rooms[: found * self._whole.size])
 
     def control(self, index: int, length: int) -> bytes:
         """Return all `length` bytes of control messages of message `index`."""
-        first = index * self._kinds[3].size
-        return bytes(self._buffers[3][first : first + length])
+        first = index * self._whole.size
+        return bytes(self._rooms[first : first + min(length, self._control)])
 
 
-def _address_of(buffer: bytearray) -> int:
+def address_of(buffer: bytearray) -> int:
     """Return where `buffer` lies."""
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))

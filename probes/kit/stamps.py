@@ -38,26 +38,27 @@ SENT: Final = struct.Struct(f"@{_STAMP}{_ERROR}96x")
 _SECOND: Final = 1_000_000_000
 
 
-def received(length: int, fields: tuple[int, int, int]) -> int | None:
+def received(length: int, kind: int, seconds: int, nanoseconds: int) -> int | None:
     """Return when a packet came in (UTC epoch ns) by `length` bytes of control messages, read as RECEIVED."""
-    kind, seconds, nanoseconds = fields
     return seconds * _SECOND + nanoseconds if kind == _IS_STAMP and length >= _STAMP_BYTES else None
 
 
-def sent(entries: Iterable[tuple[int, tuple[int, ...]]]) -> tuple[dict[int, int], list[int]]:
-    """Return when packets left (UTC epoch ns, by their number on the socket from 0), and which entries are others.
+def sent(
+    entries: Iterable[tuple[tuple[int, int], tuple[int, ...]]], stamps: dict[int, int], base: int = 0
+) -> list[int]:
+    """Put into `stamps` when packets left (UTC epoch ns, by `base` plus their number on the socket from 0).
 
-    `entries` of the error queue: bytes of control messages, and these read as SENT. The kernel writes the stamp
-    first, then the `sock_extended_err` that carries the packet's number.
+    Return which entries are others. `entries` of the error queue: bytes of control messages and of data, and the
+    control messages read as SENT. The kernel writes the stamp first, then the `sock_extended_err` that carries the
+    packet's number.
     """
-    stamps: dict[int, int] = {}
     others: list[int] = []
-    for index, (length, (kind, seconds, nanoseconds, error, info, number)) in enumerate(entries):
+    for index, ((length, _), (kind, seconds, nanoseconds, error, info, number)) in enumerate(entries):
         if kind == _IS_STAMP and error == _IS_SENT and info == _SCM_TSTAMP_SND and length >= _SENT_BYTES:
-            stamps[number] = seconds * _SECOND + nanoseconds
+            stamps[base + number] = seconds * _SECOND + nanoseconds
         else:
             others.append(index)
-    return stamps, others
+    return others
 
 
 def control_messages(control: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -5,11 +5,15 @@ import resource
 import socket
 import struct
 import time
+from functools import partial
 
 import pytest
 
 from probes import icmp
 from probes.kit.echo import checksum
+from probes.kit.echo_aim import aim_at
+from probes.kit.echo_burst import Burst, History, Plan
+from probes.kit.echo_port import EchoPort
 from probes.kit.result import Outcome, Result, Stage
 from probes.kit.spec import Duration
 from tests.peers.probing import CLOCK, Kit, Names, ask, attempt, open_descriptors
@@ -150,6 +154,54 @@ def test_a_batch_is_one_socket_for_each_family() -> None:
     assert open_descriptors() == before + 2
     runner.close()
     assert open_descriptors() == before
+
+
+def test_a_packet_that_cannot_leave_spoils_no_other_of_its_batch() -> None:
+    """Between others in one system call: each of those is answered, and has the stamps of its own packet."""
+    forbidden = "255.255.255.255"  # the kernel wants SO_BROADCAST for it
+    targets = ["127.0.1.1", "127.0.1.2", forbidden, "127.0.1.3", forbidden, forbidden, "127.0.1.4"]
+    port = EchoPort(4, CLOCK)
+    results: dict[int, Result] = {}
+    now = CLOCK.boot()
+    for place, target in enumerate(targets):
+        done = partial(results.__setitem__, place)
+        port.add(Burst(Plan(), aim_at(target, 4), History(), done, now, now + 2, 1, {}))
+    port.flush()
+    while len(results) < len(targets):
+        time.sleep(0.001)
+        port.harvest()
+    port.close()
+
+    for place, target in enumerate(targets):
+        result = results[place]
+        if target == forbidden:
+            assert (result.outcome, result.values) == (Outcome.UNKNOWN, {})
+        else:
+            assert (result.outcome, result.values["icmp_kernel_stamps"]) == (Outcome.OK, 1)
+
+
+def test_without_stamps_of_what_was_sent_packets_leave_one_by_one() -> None:
+    """A way out that stamps nothing is noticed by the first batch, whose durations are loose; the next are closer."""
+    runner = icmp.EchoRunner(Kit())
+    in_a_batch(runner, icmp.Settings(target="127.0.0.1"))
+    port = runner._steady[4, False]
+    assert port._together
+    port._table.stamps = Forgetful()
+
+    first = in_a_batch(runner, icmp.Settings(target="127.0.0.1"), icmp.Settings(target="127.0.0.2"))
+    then = in_a_batch(runner, icmp.Settings(target="127.0.0.1"), icmp.Settings(target="127.0.0.2"))
+
+    assert ["no usable kernel stamps" in result.detail for result in first] == [True, True]
+    assert ["stands in for the kernel's" in result.detail for result in then] == [True, True]
+    assert not port._together
+    runner.close()
+
+
+class Forgetful(dict[int, int]):
+    """Keeps nothing."""
+
+    def __setitem__(self, key: int, value: int) -> None:
+        """Take no notice."""
 
 
 def test_a_batch_turns_only_when_there_is_something_to_do() -> None:

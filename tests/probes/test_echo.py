@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.kit.echo import ICMP_HEADER, Form, Reply, checksum, parse_quote, parse_reply, reply_filter
+from probes.kit.echo import ICMP_HEADER, Form, Reply, checksum, parse_quote, parse_reply, reply_filter, tokens
 
 IP4 = bytes([0x45]) + bytes(19)
 IDENT, SEQUENCE = 0x1234, 0xFFFE
@@ -120,3 +120,14 @@ def test_the_filter_passes_our_replies_only(family: int) -> None:
     assert run(program, header + foreign) == 0
     assert run(program, header + request(family)) == 0
     assert run(program, header + mine[:3]) == 0
+
+
+def test_tokens_come_with_their_complements() -> None:
+    """All that were drawn, and each pair cancels out in the checksum."""
+    drawn = bytes(range(16))
+
+    found = list(tokens(drawn))
+
+    assert [token for token, _ in found] == [drawn[:8], drawn[8:]]
+    assert all(a ^ b == 0xFF for token, complement in found for a, b in zip(token, complement, strict=True))
+    assert Form(4, IDENT, 56, bytes(99)).packet(1, *found[0]) == Form(4, IDENT, 56, bytes(99)).packet(1, found[0][0])

@@ -10,7 +10,7 @@ from probes.kit.echo_burst import KERNEL, LOOSE, USER, Aim, Burst, History, Limi
 from probes.kit.result import Outcome, Stage
 from probes.kit.trouble import LATE, TIMEOUT, Trouble
 
-AIM = Aim(("10.0.0.1", 0), b"\x0a\0\0\x01")
+AIM = Aim(("10.0.0.1", 0), b"\x0a\0\0\x01", b"")
 ROUTER = Trouble(fault="host-unreachable", by="10.0.0.254")
 PEER = Trouble(fault="payload-changed", answered=True)
 OURS = Trouble(fault="no-permission", local=True)

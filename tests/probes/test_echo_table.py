@@ -11,7 +11,7 @@ from probes.kit.echo_burst import KERNEL, LOOSE, USER, Aim, Burst, History, Plan
 from probes.kit.echo_table import REMEMBERED_SECONDS, Echo, EchoTable, Grain, Moment, measure
 from probes.kit.trouble import TIMEOUT, Trouble
 
-HERE = Aim(("10.0.0.1", 0), b"\x0a\0\0\x01")
+HERE = Aim(("10.0.0.1", 0), b"\x0a\0\0\x01", b"")
 ELSEWHERE = b"\x0a\0\0\x02"
 TOKEN = b"tokentok"
 AHEAD = 1_700_000_000.0  # wall clock minus boot time
@@ -39,12 +39,14 @@ def tail(sequence: int, payload: bytes = TOKEN) -> bytes:
     return struct.pack("!HH", 7, sequence) + payload
 
 
-def sent(table: EchoTable, made: Burst, *, boot: float = 10.0, wait: float = 1.0, key: int = 1) -> int:
+def sent(
+    table: EchoTable, made: Burst, *, boot: float = 10.0, wait: float = 1.0, key: int = 1, alone: bool = True
+) -> int:
     """Send the next packet of `made`; return its sequence."""
     sequence = table.free_sequence()
     assert sequence is not None
     made.due -= 1
-    table.enter(made, sequence, key, tail(sequence), boot, wait, 0)
+    table.enter(made, sequence, key, bytes(4) + tail(sequence), boot, boot + wait, 0, alone)
     return sequence
 
 
@@ -164,7 +166,7 @@ def test_requests_are_remembered_for_a_while_only() -> None:
     table.expire(11.01 + REMEMBERED_SECONDS, -1, BLIND)
 
     assert not table.replied(tail(sequence), HERE.packed, ns(10.1), moment(17.0))
-    assert (table._by_sequence, table._by_tail, table.stamps) == ({}, {}, {})
+    assert (table._by_sequence, table.stamps) == ({}, {})
 
 
 def test_stamps_that_nobody_waits_for_are_not_kept() -> None:
@@ -204,6 +206,15 @@ def test_a_waiting_sequence_is_not_used_again() -> None:
     for _ in range(0xFFFF):
         sent(table, made)
     assert table.free_sequence() is None
+
+
+def test_sequences_of_requests_on_their_way_are_held_back() -> None:
+    """Numbers given out but not entered yet are not given out again, nor are more than there are."""
+    table, made = EchoTable(0), burst(0x10000)
+    for _ in range(0x10000 - 3):
+        sent(table, made)
+
+    assert [table.free_sequence(pending) for pending in range(4)] == [0xFFFE, 0xFFFF, 0, None]
 
 
 def test_an_answered_sequence_is_used_again() -> None:
@@ -246,9 +257,9 @@ def test_an_attempt_is_settled_when_nothing_is_due() -> None:
     assert table.finished == [blocked]
 
 
-def echo(steps: int = 0) -> Echo:
+def echo(steps: int = 0, *, alone: bool = True) -> Echo:
     """Return a request that left at boot time 10."""
-    return Echo(None, History(), 0, 1, 1, HERE.packed, b"", 10.0, 1.0, steps, Grain(11.0))
+    return Echo(None, History(), 0, 1, 1, HERE.packed, b"", 10.0, 11.0, steps, Grain(11.0), alone)
 
 
 @pytest.mark.parametrize(
@@ -284,6 +295,39 @@ def test_stamps_are_taken_for_what_they_are_worth(
 
     assert found == pytest.approx(seconds, abs=2e-6)
     assert quality == precision
+
+
+def test_a_stamp_of_our_own_for_many_is_worth_little() -> None:
+    """Requests that left in one system call waited for each other in it; without the kernel's stamp it is unknown."""
+    assert measure(echo(alone=False), ns(10.001), ns(10.003), moment(10.02))[1] == KERNEL
+    assert measure(echo(alone=False), None, ns(10.003), moment(10.02))[1] == LOOSE
+
+
+@pytest.mark.parametrize(("stamp", "alone", "told"), [(True, False, False), (False, True, False), (False, False, True)])
+def test_many_without_the_kernels_stamps_are_told(stamp: bool, alone: bool, told: bool) -> None:
+    """Whoever sends them together must know that it may not."""
+    table, made = EchoTable(0), burst()
+    sequence = sent(table, made, alone=alone)
+    if stamp:
+        table.stamps[1] = ns(10.001)
+
+    assert table.replied(tail(sequence), HERE.packed, ns(10.003), moment(10.02))
+
+    assert table.unstamped == told
+
+
+def test_a_cleared_table_holds_nothing() -> None:
+    """Neither what waits nor what is remembered, and no request that its grain holds in a cycle."""
+    table, answered, waits = EchoTable(0), burst(), burst()
+    sequence = sent(table, answered)
+    table.replied(tail(sequence), HERE.packed, None, moment(10.1))
+    table.expire(11.01, -1, BLIND)
+    sent(table, waits, boot=11.0)
+
+    table.clear()
+
+    assert [grain.echoes for grain in (*table._grains.values(), *table._past)] == [[], []]
+    assert table._by_sequence == {}
 
 
 def test_a_prompt_look_is_as_good_as_a_stamp_of_our_own() -> None:

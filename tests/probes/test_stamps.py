@@ -32,16 +32,16 @@ def reason(error: int = errno.ENOMSG, origin: int = 4, info: int = 0, number: in
     return message(socket.IPPROTO_IP, RECVERR, extended + bytes(16))
 
 
-def entry(control: bytes) -> tuple[int, tuple[int, ...]]:
+def entry(control: bytes) -> tuple[tuple[int, int], tuple[int, ...]]:
     """Return an error-queue entry as an inbox gives it: what the buffer held before stands behind it."""
-    return len(control), SENT.unpack((control + b"\xff" * SENT.size)[: SENT.size])
+    return (len(control), 0), SENT.unpack((control + b"\xff" * SENT.size)[: SENT.size])
 
 
 def test_a_reply_has_the_softwares_stamp() -> None:
     """Seconds and nanoseconds of the first of three."""
     control = stamp()
 
-    assert received(len(control), RECEIVED.unpack(control.ljust(RECEIVED.size, b"\xff"))) == STAMP_NS
+    assert received(len(control), *RECEIVED.unpack(control.ljust(RECEIVED.size, b"\xff"))) == STAMP_NS
 
 
 @pytest.mark.parametrize("control", [b"", stamp()[:-1], stamp(kind=35), stamp(level=0)], ids=str)
@@ -49,7 +49,7 @@ def test_other_control_messages_are_no_stamps(control: bytes) -> None:
     """What is cut, or another message, is none, though the buffer still holds an older stamp."""
     older = stamp().ljust(RECEIVED.size, b"\xff")
 
-    assert received(len(control), RECEIVED.unpack(control + older[len(control) :])) is None
+    assert received(len(control), *RECEIVED.unpack(control + older[len(control) :])) is None
 
 
 def test_stamps_of_sent_packets_come_by_their_numbers() -> None:
@@ -65,7 +65,10 @@ def test_stamps_of_sent_packets_come_by_their_numbers() -> None:
         entry(b""),
     ]
 
-    assert sent(entries) == ({7: STAMP_NS, 2**32 - 1: STAMP_NS}, [1, 3, 4, 5, 6, 7])
+    stamps: dict[int, int] = {}
+
+    assert sent(entries, stamps, base=2**32) == [1, 3, 4, 5, 6, 7]
+    assert stamps == {2**32 + 7: STAMP_NS, 2**33 - 1: STAMP_NS}
 
 
 def test_control_messages_one_by_one() -> None:
@@ -86,8 +89,8 @@ def test_a_length_that_cannot_be_ends_the_messages(length: int) -> None:
 def test_any_control_bytes_are_read(data: bytes) -> None:
     """A value or nothing, never an exception, and never more bytes than came."""
     assert sum(len(part) for _, _, part in control_messages(data)) <= len(data)
-    received(len(data), RECEIVED.unpack(data.ljust(RECEIVED.size, b"\0")[: RECEIVED.size]))
-    sent([(len(data), SENT.unpack(data.ljust(SENT.size, b"\0")[: SENT.size]))])
+    received(len(data), *RECEIVED.unpack(data.ljust(RECEIVED.size, b"\0")[: RECEIVED.size]))
+    sent([((len(data), 0), SENT.unpack(data.ljust(SENT.size, b"\0")[: SENT.size]))], {})
 
 
 class Clock:

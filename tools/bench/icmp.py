@@ -2,8 +2,8 @@
 
 The same targets at the same rates, in turns. The kernel's work for our packets, and for the far end's, runs in the
 sender's system calls: it is in every CPU figure. The distance is that of the reported round trip from the one that a
-tap on the cable saw. Ours runs as the agent's wheel turns it for so
-many probes of 1 s; last, the whole agent with 500 of them.
+tap on the cable saw. Ours runs as the agent's wheel turns it for so many probes of 1 s; last, the whole agent with 500
+of them.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,10 +111,21 @@ def last_percent(errors: list[float]) -> float:
     return sorted(errors)[len(errors) * 99 // 100]
 
 
-def paced(rate: int, seconds: float, load: int = 0) -> tuple[float, list[Result | None]]:
+class Tally:
+    """Counts answers and forgets them, as the agent does once they are told."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+
+    def __call__(self, result: Result) -> None:
+        """Take a result."""
+        self.answered += result.fault is None
+
+
+def paced(rate: int, seconds: float, load: int = 0, *, keep: bool = False) -> tuple[float, list[Result | None]]:
     """Send `rate` echoes a second as the wheel does, beside `load` TCP connects a second.
 
-    Return CPU seconds an echo and the results as launched.
+    Return CPU seconds an echo and, with `keep`, the results as launched.
     """
 
     async def turn() -> tuple[float, list[Result | None]]:
@@ -121,7 +133,8 @@ def paced(rate: int, seconds: float, load: int = 0) -> tuple[float, list[Result 
             targets = [icmp.Settings(target=target) for target in echo_peers.targets(rate)]
             door = tcp.Settings(target=f"{echo_peers.FAR}:{echo_peers.PORT}")
             results: list[Result | None] = []
-            step, loaded, tick = grid(rate), 0, 0
+            tally = Tally()
+            step, loaded, tick, launched = grid(rate), 0, 0, 0
             for place, settings in enumerate(targets):  # what is prepared once for each target, before the clock runs
                 pings.launch(settings, Kit.clock.boot() + 1, lambda _: None)
                 if place % FLOOD == 0 or place == len(targets) - 1:
@@ -132,12 +145,16 @@ def paced(rate: int, seconds: float, load: int = 0) -> tuple[float, list[Result 
             while (now := time.monotonic() - began) < seconds:
                 pings.harvest()
                 connects.harvest()
-                while len(results) < now * rate:
-                    settings, place = targets[len(results) % len(targets)], len(results)
-                    results.append(None)
-                    pings.launch(settings, Kit.clock.boot() + 1, partial(results.__setitem__, place))
+                deadline = Kit.clock.boot() + 1
+                while launched < now * rate:
+                    done: Callable[[Result], None] = tally
+                    if keep:
+                        results.append(None)
+                        done = partial(results.__setitem__, launched)
+                    pings.launch(targets[launched % len(targets)], deadline, done)
+                    launched += 1
                 while loaded < now * load:
-                    connects.launch(door, Kit.clock.boot() + 1, lambda _: None)
+                    connects.launch(door, deadline, lambda _: None)
                     loaded += 1
                 pings.flush()
                 connects.flush()
@@ -146,7 +163,7 @@ def paced(rate: int, seconds: float, load: int = 0) -> tuple[float, list[Result 
             took = time.process_time() - cpu
             while pings.harvest() is not None or connects.harvest() is not None:
                 time.sleep(FINEST_SECONDS)  # noqa: ASYNC251
-            return took / len(results), results
+            return took / launched, results
 
     return asyncio.run(turn())
 
@@ -157,24 +174,19 @@ def most_ours(seconds: float) -> float:
     async def turn() -> float:
         async with icmp.open(Kit()) as pings:
             targets = [icmp.Settings(target=target) for target in echo_peers.targets(500)]
-            sent = answered = 0
-
-            def count(result: Result) -> None:
-                nonlocal answered
-                answered += result.fault is None
-
+            sent, tally = 0, Tally()
             began = time.monotonic()
             while time.monotonic() - began < seconds:
                 for _ in range(FLOOD):
-                    pings.launch(targets[sent % len(targets)], Kit.clock.boot() + 1, count)
+                    pings.launch(targets[sent % len(targets)], Kit.clock.boot() + 1, tally)
                     sent += 1
                 pings.flush()
                 pings.harvest()
             took = time.monotonic() - began
             while pings.harvest() is not None:
                 time.sleep(FINEST_SECONDS)  # noqa: ASYNC251
-            if answered < sent:
-                raise RuntimeError(f"{sent - answered} of {sent} echoes were lost")
+            if tally.answered < sent:
+                raise RuntimeError(f"{sent - tally.answered} of {sent} echoes were lost")
             return sent / took
 
     return asyncio.run(turn())
@@ -198,7 +210,7 @@ def rounds(exporter: echo_peers.Exporter | None, tap: Tap) -> dict[str, Any]:
         most.setdefault("ours", []).append(most_ours(SECONDS))
         tap.take()
         for name, load in (("ours", 0), ("ours, loaded", LOAD)):
-            _, results = paced(SAMPLES, 1.0, load)
+            _, results = paced(SAMPLES, 1.0, load, keep=True)
             error.setdefault(name, []).extend(echo_peers.distances(reported(results), tap))
         error.setdefault("ping", []).extend(echo_peers.distances(echo_peers.ping(SAMPLES), tap))
         if exporter is not None:
