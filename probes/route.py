@@ -9,8 +9,10 @@ the shell asks on one socket for all probes, one question at a time.
 
 import asyncio
 import errno
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from ipaddress import ip_address, ip_network
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -28,11 +30,14 @@ from probes.kit.rtnetlink import (
     outgoing,
     read_link,
     read_route,
+    turns,
 )
 from probes.kit.spec import Clock, Evidence, Fault, Flow, Kit, Metric, Spec
 
 _NAME_BYTES: Final = 15  # IFNAMSIZ of linux/if.h, less the NUL
 _TABLE_MOST: Final = 0xFFFFFFFF
+# Addresses of one network that are looked up; each takes 0.4 ms [measured].
+_PARTS_MOST: Final = 64
 _ERRORS: Final = ("route_link_receive_errors", "route_link_transmit_errors")
 _TABLES: Final[Mapping[int, str]] = MappingProxyType({253: "default", 254: "main", 255: "local"})
 
@@ -44,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     device: str | None = None
     via: str | None = None
     table: int | None = None
+    network: str | None = None
 
 
 SPEC: Final = Spec(
@@ -55,6 +61,8 @@ SPEC: Final = Spec(
         "device": "Interface by which packets for it must leave; its state is watched too.",
         "via": "Gateway to which they must go; without it any, or none.",
         "table": "Routing table in which the route must be found (strongSwan's is 220); without it any.",
+        "network": "Far network (`10.20.0.0/16`) that must go the way of `target` as a whole: wherever a more specific"
+        " route within it begins or ends, that address is looked up too. Reads all routes of the host.",
     },
     faults=(
         Fault(
@@ -129,7 +137,18 @@ def flow(settings: Settings) -> Flow:
         raise ValueError(f"via: {settings.via!r} is no address; write the gateway's")
     if settings.table is not None and not 1 <= settings.table <= _TABLE_MOST:
         raise ValueError(f"table: {settings.table} is no routing table; write 1 to {_TABLE_MOST}")
+    if settings.network is not None and not _is_part(end.host, settings.network):
+        raise ValueError(
+            f"network: {settings.network!r} is no network with {end.host} in it; write it as `10.20.0.0/16`"
+        )
     return Flow(host=end.host, protocol="netlink", family=end.family, function="route", connect_bytes=0, carry_bytes=0)
+
+
+def _is_part(address: str, network: str) -> bool:
+    try:
+        return ip_address(address) in ip_network(network)
+    except ValueError:
+        return False
 
 
 def _is_device(name: str) -> bool:
@@ -139,12 +158,15 @@ def _is_device(name: str) -> bool:
 class Replies(msgspec.Struct, frozen=True, kw_only=True):
     """The kernel's answers to one attempt, each a message, the errno of a refusal, or None if not asked.
 
-    `named` is the agreed interface, `out` the one by which the route leaves, if that is another.
+    `named` is the agreed interface, `out` the one by which the route leaves, if that is another. `parts` are the
+    routes to further addresses of the network, `unread` so many more were not looked up.
     """
 
     route: object
     named: object = None
     out: object = None
+    parts: Mapping[str, object] = {}
+    unread: int = 0
 
 
 def judge(settings: Settings, replies: Replies) -> Result:
@@ -152,6 +174,7 @@ def judge(settings: Settings, replies: Replies) -> Result:
     try:
         route, named = read_route(replies.route), read_link(replies.named)
         other = read_link(replies.out) if isinstance(route, Route) else None
+        parts = {address: read_route(reply) for address, reply in replies.parts.items()}
     except CannotLookError as error:
         return unknown(error.fault, str(error))
     out = other or (named if isinstance(route, Route) and named and named.index == route.device else None)
@@ -160,6 +183,10 @@ def judge(settings: Settings, replies: Replies) -> Result:
     way, known = _in_words(settings.target, route, out), facts(route, out)
     for fault, detail in _departures(settings, route, watched):
         return failed(Stage.CONNECT, fault, detail=f"{detail}; {way}" if detail else way, values=values, facts=known)
+    for fault, detail in _parting(settings, route, parts, watched):
+        return failed(Stage.CONNECT, fault, detail=f"{detail}; {way}", values=values, facts=known)
+    if replies.unread:
+        way = f"{way}; {replies.unread} more addresses of {settings.network} were not looked up"
     return Result(outcome=Outcome.OK, detail=way, values=values, facts=known)
 
 
@@ -173,6 +200,21 @@ def _departures(settings: Settings, route: Route | str, watched: Link | None) ->
         yield "unreachable", ""
     else:
         yield from _detours(settings, route, watched)
+
+
+def _parting(
+    settings: Settings, route: Route | str, parts: Mapping[str, Route | str], watched: Link | None
+) -> Iterator[tuple[str, str]]:
+    """Yield where a part of the network goes another way than it should, or than the target: a fault and its detail."""
+    for address, part in parts.items():
+        way = _in_words(address, part, None)
+        if isinstance(part, str):
+            yield "unreachable", way
+            continue
+        for fault, agreed in _detours(settings, part, watched):
+            yield fault, f"{way}, {agreed}"
+        if isinstance(route, Route) and part.device != route.device:
+            yield "wrong-device", way
 
 
 def _detours(settings: Settings, route: Route, watched: Link | None) -> Iterator[tuple[str, str]]:
@@ -280,10 +322,25 @@ class RouteRunner:
             device, out = outgoing(route), None
             if device is not None and (not isinstance(named, Mapping) or named.get("index") != device):
                 out = await self._ask(self._socket.link("get", index=device))
+            parts, unread = await self._parts(settings)
         except BaseException:
             self.close()  # in the middle of an exchange, also when cancelled by a deadline
             raise
-        return Replies(route=route, named=named, out=out)
+        return Replies(route=route, named=named, out=out, parts=parts, unread=unread)
+
+    async def _parts(self, settings: Settings) -> tuple[dict[str, object], int]:
+        """Return the routes to the addresses of the network at which the way may change, and how many were left."""
+        if settings.network is None:
+            return {}, 0
+        family = socket.AF_INET6 if ":" in settings.network else socket.AF_INET
+        routes = [message async for message in await self._socket.route("dump", family=family)]
+        addresses = turns(settings.network, routes)
+        asked = addresses[:_PARTS_MOST]
+        found = {
+            address: await self._ask(self._socket.route("get", dst=address, flags=RTM_F_LOOKUP_TABLE))
+            for address in asked
+        }
+        return found, len(addresses) - len(asked)
 
     async def _ask(self, question: Any) -> object:
         """Return the answer's first message ({} if it has none), or the errno of the kernel's refusal."""

@@ -5,7 +5,8 @@ refusal to route is a value, its refusal to tell is not. pyroute2 is imported by
 """
 
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -116,6 +117,32 @@ def read_link(reply: object) -> Link | None:
 def outgoing(reply: object) -> int | None:
     """Return the number of the interface by which a route leaves, None when the answer names none."""
     return _number(_attributes(reply).get("RTA_OIF"))
+
+
+def turns(network: str, messages: Iterable[object]) -> tuple[str, ...]:
+    """Return the addresses of a network at which the kernel's choice of a route may change, in order.
+
+    `messages` are all its routes: the choice is the same from the network's first address, from the first one of each
+    more specific route and from the one behind each of these, up to the next such address.
+    """
+    whole = ip_network(network)
+    starts = {whole.network_address}
+    for message in messages:
+        found, length = _attributes(message).get("RTA_DST"), _dst_length(message)
+        try:
+            part = ip_network(f"{found}/{length}")
+        except ValueError:
+            continue  # the default route names no destination; another family has no part in this network
+        if part.version == whole.version and part.network_address in whole and length > whole.prefixlen:
+            starts.add(part.network_address)
+            if part.broadcast_address != whole.broadcast_address:
+                starts.add(part.broadcast_address + 1)
+    return tuple(str(one) for one in sorted(starts, key=int))
+
+
+def _dst_length(message: object) -> int:
+    length = _number(message.get("dst_len")) if isinstance(message, Mapping) else None
+    return -1 if length is None else length
 
 
 def _refusal(code: int) -> CannotLookError:

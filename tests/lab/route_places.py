@@ -58,6 +58,7 @@ def steps(tunnel: Tunnel) -> tuple[Step, ...]:
     """Return what happens in which order, and what is asked after it."""
     far = route.Settings(target="10.20.0.5", device="vpn0", via="10.1.0.2", table=220)
     six = route.Settings(target="fd00:20::5", device="vpn0", via="fd00:1::2")
+    whole = msgspec.structs.replace(far, network="10.20.0.0/16")
     return (
         ("present", lambda: None, far),
         ("present, IPv6", lambda: None, six),
@@ -66,6 +67,12 @@ def steps(tunnel: Tunnel) -> tuple[Step, ...]:
         ("other device", lambda: None, msgspec.structs.replace(far, device="eth0")),
         ("no such device", lambda: None, msgspec.structs.replace(far, device="vpn9")),
         ("other gateway", lambda: None, msgspec.structs.replace(far, via="10.1.0.3")),
+        ("whole network", lambda: None, whole),
+        ("a part by the way, not taken", lambda: sh("ip route add 10.20.4.0/24 dev eth0"), whole),
+        ("a part elsewhere", lambda: sh("ip route add 10.20.5.0/24 dev eth0 table 220"), whole),
+        ("a part nowhere", lambda: sh("ip route replace unreachable 10.20.5.0/24 table 220"), whole),
+        ("whole again", lambda: sh("ip route del 10.20.4.0/24; ip route del 10.20.5.0/24 table 220"), whole),
+        ("whole network, IPv6", lambda: None, msgspec.structs.replace(six, network="fd00:20::/64")),
         ("blackhole", lambda: None, route.Settings(target="10.40.0.1")),
         ("prohibit", lambda: None, route.Settings(target="10.50.0.1")),
         ("no route", lambda: None, route.Settings(target="10.60.0.1")),

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from probes import route as route_probe
 from probes.kit import spec
 from probes.kit.result import Outcome, Result, Stage
-from probes.kit.rtnetlink import Netlink, load_netlink, read_link, read_route
+from probes.kit.rtnetlink import Netlink, load_netlink, read_link, read_route, turns
 from probes.kit.spec import Evidence, Flow, Pace
 from probes.route import SPEC, Replies, RouteRunner, Settings, flow, judge
 
@@ -233,6 +234,69 @@ def test_an_errno_is_never_a_route(code: int) -> None:
     assert judge(AGREED, Replies(route=route(), named=code)).outcome is not Outcome.OK
 
 
+def destination(address: str | None, length: object, **more: object) -> dict[str, Any]:
+    """Return a route of a dump."""
+    return {"dst_len": length, "attrs": [("RTA_DST", address)] if address else [], "type": 1, **more}
+
+
+TURNS: dict[str, tuple[str, list[object], tuple[str, ...]]] = {
+    "no route within": ("10.20.0.0/16", [destination("10.20.0.0", 16), destination(None, 0)], ("10.20.0.0",)),
+    "one within, and what follows it": (
+        "10.20.0.0/16",
+        [destination("10.20.4.0", 24)],
+        ("10.20.0.0", "10.20.4.0", "10.20.5.0"),
+    ),
+    "one at its end, twice, and one within another": (
+        "10.20.0.0/16",
+        [destination("10.20.255.0", 24), destination("10.20.255.0", 24), destination("10.20.255.64", 26)],
+        ("10.20.0.0", "10.20.255.0", "10.20.255.64", "10.20.255.128"),
+    ),
+    "others": ("10.20.0.0/16", [destination("10.0.0.0", 8), destination("10.30.0.0", 24)], ("10.20.0.0",)),
+    "another family": ("fd00:20::/64", [destination("10.20.0.0", 24)], ("fd00:20::",)),
+    "its own": ("fd00:20::/64", [destination("fd00:20::8", 127)], ("fd00:20::", "fd00:20::8", "fd00:20::a")),
+    "what cannot be read": ("10.20.0.0/16", [7, destination("10.20.1.0", "x"), destination("?", 24)], ("10.20.0.0",)),
+}
+
+
+@pytest.mark.parametrize("case", TURNS)
+def test_the_way_may_change_where_routes_begin_and_end(case: str) -> None:
+    """These addresses, and no others, can go another way than the one before them."""
+    network, messages, expected = TURNS[case]
+    assert turns(network, messages) == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(16, 32)), max_size=5), st.integers(0, 65535))
+def test_between_two_turns_the_same_routes_match(parts: list[tuple[int, int]], offset: int) -> None:
+    """Every address of the network matches the same routes as the turn before it: to look there is to look at it."""
+    nets = [ip_network(f"10.20.{third}.0/{length}", strict=False) for third, length in parts]
+    starts = [ip_address(one) for one in turns("10.20.0.0/16", [destination(str(n[0]), n.prefixlen) for n in nets])]
+    address = ip_address("10.20.0.0") + offset
+    before = max((one for one in starts if int(one) <= int(address)), key=int)
+    assert [address in net for net in nets] == [before in net for net in nets]
+
+
+PARTS: dict[str, tuple[dict[str, object], str | None, str]] = {
+    "all the same way": ({"10.20.0.0": route(), "10.20.4.0": route()}, None, ""),
+    "by another interface": ({"10.20.4.0": route(device=2, table=254)}, "wrong-device", "10.20.4.0 goes via"),
+    "to another gateway": ({"10.20.4.0": route(gateway="10.0.0.3")}, "wrong-gateway", "10.0.0.2 is agreed"),
+    "nowhere": ({"10.20.4.0": errno.EHOSTUNREACH}, "unreachable", "10.20.4.0 goes nowhere"),
+    "it could not be asked": ({"10.20.4.0": errno.EPERM}, "no-permission", ""),
+}
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_a_network_goes_one_way_as_a_whole(case: str) -> None:
+    """A part that goes another way fails like the target itself, and is named."""
+    parts, fault, detail = PARTS[case]
+    result = judge(AGREED, Replies(route=route(), named=link(), parts=parts))
+    assert (result.fault, detail in result.detail) == (fault, True)
+    check(result)
+    freely = judge(ANY, Replies(route=route(), out=link(), parts=parts))
+    assert freely.fault == (None if fault == "wrong-gateway" else fault)
+    many = judge(AGREED, Replies(route=route(), named=link(), unread=3))
+    assert "3 more addresses" in many.detail
+
+
 def test_lazy_slots_are_read_by_index() -> None:
     """pyroute2's slots decode when indexed; they are neither tuples nor lists."""
 
@@ -265,6 +329,8 @@ def test_the_flow_stays_on_the_host(target: str) -> None:
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a name": ({"target": "erp.corp.lab"}, "is no plain address"),
+    "a network elsewhere": ({"network": "10.30.0.0/16"}, "no network with 10.20.0.5 in it"),
+    "a network with a host's address": ({"network": "10.20.0.5/16"}, "network: "),
     "a prefix": ({"target": "10.20.0.0/16"}, "neither an IP address nor a host name"),
     "a scope": ({"target": "fe80::1%eth0"}, "is no plain address"),
     "a group": ({"target": "224.0.0.1"}, "not the address of one host"),
