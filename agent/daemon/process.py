@@ -33,7 +33,7 @@ from agent.daemon.runners import Runners, SharedKit
 from agent.daemon.serving import Surface, serving
 from agent.daemon.sinks import Sinks
 from agent.daemon.usual import Usual
-from agent.daemon.watchdog import Systemd, Watchdog
+from agent.daemon.watchdog import Systemd, Watchdog, ping
 from agent.daemon.witnesses import Witnesses
 from agent.diagnosis.confirm import confirmation_set
 from agent.incident.engine import Engine
@@ -239,8 +239,8 @@ class Agent:
         self._peers.configure(self._host, self._chain)
         self._witnesses.configure(self._host, self._chain)
         self._systemd.tell("READY=1", f"STATUS=measuring from {self._host.vantage}")
-        if self._systemd.ping_seconds is not None:
-            self._spawn(self._ping(self._systemd.ping_seconds))
+        if self._systemd.watchdog_seconds is not None:
+            self._spawn(self._ping(self._systemd.watchdog_seconds))
         self._log.info(
             "started",
             version=__version__,
@@ -347,12 +347,13 @@ class Agent:
         self._systemd.tell("READY=1")
         self._log.info("reloaded", chain=chain.hash, changed=changed)
 
-    async def _ping(self, every_seconds: float) -> None:
+    async def _ping(self, patience_seconds: float) -> None:
         """Tell systemd that the loop lives, as long as the measuring in it does."""
         while True:
-            if self._clock.boot() - self._measurement.heartbeat.last < every_seconds:
+            lives, wait = ping(self._clock.boot() - self._measurement.heartbeat.last, patience_seconds)
+            if lives:
                 self._systemd.tell("WATCHDOG=1")
-            await asyncio.sleep(every_seconds)
+            await asyncio.sleep(wait)
 
     def _blocked(self, seconds: float, stack: str) -> None:
         self._sinks.metrics.stalled()
