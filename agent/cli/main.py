@@ -31,8 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class LazyGroup(click.Group):
     """A group whose subcommands are modules, loaded on use.
 
-    A file that cannot be read or written, wherever a command meets it, is told in one line. `run` is left out: what a
-    daemon did not expect needs its traceback.
+    A file that cannot be read or written, wherever a command meets it, is told in one line. `run` is left out: what
+    a daemon did not expect needs its traceback.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -43,6 +43,11 @@ class LazyGroup(click.Group):
             if error.filename is None or ctx.invoked_subcommand == "run":
                 raise
             raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+        except click.BadParameter as error:
+            if not error.message.endswith("is not readable."):
+                raise
+            told = f"{error.message} Run this as root, or as the agent's user."
+            raise click.BadParameter(told, ctx=error.ctx, param=error.param) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the table's order."""

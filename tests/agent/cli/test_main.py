@@ -56,3 +56,9 @@ def test_a_file_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path) -> Non
 def test_what_was_not_expected_keeps_its_traceback(error: Exception, name: str) -> None:
     """Only files are told; a bug stays one."""
     assert met(error, name) == ("", error)
+
+
+def test_who_may_not_read_hears_who_may() -> None:
+    """The framework's own word of a path has its remedy too."""
+    assert "Run this as root, or as the agent's user." in met(click.BadParameter("Path 'x' is not readable."))[0]
+    assert "Run this" not in met(click.BadParameter("'x' is no date"))[0]
