@@ -139,7 +139,7 @@ def _chain(status: StatusAnswer, names: dict[str, str], language: str) -> list[s
 def _probe(status: StatusAnswer, probe: ProbeAnswer, language: str) -> str:
     """Return one line: outcome, name, target, duration or why not."""
     outcome = probe.outcome or "unknown"
-    took = "" if probe.seconds is None else duration(probe.seconds)
+    took = "" if probe.seconds is None else duration(probe.seconds, "en")
     words = term("outcome", outcome, language) if probe.outcome else "no result yet"
     why = fault_words(f"{probe.stage or ''}/{probe.fault}", language) if probe.fault else took
     flag = "" if probe.verified or probe.outcome is None else " (unverified)"

@@ -113,11 +113,11 @@ def _undetermined(chain: Chain, owners: Owners, target: Shown, alike: Sequence[S
         if at_most(frozenset(elements), alike).low >= little
     } or held
     segments = {e.segment for elements in possible.values() for e in elements}
-    parties = {owner for group in possible for owner in group} - {UNASSIGNED}
+    parties = {owner for group in possible for owner in group}
     quick = [s for s in alike if s.high < little]
     return Ruling(
         kind=Kind.UNDETERMINED,
-        candidates=tuple(p for p in chain.parties if p in parties),
+        candidates=tuple(p for p in (*chain.parties, UNASSIGNED) if p in parties),
         segments=tuple(s for s in chain.segments if s in segments),
         exonerating=_bounded(chain, quick, segments),
     )

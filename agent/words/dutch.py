@@ -5,6 +5,7 @@ from agent.words.phrases import Phrases
 DUTCH = Phrases(
     and_="en",
     or_="of",
+    decimal=",",
     more="nog {count}",
     quoted="“{name}”",
     probe="“{name}” ({type} naar {target})",
@@ -60,12 +61,26 @@ DUTCH = Phrases(
         "van {since} tot {until} ({lasted}) was de duur van {probes} {origin} ten minste {low} langer dan gewoonlijk; "
         "vanaf {margin} is dat een storing."
     ),
+    late_unknown=(
+        "sinds {since} is de keten ten minste {low} trager dan gewoonlijk; vanaf {margin} is dat een storing."
+    ),
+    was_late_unknown=(
+        "van {since} tot {until} ({lasted}) was de keten ten minste {low} trager dan gewoonlijk; "
+        "vanaf {margin} is dat een storing."
+    ),
     losing=(
         "sinds {since} gaat van {probes} {origin} ten minste {low} meer verloren dan gewoonlijk; "
         "vanaf {margin} is dat een storing."
     ),
     was_losing=(
         "van {since} tot {until} ({lasted}) ging van {probes} {origin} ten minste {low} meer verloren dan gewoonlijk; "
+        "vanaf {margin} is dat een storing."
+    ),
+    losing_unknown=(
+        "sinds {since} gaat ten minste {low} meer verloren dan gewoonlijk; vanaf {margin} is dat een storing."
+    ),
+    was_losing_unknown=(
+        "van {since} tot {until} ({lasted}) ging ten minste {low} meer verloren dan gewoonlijk; "
         "vanaf {margin} is dat een storing."
     ),
     added_little="Op hetzelfde moment voegden deze schakels weinig of niets toe: {parts}; dat blijkt uit {probes}.",
@@ -92,6 +107,9 @@ DUTCH = Phrases(
     reported=(
         "{party} vertelt zelf via {probe}: {how}; dat is het eigen woord naast de metingen, en bewijst alleen niets."
     ),
+    possible_nobody=(
+        "De storing is niet te herleiden tot één partij: over blijven {segments}, en daarvoor wordt niemand genoemd."
+    ),
     simplest="De eenvoudigste verklaring is een storing in {segments}; dat is een verklaring, geen bewijs.",
     contradiction=(
         "De metingen spreken elkaar tegen: van elke schakel die {probes} nodig heeft, "
@@ -104,6 +122,7 @@ DUTCH = Phrases(
     parts_contradict=(
         "De metingen spreken elkaar tegen: alle schakels samen voegen minder toe dan {probes} laat zien."
     ),
+    blind_meant="Zijn metingen van die tijd gelden als onbekend: ze zeggen niets over de keten, goed noch slecht.",
     blind_means="Zolang dat duurt, gelden zijn metingen als onbekend: ze zeggen niets over de keten, goed noch slecht.",
     suspicion=(
         "Dit is een vermoeden: {rounds} meetronden moeten het bevestigen voordat het telt, "
@@ -123,10 +142,18 @@ DUTCH = Phrases(
     mover_operator="Aan zet is {mover}, die dit meetpunt beheert.",
     mover_plain="Aan zet is {mover}; dat zegt niets over de oorzaak.",
     recovering="Inmiddels slagen de metingen weer; {mover} blijft aan zet totdat ze blijven slagen.",
-    back_within=("De metingen liggen inmiddels weer binnen de marge; {mover} blijft aan zet tot dat zo blijft."),
+    back_within=(
+        "De metingen liggen inmiddels weer binnen de marge; {mover} blijft aan zet totdat dat enige tijd zo is."
+    ),
     closed="De storing is voorbij; niemand hoeft er nu iets voor te doen.",
     decides="Uitsluitsel geeft: {probes}.",
     confirms="Onafhankelijke bevestiging geeft: {probes}.",
+    would_have_decided="Uitsluitsel had gegeven: {probes}.",
+    would_have_confirmed="Onafhankelijke bevestiging had gegeven: {probes}.",
+    nothing_would_have_decided=(
+        "Geen meting in het ketenbestand had uitsluitsel gegeven; "
+        "voor een volgende keer is daarvoor een extra meting nodig."
+    ),
     decides_nothing="Geen meting in het ketenbestand geeft uitsluitsel; daarvoor is een extra meting nodig.",
     head_attributed="storing in {segments} ({party})",
     head_attributed_ended="storing in {segments} ({party})",

@@ -5,6 +5,7 @@ from agent.words.phrases import Phrases
 ENGLISH = Phrases(
     and_="and",
     or_="or",
+    decimal=".",
     more="{count} more",
     quoted="“{name}”",
     probe="“{name}” ({type} to {target})",
@@ -60,12 +61,24 @@ ENGLISH = Phrases(
         "from {since} until {until} ({lasted}), the time of {probes} {origin} was at least {low} longer than usual; "
         "from {margin} on that is a disturbance."
     ),
+    late_unknown=(
+        "since {since}, the chain is at least {low} slower than usual; from {margin} on that is a disturbance."
+    ),
+    was_late_unknown=(
+        "from {since} until {until} ({lasted}), the chain was at least {low} slower than usual; "
+        "from {margin} on that is a disturbance."
+    ),
     losing=(
         "since {since}, at least {low} more than usual of {probes} {origin} gets lost; "
         "from {margin} on that is a disturbance."
     ),
     was_losing=(
         "from {since} until {until} ({lasted}), at least {low} more than usual of {probes} {origin} got lost; "
+        "from {margin} on that is a disturbance."
+    ),
+    losing_unknown="since {since}, at least {low} more than usual gets lost; from {margin} on that is a disturbance.",
+    was_losing_unknown=(
+        "from {since} until {until} ({lasted}), at least {low} more than usual got lost; "
         "from {margin} on that is a disturbance."
     ),
     added_little="At the same moment these parts added little or nothing: {parts}; this is shown by {probes}.",
@@ -91,6 +104,7 @@ ENGLISH = Phrases(
         "{party} itself tells by {probe}: {how}; that is its own word beside the measurements, "
         "and proves nothing alone."
     ),
+    possible_nobody="The disturbance cannot be traced to one party: {segments} remain, and nobody is named for them.",
     simplest="The simplest explanation is a disturbance in {segments}; that is an explanation, not proof.",
     contradiction=(
         "The measurements contradict each other: each part that {probes} needs "
@@ -101,7 +115,10 @@ ENGLISH = Phrases(
         "so no party is named until that is found."
     ),
     parts_contradict=("The measurements contradict each other: all parts together add less than what {probes} shows."),
-    blind_means="Until then its measurements count as unknown: they say nothing about the chain, good or bad.",
+    blind_means=(
+        "For as long as that lasts, its measurements count as unknown: they say nothing about the chain, good or bad."
+    ),
+    blind_meant="Its measurements of that time count as unknown: they say nothing about the chain, good or bad.",
     suspicion=(
         "This is a suspicion: {rounds} confirmation rounds must agree before it counts, "
         "and nobody is called before that."
@@ -124,12 +141,18 @@ ENGLISH = Phrases(
     mover_plain="It is now the move of {mover}; that says nothing about the cause.",
     recovering="By now the measurements pass again; it stays the move of {mover} until they keep passing.",
     back_within=(
-        "By now the measurements are within the margin again; it stays the move of {mover} until they keep so."
+        "By now the measurements are within the margin again; "
+        "it stays the move of {mover} until they have been so for a while."
     ),
     closed="The disturbance has ended; nobody needs to act on it now.",
     decides="What would decide it: {probes}.",
     confirms="What would confirm it independently: {probes}.",
     decides_nothing="No measurement in the chain file would decide it; that takes one more measurement.",
+    would_have_decided="What would have decided it: {probes}.",
+    would_have_confirmed="What would have confirmed it independently: {probes}.",
+    nothing_would_have_decided=(
+        "No measurement in the chain file would have decided it; for a next time that takes one more measurement."
+    ),
     head_attributed="{segments} ({party}) fails",
     head_attributed_ended="{segments} ({party}) failed",
     head_late="{segments} ({party}) at least {part} slower than usual",

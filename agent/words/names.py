@@ -127,18 +127,24 @@ def lasting(seconds: float, language: str) -> str:
     return listed(texts[:2], language) or words.seconds[1].format(count=0)
 
 
-def duration(seconds: float) -> str:
+def number(value: float, digits: int, language: str) -> str:
+    """Return a number with so many decimals, with the language's decimal sign."""
+    return f"{value:.{digits}f}".replace(".", phrases(language).decimal)
+
+
+def duration(seconds: float, language: str) -> str:
     """Return seconds for people, as exact as is worth reading: `0.42 ms`, `4.1 ms`, `41 ms`, `1.25 s`."""
     if seconds >= 1:
-        return f"{seconds:.2f} s"
+        return f"{number(seconds, 2, language)} s"
     digits = 0 if seconds >= 0.01 else 1 if seconds >= 0.001 else 2
-    return f"{seconds * 1000:.{digits}f} ms"
+    return f"{number(seconds * 1000, digits, language)} ms"
 
 
-def amount(what: str, value: float) -> str:
+def amount(what: str, value: float, language: str) -> str:
     """Return an excess for people, never more than was measured: `38 ms` (`delay`, s), `2.4 %` (`loss`, a share)."""
     if what == "loss":
         per_mille = math.floor(value * 1000 + 1e-9)
-        return f"{per_mille // 10} %" if per_mille >= 100 or per_mille % 10 == 0 else f"{per_mille / 10:.1f} %"
+        digits = 0 if per_mille >= 100 or per_mille % 10 == 0 else 1
+        return f"{number(per_mille // 10 if digits == 0 else per_mille / 10, digits, language)} %"
     scale = 1e3 if value >= 0.01 else 1e5
-    return duration(math.floor(value * scale + 1e-6) / scale)
+    return duration(math.floor(value * scale + 1e-6) / scale, language)

@@ -74,7 +74,10 @@ def _excess_head(incident: Incident, chain: Chain, language: str) -> str:
     case = Case(incident=incident, chain=chain, probes={}, language=language)
     late, segments = case.excess.what == "delay", listed(incident.segments, language, most=2)
     if incident.parties:
-        party, part = party_names(incident.parties, chain, language), amount(case.excess.what, case.excess.part)
+        party, part = (
+            party_names(incident.parties, chain, language),
+            amount(case.excess.what, case.excess.part, language),
+        )
         return (words.head_late if late else words.head_losing).format(segments=segments, party=party, part=part)
     if case.joint or case.unassigned or not incident.candidates:
         return (words.head_late_in if late else words.head_losing_in).format(segments=segments)

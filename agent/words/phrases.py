@@ -11,6 +11,7 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     """Sentence patterns of one language; `_one` and `_many` differ in number only."""
 
     and_: str
+    decimal: str
     more: str
     quoted: str
     probe: str
@@ -44,8 +45,12 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     worked_nothing: str
     late: str
     was_late: str
+    late_unknown: str
+    was_late_unknown: str
     losing: str
     was_losing: str
+    losing_unknown: str
+    was_losing_unknown: str
     added_little: str
     added_unknown: str
     at_least: str
@@ -53,12 +58,14 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     possible: str
     possible_joint: str
     possible_unassigned: str
+    possible_nobody: str
     simplest: str
     reported: str
     contradiction: str
     contradiction_means: str
     parts_contradict: str
     blind_means: str
+    blind_meant: str
     suspicion: str
     corroborated: str
     single_sided: str
@@ -76,6 +83,9 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     decides: str
     confirms: str
     decides_nothing: str
+    would_have_decided: str
+    would_have_confirmed: str
+    nothing_would_have_decided: str
     head_attributed: str
     head_attributed_ended: str
     head_late: str

@@ -30,6 +30,9 @@ from agent.words.phrases import Phrases
 from agent.words.terms import fault_words, phrases, term
 from probes.kit.result import Outcome
 
+# More ways of failing in one sentence stop being read.
+_WAYS: Final = 2
+
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One incident with what is needed to tell of it: what each part of the text reads."""
@@ -119,18 +122,21 @@ def _excess(case: Case) -> str:
     """Say what is late or gets lost, by how much at least, and from where on that is a disturbance."""
     words, excess = case.words, case.excess
     ended = case.incident.closed is not None
-    patterns = {
-        "delay": words.was_late if ended else words.late,
-        "loss": words.was_losing if ended else words.losing,
-    }
     failing = case.incident.support.failing
+    if failing:
+        patterns = {"delay": (words.late, words.was_late), "loss": (words.losing, words.was_losing)}
+    else:
+        patterns = {
+            "delay": (words.late_unknown, words.was_late_unknown),
+            "loss": (words.losing_unknown, words.was_losing_unknown),
+        }
     vantages = list(dict.fromkeys(key.rpartition(">")[0] for key in failing))
-    clause = patterns[excess.what].format(
+    clause = patterns[excess.what][ended].format(
         **_times(case),
         origin=case.words.from_vantages.format(vantages=listed(vantages, case.language)),
         probes=listed([probe_name(key, case.chain, case.language, full=False) for key in failing], case.language),
-        low=amount(excess.what, excess.low),
-        margin=amount(excess.what, excess.margin),
+        low=amount(excess.what, excess.low, case.language),
+        margin=amount(excess.what, excess.margin, case.language),
     )
     return _disturbed(case, clause)
 
@@ -151,8 +157,8 @@ def _at_least(case: Case) -> str:
     """Say how much certainly lies with the party."""
     excess = case.excess
     return case.words.at_least.format(
-        part=amount(excess.what, excess.part),
-        low=amount(excess.what, excess.low),
+        part=amount(excess.what, excess.part, case.language),
+        low=amount(excess.what, excess.low, case.language),
         segments=case.segments,
         party=party_names(case.incident.parties, case.chain, case.language),
     )
@@ -177,7 +183,10 @@ def _failure_pattern(case: Case) -> str:
 
 
 def _how(case: Case) -> str:
-    """Say how the failing probes failed; at most two different ways, the first ones met."""
+    """Say how the failing probes failed; at most two different ways, the first ones met.
+
+    A semicolon parts them: the words of one may hold a comma or an `and` themselves.
+    """
     ways: dict[str, None] = {}
     for key in case.incident.support.failing:
         fault = case.incident.faults.get(key)
@@ -185,7 +194,9 @@ def _how(case: Case) -> str:
         if fault is None and now is not None:
             fault = f"{now.stage or ''}/{now.fault or ''}"
         ways[fault_words(fault or "", case.language)] = None
-    return listed(list(ways), case.language, most=2)
+    shown = list(ways)[:_WAYS]
+    more = [case.words.more.format(count=len(ways) - _WAYS)] if len(ways) > _WAYS else []
+    return "; ".join((*shown, *more))
 
 
 def _times(case: Case) -> dict[str, str]:
@@ -237,6 +248,8 @@ def _possible(case: Case) -> str:
     if case.joint:
         owners = party_names(case.incident.candidates, case.chain, case.language)
         return case.words.possible_joint.format(segments=case.segments, candidates=owners)
+    if not case.incident.candidates:
+        return case.words.possible_nobody.format(segments=case.segments)
     return case.words.possible.format(candidates=_candidates(case))
 
 
@@ -328,12 +341,16 @@ def _role(case: Case) -> str:
 
 def _decides(case: Case) -> str:
     """Say which measurement would decide; what parties own together no measurement decides."""
-    incident = case.incident
+    incident, words, ended = case.incident, case.words, case.incident.closed is not None
     if incident.decide_with:
-        pattern = case.words.confirms if incident.kind is Kind.ATTRIBUTED else case.words.decides
-        return pattern.format(probes=probe_names(incident.decide_with, case.chain, case.language))
+        proven = incident.kind is Kind.ATTRIBUTED
+        now, then = (
+            (words.confirms, words.would_have_confirmed) if proven else (words.decides, words.would_have_decided)
+        )
+        return (then if ended else now).format(probes=probe_names(incident.decide_with, case.chain, case.language))
     hopeless = case.joint or case.unassigned or incident.kind is not Kind.UNDETERMINED
-    return "" if hopeless else case.words.decides_nothing
+    nothing = words.nothing_would_have_decided if ended else words.decides_nothing
+    return "" if hopeless else nothing
 
 
 def _suspicion(case: Case) -> str:
@@ -348,7 +365,7 @@ def _contradiction_means(case: Case) -> str:
 
 def _blind_means(case: Case) -> str:
     """Say what a blind vantage means."""
-    return case.words.blind_means
+    return case.words.blind_means if case.incident.closed is None else case.words.blind_meant
 
 
 Part = Callable[[Case], str]

@@ -4,6 +4,7 @@ import pkgutil
 import re
 import string
 from importlib import import_module
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -25,6 +26,7 @@ from agent.words.terms import TERMS, fault_words
 from probes.kit.result import Outcome, Stage
 from tests.agent import samples
 from tests.agent.samples import CHAIN, INCIDENTS, NOW
+from tests.agent.sentences_page import page
 
 FORBIDDEN = re.compile(r"blame|guilt|liab|schuld|toerekenbaar|aansprakelijk|verwijt", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"\{|\}")
@@ -203,6 +205,41 @@ def test_what_failing_measurements_show() -> None:
     assert "this is shown by “erp” from cloud." in changed(samples.CONTRADICTION, support=alone)
 
 
+def test_two_ways_of_failing_are_kept_apart() -> None:
+    """Each may hold a comma or an `and` itself; more than two are counted."""
+    assert "no answer came in time; the tunnel is up, but" in " ".join(sentences(samples.VPN, CHAIN))
+    ways = ("connect/timeout", "connect/refused", "answer/status")
+    support = Support(failing=("cloud>anchor", "cloud>erp", "cloud>hr"))
+    text = changed(samples.VPN, support=support, faults=dict(zip(support.failing, ways, strict=True)))
+    assert "no answer came in time; the connection was refused; 1 more." in text
+
+
+def test_what_has_ended_is_told_as_past() -> None:
+    """What would have decided it, and that its measurements counted for nothing."""
+    ended = {"state": State.CLOSED, "closed": NOW}
+    assert "What would have decided it: “o-underlay” from onprem." in changed(samples.LAST_MILE, **ended)
+    one_sided = INCIDENTS["carrier, one side"]
+    assert "What would have confirmed it independently: " in changed(one_sided, **ended)
+    assert "would have decided it; for a next time" in changed(samples.LAST_MILE, decide_with=(), **ended)
+    assert "Its measurements of that time count as unknown" in changed(samples.MONITOR, **ended)
+
+
+def test_no_sentence_has_a_hole() -> None:
+    """Without a failing probe or a candidate there is another sentence."""
+    slow, lossy = INCIDENTS["slow, joint"], INCIDENTS["lossy, nobody's"]
+    bare = Support()
+    assert "the chain is at least 45 ms slower than usual" in changed(slow, support=bare)
+    assert "the chain was at least 45 ms slower" in changed(slow, support=bare, state=State.CLOSED, closed=NOW)
+    assert "at least 3.4 % more than usual gets lost" in changed(lossy, support=bare)
+    assert "at least 3.4 % more than usual got lost" in changed(lossy, support=bare, state=State.CLOSED, closed=NOW)
+    assert "carrier and onprem-gw remain, and nobody is named for them" in changed(lossy)
+
+
+def test_dutch_numbers_have_a_comma() -> None:
+    """As people write them."""
+    assert "ten minste 3,4 % meer verloren" in " ".join(sentences(INCIDENTS["lossy"], CHAIN, None, "nl"))
+
+
 def test_several_self_checks_are_named_together() -> None:
     """Two vantages' self-checks are told in one breath, after the probes."""
     cleared: dict[str, tuple[str, ...]] = {"cloud-host": ("cloud>self", "onprem>self", "cloud>gw")}
@@ -353,6 +390,11 @@ def placeholders(pattern: str | tuple[str, ...]) -> set[str | None]:
     return {name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
+def test_the_catalogue_is_up_to_date() -> None:
+    """People review the sentences on a page; it is what the code says (renew it as its first lines tell)."""
+    assert (Path(__file__).parents[2] / "docs/sentences.md").read_text() == page()
+
+
 def test_terms_hold_no_forbidden_word() -> None:
     """Neither do the fixed words."""
     assert not FORBIDDEN.search(" ".join(w for topic in TERMS.values() for pair in topic.values() for w in pair))
@@ -382,4 +424,5 @@ MEASURED = {0.00042: "0.42 ms", 0.0041: "4.1 ms", 0.0414: "41 ms", 1.254: "1.25 
 @pytest.mark.parametrize("seconds", MEASURED)
 def test_measured_duration(seconds: float) -> None:
     """Durations have as many digits as are worth reading."""
-    assert duration(seconds) == MEASURED[seconds]
+    assert duration(seconds, "en") == MEASURED[seconds]
+    assert duration(seconds, "nl") == MEASURED[seconds].replace(".", ",")

@@ -84,11 +84,13 @@ def _took(view: View, now: ProbeNow) -> Markup:
     if now.seconds is None:
         return NOTHING
     phases = (
-        " + ".join(f"{view.term('phase', name)} {duration(s)}" for name, s in now.phases.items())
+        " + ".join(f"{view.term('phase', name)} {duration(s, view.language)}" for name, s in now.phases.items())
         if len(now.phases) > 1
         else ""
     )
-    return joined(duration(now.seconds), el("span", phases, class_="quiet phases") if phases else NOTHING)
+    return joined(
+        duration(now.seconds, view.language), el("span", phases, class_="quiet phases") if phases else NOTHING
+    )
 
 
 def _last(view: View, probe: Probe, now: ProbeNow) -> Markup:

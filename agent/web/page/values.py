@@ -39,7 +39,7 @@ def reading(view: View, name: str, value: float) -> Markup | str:
     if name.endswith("_timestamp_seconds"):
         return clock(view, value)
     if name.endswith("_seconds"):
-        return duration(value) if abs(value) < _MINUTE else lasting(value, view.language)
+        return duration(value, view.language) if abs(value) < _MINUTE else lasting(value, view.language)
     if name.endswith("_ratio") or "_ratio_" in name:
         return f"{value:.1%}"
     if name.removesuffix("_total").endswith("_bytes"):

@@ -99,10 +99,10 @@ def test_others_evidence_enough_is_corroborated() -> None:
 
 
 def test_unassigned_is_never_named() -> None:
-    """What nobody has accepted is shown as a segment, with no candidate."""
+    """What nobody has accepted stands among the candidates like a party, and alone it is the segment that is told."""
     owners = {e: frozenset({"unassigned"}) if e.segment == "carrier" else o for e, o in OWNERS.items()}
     (found,) = ruled(NEAR, FAR, OUTER, owners=owners)
-    assert (found.kind, found.candidates, found.segments) == (Kind.UNDETERMINED, (), ("carrier",))
+    assert (found.kind, found.candidates, found.segments) == (Kind.UNDETERMINED, ("unassigned",), ("carrier",))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["carrier-edge", "o-carrier-edge", "o-gw-outer", "o-underlay", "gw"]),
