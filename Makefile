@@ -52,11 +52,9 @@ campaign: venv ## Random disturbances: whom the product names, and whom simpler 
 	@$(RUN) -m tools.campaign
 	@$(RUN) -m tools.campaign.late
 
-soak: system venv ## Full counts: kills, campaign, fuzz, endurance
-	HYPOTHESIS_PROFILE=soak $(RUN) -m pytest -q -m "" tests
-	$(RUN) -m tools.campaign --trials 1000 --seed 2
-	$(RUN) -m tools.campaign.late --trials 200 --seed 2
-	@$(MAKE) --no-print-directory fuzz
+soak: system venv ## Full counts: kills, failing disks, catalogue, endurance, campaign, fuzz, properties (ONLY="ledger disk" for some)
+	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@$(RUN) -m tools.soak $(ONLY)
 
 fuzz: venv ## Coverage-guided bytes into every parser, FUZZ_SECONDS each (60)
 	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements-fuzz.lock

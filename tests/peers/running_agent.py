@@ -1,5 +1,6 @@
 """The real `demarc` command on loopback, for tests: chain file, process, its words and its web side."""
 
+import contextlib
 import json
 import os
 import signal
@@ -52,6 +53,13 @@ class Listener:
     def stop(self) -> None:
         """Refuse connections from now on."""
         self._socket.close()
+
+    def drain(self) -> None:
+        """Close the connections that wait, so that the backlog lasts for longer than some minutes."""
+        self._socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._socket.accept()[0].close()
 
     def again(self) -> None:
         """Accept them again."""

@@ -1,8 +1,9 @@
 """What the ledger costs: an append until it is on disk, the size of an entry, and checking a million of them.
 
-The entries are those of incidents: a transition, two escalations, and an hour's binding now and then. The peer of an
-append is the same body put into a plain SQLite table with the same safety. The million entries are made in one
-transaction (their hashes are real), with a checkpoint for every ten: what comes within a second shares one.
+The entries are those of incidents, two transitions and two escalations each; for every ten incidents one of them is an
+hour's binding instead. The peer of an append is the same body put into a plain SQLite table with the same safety. The
+million entries are made in one transaction (their hashes are real), with a checkpoint for every ten: what comes within
+a second shares one.
 """
 
 import sqlite3
@@ -17,6 +18,7 @@ from agent import keys
 from agent.incident.value import Event, Incident, Kind, Standing, State, Support, Transition
 from agent.ledger import Ledger, body, canonical, merkle, note
 from agent.ledger.check import check
+from agent.ledger.dossier import Hour
 from agent.ledger.policy import key_policy
 from agent.ledger.proof import export_lines, prove_incident
 from agent.ledger.reading import connect, node_reader
@@ -34,6 +36,8 @@ PROOFS = 200
 
 def entry(number: int) -> dict[str, Any]:
     """Return a body as an agent writes them."""
+    if number % 40 == 39:
+        return body.write(hour(number))[1]
     incident = Incident(
         id=f"carrier-{number // 4:08x}",
         state=State.CONFIRMED,
@@ -65,6 +69,24 @@ def entry(number: int) -> dict[str, Any]:
         state="firing",
     )
     return body.write(escalation)[1]
+
+
+def hour(number: int) -> Hour:
+    """Return an hour's binding of twenty probes."""
+    opened = body.nanoseconds(1.8e9 + 3600 * number)
+    return Hour(
+        time=opened,
+        vantage="cloud",
+        opened=opened,
+        closed=opened + 3600 * 10**9,
+        observations=72_000,
+        raw="3f" * 32,
+        rollups="5a" * 32,
+        states="7c" * 32,
+        outcomes={"ok": 71_990, "failed": 10},
+        seconds={"up": 71_980, "down": 20},
+        probes=tuple(f"probe-{one}" for one in range(20)),
+    )
 
 
 def appended(folder: Path) -> tuple[list[float], float]:
