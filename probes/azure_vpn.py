@@ -109,8 +109,7 @@ def flow(settings: Settings) -> Flow:
             f"connection: {settings.connection[:80]!r} is no resource id of a connection; write /subscriptions/…/"
             "resourceGroups/…/providers/Microsoft.Network/connections/NAME"
         )
-    # Connected says nothing of the traffic selectors (a policy's are configured elsewhere).
-    return msgspec.structs.replace(access_flow(settings, f"connection {connection_name(settings)}"), carries=())
+    return access_flow(settings, f"connection {connection_name(settings)}")
 
 
 def connection_name(settings: Settings) -> str:

@@ -51,7 +51,7 @@ SPEC: Final = Spec(
         "connection": "The connection that must be up; without it all that are configured.",
         "child": "The child that must be up; without it all of the connection.",
         "networks": "Far networks for which the tunnel was agreed (`[10.20.0.0/16]`): degraded while it stands for"
-        " less. Only with them does its word clear the tunnel of an address behind it that does not answer.",
+        " less. A silent address behind it then accuses the tunnel too, unless its word is good.",
         "one_way": "Traffic may flow outwards only: packets sent and none received are no sign of trouble then.",
     },
     faults=(

@@ -132,7 +132,7 @@ def flow(settings: Settings) -> Flow:
         outer(settings.endpoint)
     path = socket_path(settings.target)
     host, protocol = (settings.target, "netlink") if path is None else (path, "unix")
-    return Flow(host=host, protocol=protocol, function="wireguard", connect_bytes=0, carry_bytes=0, carries=())
+    return Flow(host=host, protocol=protocol, function="wireguard", connect_bytes=0, carry_bytes=0)
 
 
 def socket_path(target: str) -> str | None:

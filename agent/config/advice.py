@@ -18,6 +18,12 @@ def advise(chain: Chain, report: Report) -> None:
     for probe in chain.probes.values():
         _probe(probe, report)
         _told(chain, probe, report)
+        if probe.flow.carries == ():
+            report.warn(
+                ("probes", probe.id),
+                "a tunnel that one side narrowed to fewer addresses would look like a fault behind it; write the "
+                "network that was agreed for it (`demarc probes` names the key)",
+            )
     _timeouts(chain, report)
     _unused(chain, report)
     _homes(chain, report)

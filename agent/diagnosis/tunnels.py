@@ -1,10 +1,10 @@
 """Which tunnels carry packets between which addresses: what is accused with a silent target, and on whose word cleared.
 
-A tunnel that a probe of a VPN type speaks of may stand for some addresses of a site and not for the next, while what
-lies behind it answers nothing at all either way. So whoever is silent behind a tunnel accuses it for that very address,
-until a packet to that address has crossed it, or its gateway says that it stands for all that was agreed. What must
-stay true: a pass to one address says nothing of another; a gateway's word holds for the networks that were agreed on
-in the chain file only, since what is configured can have been changed with the fault.
+A tunnel may stand for some addresses of a site and not for the next, while what lies behind it answers nothing at all
+either way. Where the chain file says for which networks a tunnel was agreed, whoever is silent behind it accuses it for
+that very address, until a packet to that address has crossed it, or its gateway says that it stands for all that was
+agreed. What must stay true: a pass to one address says nothing of another; what is configured at the gateway counts for
+nothing, since it can have been changed with the fault. Without agreed networks a tunnel is a segment like any other.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class Tunnels:
     """The tunnels of a chain; immutable after construction."""
 
     def __init__(self, chain: Chain) -> None:
-        told = [p for p in chain.probes.values() if p.flow.carries is not None]
+        told = [p for p in chain.probes.values() if p.flow.carries]
         self._side = {name: segment.side for name, segment in chain.segments.items()}
         self._of = {p.key: tunnel_segment(chain, p) for p in told}
         self._segments = frozenset(self._of.values())

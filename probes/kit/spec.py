@@ -50,7 +50,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     an attempt may need: the firewall request lists them, the diagnosis knows only this one.
     `packets`: at most so many an attempt, both directions together; 0: what its protocol usually takes.
     `carries`: this probe speaks of a tunnel, and a good result says that it stands for all of these networks
-    (CIDR, as agreed); none of them: it cannot tell for which; None: it speaks of no tunnel.
+    (CIDR, as agreed); empty: none were written down; None: it speaks of no tunnel, or cannot tell for which.
     """
 
     host: str

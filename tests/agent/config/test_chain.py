@@ -6,6 +6,7 @@ import pytest
 
 from agent.config.chain import canonical, examine_chain
 from agent.config.problem import ConfigError
+from agent.config.registry import InstalledTypes
 from agent.keys import Signer
 from agent.ledger.cosignature import witness_of
 from agent.model import Chain, Witness
@@ -839,6 +840,15 @@ def test_a_network_with_several_exits() -> None:
     (warning,) = examine_chain(data, "chain.yml", TYPES).warnings
     assert warning.key == "segments.carrier"
     assert "is crossed between cloud-gw, onprem-gw, dns, and a pass between two of them" in warning.text
+
+
+@pytest.mark.parametrize(("networks", "warned"), [("", ["probes.tunnel"]), (" networks: [10.20.0.0/16],", [])])
+def test_a_tunnel_without_its_networks(networks: str, warned: list[str]) -> None:
+    """Which addresses a tunnel was agreed to carry is asked for where its gateway can be asked."""
+    path = "path: [cloud-host, cloud-gw, carrier, onprem-gw, vpn]"
+    tunnel = f"  tunnel: {{type: strongswan, from: cloud, target: /run/charon.vici,{networks} {path}}}\n"
+    found = examine_chain(DESIGN + tunnel.encode(), "chain.yml", InstalledTypes()).warnings
+    assert [w.key for w in found if w.key.startswith("probes")] == warned
 
 
 def test_margins_that_nothing_can_show() -> None:

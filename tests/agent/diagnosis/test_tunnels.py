@@ -85,7 +85,10 @@ CASES = {
         (set(), {"10.20.0.1", "10.20.0.20", "erp.example"}),
     ),
     "a sign of trouble is no good word": (carried(site(AGREED), "tunnel", Outcome.DEGRADED), (set(), set())),
-    "without what was agreed its word says nothing": (carried(site(word(())), "tunnel", Outcome.OK), (set(), set())),
+    "without what was agreed a tunnel is a segment like any other": (
+        carried(site(word(())), "web", stage=Stage.CONNECT),
+        (set(), set()),
+    ),
     "a chain without its word knows no addresses": (
         carried(site(None), "web", stage=Stage.CONNECT),
         (set(), set()),
@@ -148,7 +151,7 @@ def worlds(draw: st.DrawFn) -> tuple[Chain, list[Observation]]:
     """Return a chain with a tunnel that drops some addresses and nothing else broken, and what is seen of it."""
     hosts = [f"10.20.0.{n}" for n in draw(st.sets(st.integers(1, 9), min_size=1, max_size=5))]
     dropped = draw(st.sets(st.sampled_from(hosts), min_size=1))
-    networks = draw(st.sampled_from([(), ("10.20.0.0/16",), ("10.20.0.0/29",)]))
+    networks = draw(st.sampled_from([("10.20.0.0/16",), ("10.20.0.0/29",)]))
     far = [
         probe(f"p{n}{port}", FAR[:end], to=flow(host, protocol="tcp", port=port))
         for n, host in enumerate(hosts)
@@ -157,7 +160,7 @@ def worlds(draw: st.DrawFn) -> tuple[Chain, list[Observation]]:
     ]
     other = probe("near", ("h", "gw"), to=flow("203.0.113.2"))
     chain_ = chain(OWNERS, [*far, other, word(networks)], filters=draw(st.sampled_from([(), ("fw",)])))
-    agreed = {f"10.20.0.{n}" for n in range(8 if networks == ("10.20.0.0/29",) else 10)} if networks else set()
+    agreed = {f"10.20.0.{n}" for n in range(8 if networks == ("10.20.0.0/29",) else 10)}
     letters = {p.id: "s" for p in far if p.flow.host in dropped} | ({"tunnel": "d"} if dropped & agreed else {})
     return chain_, [observation(p.id, "v", letters.get(p.id, "."), 0.0, 1) for p in chain_.probes.values()]
 
