@@ -49,19 +49,27 @@ class Books:
 
         `firing` gives incident and addressed party of every alert that fires; `announced` hears of maintenance.
         """
-        self._host, self._chain, self._spawn = host, chain, spawn
-        ledger, store = Path(host.data) / LEDGER, Path(host.data) / STORE
-        enter, vantage = recorder.enter, host.vantage
+        self._host, self._chain, self._spawn, self._log = host, chain, spawn, log
+        self._ledger, self._store = Path(host.data) / LEDGER, Path(host.data) / STORE
+        ledger, enter, vantage = self._ledger, recorder.enter, host.vantage
         look = SecondLook(ledger=ledger, enter=enter, chain=self._in_force, vantage=vantage)
         self.evidence = EvidenceDuty(
-            ledger=ledger, store=store, flush=flush, enter=enter, chain=chain, vantage=vantage, complete=look
+            ledger=ledger, store=self._store, flush=flush, enter=enter, chain=chain, vantage=vantage, complete=look
         )
-        self.hours = HoursDuty(ledger=ledger, store=store, enter=enter, vantage=vantage)
+        self.hours = HoursDuty(ledger=ledger, store=self._store, enter=enter, vantage=vantage)
         self._terms = TermsDuty(ledger=ledger, enter=enter, vantage=vantage, retention=host.retention)
         self.entering = Entering(ledger=ledger, enter=enter, chain=self._in_force, vantage=vantage, clock=clock)
         self._acknowledging = Acknowledging(
             ledger=ledger, enter=enter, vantage=vantage, clock=clock, log=log, urls=self._alertmanagers, firing=firing
         )
+        self._records = Records(ledger, show)
+        self._announced = AnnouncedDuty(ledger, announced)
+        recorder.entered = self._entered
+        self.clerk = Clerk(self._duties(recorder, look), clock, log, spawn)
+
+    def _duties(self, recorder: Recorder, look: SecondLook) -> dict[str, Duty]:
+        """Return what the clerk does, in the order in which it begins."""
+        ledger, enter, vantage = self._ledger, recorder.enter, self._host.vantage
         late = LateDuty(
             ledger=ledger,
             enter=enter,
@@ -70,26 +78,22 @@ class Books:
             vantage=vantage,
             key=recorder.signer.verifier if recorder.signer else None,
             look=look,
-            log=log,
+            log=self._log,
         )
-        records = Records(ledger, show)
-        works = AnnouncedDuty(ledger, announced)
-
-        def entered(recorded: Recorded) -> None:
-            records.entered(recorded)
-            works.entered(recorded)
-
-        recorder.entered = entered
-        duties: dict[str, Duty] = {
-            "announced": works,
-            "restart": RestartDuty(ledger=ledger, store=store, enter=enter, vantage=vantage),
-            "records": records,
+        return {
+            "announced": self._announced,
+            "restart": RestartDuty(ledger=ledger, store=self._store, enter=enter, vantage=vantage),
+            "records": self._records,
             "evidence": self.evidence,
             "hours": self.hours,
             "terms": self._terms,
             "late": late,
         }
-        self.clerk = Clerk(duties, clock, log, spawn)
+
+    def _entered(self, recorded: Recorded) -> None:
+        """Hear of an entry of another part of the agent, from any thread."""
+        self._records.entered(recorded)
+        self._announced.entered(recorded)
 
     def start(self) -> None:
         """Begin what is no duty of the clerk's."""
