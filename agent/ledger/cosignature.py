@@ -31,6 +31,9 @@ PROOF_LINES = 63
 REQUEST_BYTES = 65_536
 """63 hashes of 45 bytes and a note of some signatures; what is larger is no request."""
 
+LATEST = 253_402_300_799
+"""The last second of the year 9999: a time beyond it is no witness's clock, and no calendar can show it."""
+
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
 _STAMPED = struct.Struct(">Q64s")
 
@@ -64,6 +67,8 @@ class WitnessKey(msgspec.Struct, frozen=True, kw_only=True):
         if raw[:4] != self.id or len(raw) != 4 + _STAMPED.size:
             return None
         time, signature = _STAMPED.unpack(raw[4:])
+        if time > LATEST:
+            return None
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, _message(text, time))
         except InvalidSignature:

@@ -30,8 +30,7 @@ def told(verdict: Verdict) -> str:
 def _good(verdict: Verdict) -> Iterator[str]:
     yield f"The {verdict.what} is whole: {_count(verdict.entries, 'entry', 'entries')} of {verdict.origin}."
     for name, (size, time) in verdict.witnesses.items():
-        at = datetime.fromtimestamp(time, UTC)
-        yield f"{name} cosigned the first {_count(size, 'entry', 'entries')}, at {at:%Y-%m-%d %H:%M:%S} UTC."
+        yield f"{name} cosigned the first {_count(size, 'entry', 'entries')}, at {_at(time)}."
     if not verdict.own_key and not verdict.witnesses:
         yield "It is single-signed: no witness has cosigned it; that it was not rewritten, only its owner says."
     if verdict.checkpoint:
@@ -58,13 +57,13 @@ def _at(time: int) -> str:
         return f"the second {time}"
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Check the files that the command line names; return 0 when all are well, 1 when not, 2 for a bad policy."""
     parser = argparse.ArgumentParser(description="Check exports and proofs of a demarc ledger, offline.")
     parser.add_argument("files", nargs="+", type=Path, help="exports (JSON Lines) and proof files")
     parser.add_argument("--policy", type=Path, help="whose keys count, and how many witnesses are wanted")
     parser.add_argument("--format", choices=("text", "json"), default="text")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     good = True
     try:
         policy = parse_policy(arguments.policy.read_text(encoding="utf-8")) if arguments.policy else None

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from agent import keys
 from agent.ledger import merkle, note
 from agent.ledger.cosignature import (
+    LATEST,
     Held,
     Refusal,
     Request,
@@ -81,6 +82,14 @@ def test_the_newest_of_several_cosignatures_counts() -> None:
     assert KEY.cosigned(HONEST.text(4), good[0]) is None
     of_another_time = good[0].replace(good[0][-20:-10], good[1][-20:-10])
     assert KEY.cosigned(text, of_another_time) is None
+
+
+def test_a_time_beyond_the_calendar_is_none() -> None:
+    """A lying witness could sign any; what shows times must not fail over it."""
+    text = HONEST.text(3)
+    assert KEY.cosigned(text, cosign(WITNESS, text, LATEST)) == LATEST
+    for time in (LATEST + 1, 2**63, 2**64 - 1):
+        assert KEY.cosigned(text, cosign(WITNESS, text, time)) is None
 
 
 def test_a_witness_key_has_one_form() -> None:
