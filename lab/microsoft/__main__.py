@@ -26,6 +26,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--identity-listen", metavar="ADDR:PORT", help="the metadata service of a virtual machine, plain"
     )
+    parser.add_argument("--arc-key-file", type=Path, help="a key of Azure Arc's: its metadata service answers too")
     parser.add_argument("--state", required=True, type=Path, help="JSON file that says what to do; may be missing")
     return parser.parse_args(arguments)
 
@@ -38,6 +39,8 @@ async def run(given: argparse.Namespace) -> None:
         secret=given.secret_file.read_text().rstrip("\r\n"),
         certificate=given.certificate_file.read_text() if given.certificate_file else "",
         trusted_token=given.token_file.read_text().rstrip("\r\n") if given.token_file else "",
+        arc_key=given.arc_key_file.read_text() if given.arc_key_file else "",
+        arc_key_file=str(given.arc_key_file or ""),
     )
     simulator = Simulator(tenant, given.state, sys.stdout)
     host, _, port = given.listen.rpartition(":")

@@ -58,6 +58,7 @@ class Tenant(msgspec.Struct, kw_only=True):
     """The directory, its one registered application with its credentials, and the tokens it issued.
 
     `certificate` (PEM) and `trusted_token` (another issuer's) are credentials beside the secret; "": there is none.
+    `arc_key` is what `arc_key_file` holds: with it a server's own identity answers as Azure Arc's does.
     """
 
     id: str
@@ -65,6 +66,8 @@ class Tenant(msgspec.Struct, kw_only=True):
     secret: str
     certificate: str = ""
     trusted_token: str = ""
+    arc_key: str = ""
+    arc_key_file: str = ""
     name: str = "SIMULATED Gemeente Voorbeeld"
     tokens: dict[str, Issued] = {}
 

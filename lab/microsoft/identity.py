@@ -1,7 +1,9 @@
 """The instance metadata service of a virtual machine, as far as tokens of its own identity go; plain HTTP.
 
-Source: learn.microsoft.com, "How to use managed identities for Azure resources on an Azure VM to acquire an access
-token". For `api://AzureADTokenExchange` it gives the token that the tenant's application trusts.
+Sources: learn.microsoft.com, "How to use managed identities for Azure resources on an Azure VM to acquire an access
+token" and "Authenticate against Azure resources with Azure Arc-enabled servers". For `api://AzureADTokenExchange` it
+gives the token that the tenant's application trusts. Azure Arc's (api-version 2020-06-01) first answers 401 and names
+a file; who shows its content may read it, and gets the token. SIMULATED: Arc makes a new file for each question.
 """
 
 from urllib.parse import parse_qs
@@ -12,6 +14,7 @@ from lab.microsoft.state import State
 PATH = "/metadata/identity/oauth2/token"
 EXCHANGE = "api://AzureADTokenExchange"
 VERSION = "2018-02-01"
+ARC_VERSION = "2020-06-01"
 
 
 def token(request: Request, state: State, tenant: Tenant, now: float) -> Reply:
@@ -20,7 +23,13 @@ def token(request: Request, state: State, tenant: Tenant, now: float) -> Reply:
     resource = options.get("resource", "")
     if request.headers.get("metadata", "").lower() != "true" or "x-forwarded-for" in request.headers:
         return _refuse(400, "bad_request_102", "Required metadata header not specified")
-    if options.get("api-version") != VERSION or not resource:
+    if options.get("api-version") == ARC_VERSION and tenant.arc_key:
+        if request.headers.get("authorization") != f"Basic {tenant.arc_key}":
+            challenge = ("WWW-Authenticate", f"Basic realm={tenant.arc_key_file}")
+            return json_reply(401, {"error": "unauthorized_client"}, challenge)
+    elif options.get("api-version") != VERSION:
+        return _refuse(400, "invalid_request", "Required query parameter missing.")
+    if not resource:
         return _refuse(400, "invalid_request", "Required query parameter missing.")
     if state.identity == "missing":
         return _refuse(400, "invalid_request", "Identity not found")

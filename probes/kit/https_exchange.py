@@ -12,6 +12,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import Mapping
+from ipaddress import ip_address
 
 import msgspec
 
@@ -38,13 +39,17 @@ class ExchangeError(Exception):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What to ask of `server`; `path` with its query. `form` is sent as a POST body, `bearer` as authorization."""
+    """What to ask of `server`; `path` with its query. `form` is sent as a POST body, `bearer` as authorization.
+
+    `local_key` shows a service of this very host that we may read a file of it; it is sent over loopback only.
+    """
 
     server: Endpoint
     path: str
     headers: Mapping[str, str] = {}
     form: Secret | None = None
     bearer: Secret | None = None
+    local_key: Secret | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +79,8 @@ async def exchange(
     """
     if context is None and (request.bearer or request.form or proxy):
         raise ExchangeError("secure", "a credential goes over TLS only")
+    if request.local_key and not _is_loopback(request.server):
+        raise ExchangeError("secure", "a key of this host stays on it")
     first = proxy or request.server
     try:
         address = await resolver.resolve(first.host, first.family, deadline)
@@ -107,6 +114,10 @@ def _failure(error: OSError, step: str) -> ExchangeError:
     if isinstance(error, ssl.SSLError):
         return ExchangeError("secure", f"TLS: {error.reason or type(error).__name__}")
     return ExchangeError(step, error.strerror or type(error).__name__)
+
+
+def _is_loopback(server: Endpoint) -> bool:
+    return not server.named and ip_address(server.host).is_loopback
 
 
 def _bracketed(host: str) -> str:
@@ -161,16 +172,17 @@ async def _converse(request: Request, reader: asyncio.StreamReader, writer: asyn
 
 def _head(connection: h11.Connection, request: Request, headers: list[tuple[str, str]]) -> bytes:
     method = "GET" if request.form is None else "POST"
-    if request.bearer is None:
+    scheme, shown = ("Bearer", request.bearer) if request.bearer else ("Basic", request.local_key)
+    if shown is None:
         return connection.send(h11.Request(method=method, target=request.path, headers=headers)) or b""
-    if not is_bearer(request.bearer.reveal()):
+    if not is_bearer(shown.reveal()):
         raise ExchangeError("answer", "the token holds characters that no bearer token may hold")
     return (
         connection.send(
             h11.Request(
                 method=method,
                 target=request.path,
-                headers=[*headers, ("Authorization", f"Bearer {request.bearer.reveal()}")],
+                headers=[*headers, ("Authorization", f"{scheme} {shown.reveal()}")],
             )
         )
         or b""

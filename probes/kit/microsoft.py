@@ -81,6 +81,10 @@ OAUTH_ERRORS = frozenset(
 )
 
 
+# `Basic realm=/var/opt/azcmagent/tokens/NAME.key`: the last part of what Azure Arc names.
+_ARC_KEY = re.compile(r'Basic realm="?[^"\s]*?/?([A-Za-z0-9][A-Za-z0-9._-]{0,120}\.key)"?\Z', re.IGNORECASE)
+
+
 class Blind(msgspec.Struct, frozen=True, kw_only=True):
     """We cannot see, and why: a fault name and one line for people.
 
@@ -145,10 +149,10 @@ def token_form(client_id: str, proof: Mapping[str, Secret], scope: str) -> Secre
     return Secret(urlencode(fields | {name: value.reveal() for name, value in proof.items()}))
 
 
-def identity_path(resource: str, identity_id: str) -> str:
-    """Return what a virtual machine's metadata service is asked for a token of its own identity."""
+def identity_path(resource: str, identity_id: str, *, arc: bool = False) -> str:
+    """Return what a virtual machine's metadata service, or Azure Arc's, is asked for a token of its own identity."""
     chosen = {"client_id": identity_id} if identity_id else {}
-    asked = urlencode({"api-version": "2018-02-01", "resource": resource} | chosen)
+    asked = urlencode({"api-version": "2020-06-01" if arc else "2018-02-01", "resource": resource} | chosen)
     return f"/metadata/identity/oauth2/token?{asked}"
 
 
@@ -158,13 +162,30 @@ def read_identity_token(reply: Reply) -> Token | Blind:
     410: it is being renewed and back within 70 s; 429 and 5xx: later (learn.microsoft.com, "How to use managed
     identities … to acquire an access token", error handling).
     """
-    if reply.status == 200:
-        return read_token(reply)
+    return read_token(reply) if reply.status == 200 else _identity_refusal(reply)
+
+
+def _identity_refusal(reply: Reply) -> Blind:
     body = read_json(reply.body, _TokenError)
     word = f": {body.error}" if body is not None and body.error in OAUTH_ERRORS else ""
     wait = 70.0 if reply.status == 410 else wait_seconds(reply.headers)
     detail = f"the metadata service answered {reply.status}{word}"
     return Blind(fault="identity-unavailable", detail=detail, wait_seconds=wait)
+
+
+def arc_key_name(reply: Reply) -> str | Blind:
+    """Return the name of the file that Azure Arc's first reply, a 401, asks the content of.
+
+    Only the last part of the path that it names counts: the folder is Arc's own (learn.microsoft.com, "Authenticate
+    against Azure resources with Azure Arc-enabled servers").
+    """
+    found = _ARC_KEY.match(reply.headers.get("www-authenticate", ""))
+    if reply.status == 401 and found is not None:
+        return found[1]
+    if reply.status in (200, 401):
+        detail = f"the metadata service answered {reply.status} and names no key: is it Azure Arc's?"
+        return Blind(fault="identity-unavailable", detail=detail)
+    return _identity_refusal(reply)
 
 
 def granted(bearer: Secret) -> frozenset[str] | None:

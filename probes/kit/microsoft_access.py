@@ -17,8 +17,10 @@ from probes.kit.microsoft import Blind
 from probes.kit.spec import Fault, Flow, Metric
 
 IDENTITY: Final = "http://169.254.169.254"  # Azure's instance metadata service, on every virtual machine there
+ARC: Final = "http://127.0.0.1:40342"  # that of the Azure Connected Machine agent, on a server elsewhere
 _TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}\Z")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+OWN_IDENTITY: Final = ("direct", "arc")  # these hold the permissions themselves: login is not asked
 _CREDENTIALS: Final = ("secret_file", "certificate_file", "token_file", "managed_identity")
 
 
@@ -33,7 +35,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     certificate_file: str = ""
     key_file: str = ""
     token_file: str = ""
-    managed_identity: Literal["", "direct", "federated"] = ""
+    managed_identity: Literal["", "direct", "federated", "arc"] = ""
     identity_id: str = ""
     identity_endpoint: str = IDENTITY
     secret_expiry: bool = False
@@ -53,9 +55,11 @@ ACCESS_HELP: Final = {
     "token_file": "Instead of a secret: file with another issuer's token that the application trusts (workload "
     "identity federation); read anew at each attempt.",
     "managed_identity": "Instead of a secret: this virtual machine's own identity. direct: it holds the permissions "
-    "itself, in its own directory; federated: the application of `client_id`, in any directory, trusts it.",
+    "itself, in its own directory; federated: the application of `client_id`, in any directory, trusts it; arc: as "
+    "direct, of a server outside Azure that Azure Arc has taken in.",
     "identity_id": "Client id of a user-assigned managed identity; empty: the machine's own.",
-    "identity_endpoint": "Address of the instance metadata service, of this host or link only.",
+    "identity_endpoint": "Address of the instance metadata service, of this host or link only; left as it is, arc asks "
+    f"{ARC}.",
     "secret_expiry": "Also read when our client secret ends; needs Application.Read.All.",
     "ca_file": "PEM file of the CA to trust instead of the system's, for a simulator.",
     "proxy": "`http://host:port` of a CONNECT proxy; the environment's proxy settings are not used.",
@@ -162,16 +166,16 @@ def application_id(key: str, value: str) -> None:
 
 def identity_endpoint(access: Access) -> Endpoint:
     """Return where this host's own identity is asked; ValueError for what could be another host."""
-    url = access.identity_endpoint.removeprefix("http://").removesuffix("/")
+    named = access.identity_endpoint
+    if access.managed_identity == "arc" and named == IDENTITY:
+        named = ARC
     try:
-        end = endpoint(url, 4, 80)
+        end = endpoint(named.removeprefix("http://").removesuffix("/"), 4, 80)
         near = not end.named and (ip_address(end.host).is_link_local or ip_address(end.host).is_loopback)
     except ValueError as error:
         raise ValueError(f"identity_endpoint: {error}") from None
-    if not near or not access.identity_endpoint.startswith("http://"):
-        raise ValueError(
-            f"identity_endpoint: {access.identity_endpoint!r} is no address of this host; write {IDENTITY}"
-        )
+    if not near or not named.startswith("http://"):
+        raise ValueError(f"identity_endpoint: {named!r} is no address of this host; write {IDENTITY}")
     return end
 
 
@@ -187,7 +191,7 @@ def access_flow(access: Access, what: str) -> Flow:
     function = f"{what} at {access.target}"
     if proxy is not None:
         return _https(proxy, function)
-    also = () if login == api or access.managed_identity == "direct" else (_https(login, "sign-in"),)
+    also = () if login == api or access.managed_identity in OWN_IDENTITY else (_https(login, "sign-in"),)
     return msgspec.structs.replace(_https(api, function), also=also)
 
 
@@ -201,7 +205,7 @@ def _check(access: Access) -> None:
         raise ValueError("secret_expiry: only a client secret needs it; leave it out")
     if not _TENANT.match(access.tenant):
         raise ValueError(f"tenant: {access.tenant!r} is neither a directory id nor a domain")
-    for key, needed in (("client_id", access.managed_identity != "direct"), ("identity_id", False)):
+    for key, needed in (("client_id", access.managed_identity not in OWN_IDENTITY), ("identity_id", False)):
         value = getattr(access, key)
         if value or needed:
             application_id(key, value)

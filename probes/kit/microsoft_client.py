@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from probes.kit.microsoft import (
     RENEW_SECONDS,
     Blind,
     Token,
+    arc_key_name,
     backoff_seconds,
     granted,
     http_date,
@@ -30,8 +32,8 @@ from probes.kit.microsoft import (
     read_token,
     token_form,
 )
-from probes.kit.microsoft_access import Access, identity_endpoint, origin
-from probes.kit.microsoft_proof import Proof, assertion_form, proof_form, read_proof
+from probes.kit.microsoft_access import OWN_IDENTITY, Access, identity_endpoint, origin
+from probes.kit.microsoft_proof import ARC_KEYS, Proof, assertion_form, proof_form, read_arc_key, read_proof
 from probes.kit.result import Outcome, Result, unknown
 from probes.kit.secret import Secret
 from probes.kit.spec import Kit
@@ -76,8 +78,9 @@ def _key(access: Access) -> _Key:
 class MicrosoftClient:
     """Shared by all probes of a type: tokens and waits of each application."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, arc_keys: Path = ARC_KEYS) -> None:
         self.kit = kit
+        self.arc_keys = arc_keys
         self.contexts = Contexts()
         self.tokens: dict[_Key, _Kept] = {}
         self.asking: dict[_Key, asyncio.Lock] = {}
@@ -222,7 +225,7 @@ class Visit:
     async def _token(self) -> Token | Blind:
         access = self.access
         way = access.managed_identity
-        if way == "direct":
+        if way in OWN_IDENTITY:
             return await self._identity_token(f"{access.target.rstrip('/')}/")
         if way == "federated":
             own = await self._identity_token(_EXCHANGE)
@@ -246,12 +249,26 @@ class Visit:
         return f"/{quote(self.access.tenant, safe='')}/oauth2/v2.0/token"
 
     async def _identity_token(self, resource: str) -> Token | Blind:
-        """Ask this host's metadata service, in the clear and never through a proxy: it does not leave the host."""
+        """Ask this host's metadata service, in the clear and never through a proxy: it does not leave the host.
+
+        Azure Arc's first has us read a file, which shows that we may have the token.
+        """
         self.asked = _IDENTITY
-        path = identity_path(resource, self.access.identity_id)
+        arc = self.access.managed_identity == "arc"
+        path = identity_path(resource, self.access.identity_id, arc=arc)
         request = Request(server=identity_endpoint(self.access), path=path, headers={"Metadata": "true"})
-        reply = await exchange(request, context=None, resolver=self._client.kit.resolver, deadline=self._deadline)
-        return read_identity_token(reply)
+        resolver, deadline = self._client.kit.resolver, self._deadline
+        reply = await exchange(request, context=None, resolver=resolver, deadline=deadline)
+        if not arc:
+            return read_identity_token(reply)
+        name = arc_key_name(reply)
+        if isinstance(name, Blind):
+            return name
+        key = await asyncio.to_thread(read_arc_key, name, self._client.arc_keys)
+        if isinstance(key, Blind):
+            return key
+        request = msgspec.structs.replace(request, local_key=key)
+        return read_identity_token(await exchange(request, context=None, resolver=resolver, deadline=deadline))
 
     async def learn_end(self) -> None:
         """Ask when our client secret ends; an application that may not read that does not learn it."""

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import ssl
 import uuid
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -21,6 +22,8 @@ from probes.kit.secret import Secret, read_secret
 # Microsoft: "keep it short - 5-10 minutes after nbf at most".
 ASSERTION_SECONDS: Final = 300
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 section 2.2
+# Where the Azure Connected Machine agent writes them on Linux, readable by root and the group himds.
+ARC_KEYS: Final = Path("/var/opt/azcmagent/tokens")
 _HOST_IDENTITY: Final = Secret("this host's own identity")
 
 
@@ -53,6 +56,18 @@ def read_proof(access: Access) -> Proof | Blind:
         return Blind(fault="credential-unreadable", detail=f"{path}: {error.strerror or error}")
     except ValueError:
         return Blind(fault="credential-unreadable", detail=f"{path}: empty, too long, or not what it should hold")
+
+
+def read_arc_key(name: str, folder: Path = ARC_KEYS) -> Secret | Blind:
+    """Return the key by which Azure Arc's metadata service knows that we may have the server's token."""
+    path = folder / name
+    try:
+        return read_secret(str(path))
+    except OSError as error:
+        why = f"{path}: {error.strerror or error}; is the agent's user in the group himds?"
+        return Blind(fault="credential-unreadable", detail=why)
+    except ValueError:
+        return Blind(fault="credential-unreadable", detail=f"{path}: empty, too long, or no text")
 
 
 def _certificate_pem(text: str) -> str:

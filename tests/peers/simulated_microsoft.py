@@ -27,6 +27,8 @@ from probes.kit.resolver import ResolveError
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "66666666-7777-8888-9999-000000000000"
 SECRET = "canary~Secret.8Q"
+# What Azure Arc's metadata service writes for those who may read it.
+ARC_KEY = "canary-arc-key~5f3"
 # Another issuer's token, as a cluster or a managed identity brings it.
 TRUSTED = "canaryHead.canaryClaims.canarySignature"
 # The object id that the simulator gives Cloud Sync's service principal in this tenant.
@@ -157,7 +159,9 @@ def running(directory: Path, address: str = "127.0.0.1") -> Iterator[Microsoft]:
     write_application(directory)
     (directory / "trusted-token").write_text(TRUSTED + "\n")
     command += ["--certificate-file", str(directory / "app.pem"), "--token-file", str(directory / "trusted-token")]
-    command += ["--identity-listen", "127.0.0.1:0"]
+    (directory / "arc").mkdir()
+    (directory / "arc" / "7f.key").write_text(ARC_KEY)
+    command += ["--identity-listen", "127.0.0.1:0", "--arc-key-file", str(directory / "arc" / "7f.key")]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=Path(__file__).parents[2])
     try:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,9 +15,15 @@ from agent.daemon.permissions import permissions
 from agent.model import Probe
 from lab.microsoft.exchange import PERMISSIONS
 from probes import entra_cloud_sync, entra_service_health, entra_sync
-from probes.kit.result import Outcome, Result
+from probes.kit.address import endpoint
+from probes.kit.https_exchange import ExchangeError, Request, exchange
+from probes.kit.microsoft import Blind
+from probes.kit.microsoft_client import MicrosoftClient, Visit
+from probes.kit.result import Outcome, Result, ok
+from probes.kit.secret import Secret
 from probes.kit.spec import ProbeModule
 from tests.peers.simulated_microsoft import (
+    ARC_KEY,
     CLIENT,
     CLOUD_SYNC,
     SECRET,
@@ -195,6 +202,43 @@ def test_each_way_to_sign_in(microsoft: Microsoft, name: str) -> None:
     result = ask(SYNC, settings_of(SYNC, microsoft, **signing_in(microsoft, way)), 1.0, times=2 if fault is None else 1)
     assert (result.outcome is Outcome.OK, result.fault) == (fault is None, fault), result.detail
     assert TRUSTED not in repr(result)
+
+
+def on_arc(microsoft: Microsoft, folder: Path, **changes: object) -> Result:
+    """Return the organisation's status by the identity that Azure Arc gives a server, its keys being in `folder`."""
+    microsoft.behave(**changes)
+    keys = {"secret_file": "", "client_id": "", "identity_endpoint": microsoft.identity, "managed_identity": "arc"}
+
+    async def go() -> Result:
+        kit = Kit()
+        client = MicrosoftClient(kit, folder)
+
+        async def question(visit: Visit) -> Result | Blind:
+            reply = await visit.get(entra_sync.WATCHED["sync"].path)
+            return reply if isinstance(reply, Blind) else ok(0.0, detail=str(reply.status))
+
+        return await client.attempt(settings_of(SYNC, microsoft, **keys), kit.clock.boot() + 5.0, question)
+
+    return asyncio.run(go())
+
+
+def test_a_server_outside_azure_signs_in_by_arc(microsoft: Microsoft, tmp_path: Path) -> None:
+    """The key that Arc names is read in Arc's folder and shown once; without it, or with another, we are blind."""
+    folder = microsoft.directory / "arc"
+    asked = len(microsoft.requests())
+    assert on_arc(microsoft, folder).detail == "200"
+    token = "GET /metadata/identity/oauth2/token"
+    assert [r for r in microsoft.requests()[asked:] if r.startswith(token)] == [f"{token} 401", f"{token} 200"]
+    missing = on_arc(microsoft, tmp_path)
+    assert (missing.fault, "himds" in missing.detail) == ("credential-unreadable", True)
+    wrong = {"another": "identity-unavailable", "": "credential-unreadable", "a\r\nb": "identity-unavailable"}
+    for text, fault in wrong.items():
+        (tmp_path / "7f.key").write_text(text)
+        result = on_arc(microsoft, tmp_path)
+        assert result.fault == fault, result.detail
+        assert "another" not in repr(result)
+    assert on_arc(microsoft, folder, identity="500").fault == "identity-unavailable"
+    assert ARC_KEY not in microsoft.log()
 
 
 def test_the_metadata_service_is_waited_for(microsoft: Microsoft) -> None:
@@ -393,3 +437,20 @@ def test_no_traceback_holds_a_key_or_an_assertion(microsoft: Microsoft) -> None:
         assert "***" in shown
         assert TRUSTED not in shown
         assert not any(line in shown for line in key.splitlines()[1:-1])
+
+
+AWAY: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a key of Arc's to another host": ("192.0.2.1:80", {"local_key": Secret("k")}, "a key of this host stays on it"),
+    "a key to a name": ("localhost:80", {"local_key": Secret("k")}, "a key of this host stays on it"),
+    "a token in the clear": ("127.0.0.1:80", {"bearer": Secret("t")}, "a credential goes over TLS only"),
+    "a secret in the clear": ("127.0.0.1:80", {"form": Secret("s")}, "a credential goes over TLS only"),
+}
+
+
+@pytest.mark.parametrize("name", AWAY)
+def test_no_credential_leaves_in_the_clear(name: str) -> None:
+    """Before any packet: what would carry one is refused."""
+    server, shown, why = AWAY[name]
+    request = Request(server=endpoint(server, 4, 80), path="/", **shown)
+    with pytest.raises(ExchangeError, match=why):
+        asyncio.run(exchange(request, context=None, resolver=Kit().resolver, deadline=0.0))

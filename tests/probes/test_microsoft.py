@@ -17,6 +17,7 @@ from probes.kit.microsoft import (
     MAX_WAIT_SECONDS,
     Blind,
     Token,
+    arc_key_name,
     backoff_seconds,
     granted,
     http_date,
@@ -27,7 +28,7 @@ from probes.kit.microsoft import (
     token_form,
     wait_seconds,
 )
-from probes.kit.microsoft_access import unavailable
+from probes.kit.microsoft_access import Access, access_flow, identity_endpoint, unavailable
 from probes.kit.microsoft_client import read_secret_end
 from probes.kit.secret import Secret
 
@@ -255,6 +256,40 @@ def test_a_metadata_service_is_asked_as_documented() -> None:
     assert identity_path("https://graph.microsoft.com/", "") == path
     assert identity_path("https://graph.microsoft.com/", "app") == f"{path}&client_id=app"
     assert isinstance(read_identity_token(reply(200, {"access_token": "t", "expires_in": "3599"})), Token)
+
+
+CHALLENGES: dict[str, tuple[int, str, str | None]] = {
+    "as documented": (401, "Basic realm=/var/opt/azcmagent/tokens/7f-1.key", "7f-1.key"),
+    "in quotes": (401, 'Basic realm="/var/opt/azcmagent/tokens/7f.key"', "7f.key"),
+    "a bare name": (401, "basic realm=7f.key", "7f.key"),
+    "another folder": (401, "Basic realm=/etc/../root/x.key", "x.key"),
+    "no key": (401, "Basic realm=/etc/shadow", None),
+    "hidden": (401, "Basic realm=/x/.key", None),
+    "two lines": (401, "Basic realm=/x/7f.key\n", None),
+    "another scheme": (401, "Bearer realm=7f.key", None),
+    "nothing": (401, "", None),
+    "a token at once": (200, "Basic realm=7f.key", None),
+    "an error": (500, "Basic realm=7f.key", None),
+}
+
+
+@pytest.mark.parametrize("name", CHALLENGES)
+def test_azure_arc_names_a_key_of_its_own(name: str) -> None:
+    """Of what it names only the file's name counts, and only a key's; all else is our own identity's trouble."""
+    status, challenge, found = CHALLENGES[name]
+    told = arc_key_name(Reply(status=status, headers={"www-authenticate": challenge}, body=b"{}"))
+    assert (told if isinstance(told, str) else None) == found
+    assert found or (isinstance(told, Blind) and told.fault == "identity-unavailable")
+
+
+def test_azure_arc_is_asked_at_its_own_address_and_version() -> None:
+    """Left as it is, the endpoint is Arc's; one that is written counts."""
+    assert "api-version=2020-06-01&" in identity_path("https://graph.microsoft.com/", "", arc=True)
+    access = Access(tenant="corp.example", managed_identity="arc")
+    assert identity_endpoint(access).host == "127.0.0.1"
+    assert identity_endpoint(access).port == 40342
+    assert identity_endpoint(msgspec.structs.replace(access, identity_endpoint="http://127.0.0.1:99")).port == 99
+    assert not access_flow(access, "x").also
 
 
 def test_a_lacking_permission_makes_a_source_unavailable() -> None:
