@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -75,20 +76,40 @@ def running(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
             agent.kill()
 
 
-def test_a_fault_pages_once_through_a_crash(tmp_path: Path) -> None:
-    """The application stops, the agent is killed and started again, the application comes back."""
-    gateway, app, port = Listener(free_port()), Listener(free_port()), free_port()
+@contextmanager
+def chain(folder: Path) -> Iterator[tuple[Listener, Listener]]:
+    """Write the chain file; its gateway and its application listen."""
+    gateway, app = Listener(free_port()), Listener(free_port())
     gateway.up()
     app.up()
-    (tmp_path / "chain.yml").write_text(CHAIN.format(gw=gateway.port, app=app.port))
-    with Webhook() as hook, alertmanager(tmp_path / "am", CONFIG.format(url=hook.url)) as url:
-        data = tmp_path / "data"
-        data.mkdir()
-        (tmp_path / "agent.yml").write_text(
-            f'vantage: cloud\nchain: chain.yml\ndata: {data}\nalertmanagers: ["{url}"]\n'
-        )
+    (folder / "chain.yml").write_text(CHAIN.format(gw=gateway.port, app=app.port))
+    (folder / "data").mkdir()
+    yield gateway, app
+    gateway.down()
+
+
+def agent_file(folder: Path, alertmanager_url: str) -> None:
+    """Write the agent file."""
+    text = f'vantage: cloud\nchain: chain.yml\ndata: {folder / "data"}\nalertmanagers: ["{alertmanager_url}"]\n'
+    (folder / "agent.yml").write_text(text)
+
+
+def watched(port: int) -> None:
+    """Wait until the application was seen to answer."""
+    until(lambda: 'demarc_probe_verified{probe="app"} 1' in query_text(f"http://127.0.0.1:{port}/metrics"))
+
+
+def test_a_fault_pages_once_through_a_crash(tmp_path: Path) -> None:
+    """The application stops, the agent is killed and started again, the application comes back."""
+    port = free_port()
+    with (
+        chain(tmp_path) as (_, app),
+        Webhook() as hook,
+        alertmanager(tmp_path / "am", CONFIG.format(url=hook.url)) as url,
+    ):
+        agent_file(tmp_path, url)
         with running(tmp_path, port) as agent:
-            until(lambda: 'demarc_probe_verified{probe="app"} 1' in query_text(f"http://127.0.0.1:{port}/metrics"))
+            watched(port)
             app.down()
             until(lambda: hook.of("msp") and hook.of("incumbent"))
             time.sleep(1.5)
@@ -107,5 +128,37 @@ def test_a_fault_pages_once_through_a_crash(tmp_path: Path) -> None:
     assert {(n["status"], n["groupLabels"]["to"]) for n in last} == {("resolved", "msp"), ("resolved", "incumbent")}
     assert [ends(n) for n in last] == [["recovered"], ["recovered"]]
     assert len({n["groupLabels"]["incident"] for n in hook.received}) == 1
-    gateway.down()
     app.down()
+
+
+def announced(folder: Path) -> datetime:
+    """Announce an hour of the incumbent's work; return when it begins."""
+    for ahead in (2, 20):  # what comes too late is refused; a busy host needs seconds to start the command
+        begin = datetime.now(UTC) + timedelta(seconds=ahead)
+        window = ["--from", begin.isoformat(), "--to", (begin + timedelta(hours=1)).isoformat()]
+        words = ["maintenance", "announce", "--party", "incumbent", "--agreed", "msp", *window]
+        command = [sys.executable, "-c", RUN, *words, "--config.file", str(folder / "agent.yml")]
+        done = subprocess.run(command, cwd=ROOT, timeout=60, capture_output=True, text=True)
+        if done.returncode == 0:
+            return begin
+    raise AssertionError(done.stderr)
+
+
+def test_who_announced_the_work_is_not_paged_for_it(tmp_path: Path) -> None:
+    """The owner announces work on its application, which then stops: the director's page, the owner's warning."""
+    port = free_port()
+    with (
+        chain(tmp_path) as (_, app),
+        Webhook() as hook,
+        alertmanager(tmp_path / "am", CONFIG.format(url=hook.url)) as url,
+    ):
+        agent_file(tmp_path, url)
+        with running(tmp_path, port):
+            watched(port)
+            begin = announced(tmp_path)
+            # A fault belongs to the work once that has begun.
+            time.sleep(max(0.0, (begin - datetime.now(UTC)).total_seconds()))
+            app.down()
+            until(lambda: hook.of("msp") and hook.of("incumbent"))
+    severities = {n["groupLabels"]["to"]: n["commonLabels"]["severity"] for n in hook.received}
+    assert severities == {"msp": "critical", "incumbent": "warning"}
