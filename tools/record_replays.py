@@ -19,7 +19,20 @@ FOLDER = Path(__file__).parents[1] / "tests" / "data" / "replays"
 ROUNDS_BEFORE = 6
 # One interval of the slower probes more: each vantage shall also have its own proof on record.
 SECONDS_AFTER = 6.0
-KEPT = ("time", "round", "vantage", "probe", "outcome", "stage", "fault", "seconds", "answered", "by", "packet_bytes")
+KEPT = (
+    "time",
+    "round",
+    "vantage",
+    "probe",
+    "outcome",
+    "stage",
+    "fault",
+    "seconds",
+    "answered",
+    "by",
+    "packet_bytes",
+    "as_of",
+)
 
 
 def line(observation: dict[str, Any]) -> str:

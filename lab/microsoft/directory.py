@@ -113,7 +113,18 @@ def _jobs(asked: Asked) -> Found:
 
 
 def _job(prefix: str, asked: Asked, state: State) -> dict[str, object]:
-    ended = NEVER if state.job_age_seconds is None else iso(asked.now - state.job_age_seconds)
+    return {
+        "id": f"{prefix}.{asked.tenant.id.replace('-', '')}.{uuid.uuid5(NAMESPACE, asked.tenant.id)}",
+        # Microsoft's own sample shows another template than the job's.
+        "templateId": "BoxOutDelta",
+        "schedule": {"expiration": None, "interval": "P10675199DT2H48M5.4775807S", "state": "Active"},
+        "status": _job_status(prefix, asked.now, state),
+        "synchronizationJobSettings": [],
+    }
+
+
+def _job_status(prefix: str, now: float, state: State) -> dict[str, object]:
+    ended = NEVER if state.job_age_seconds is None else iso(now - state.job_age_seconds)
     trouble = state.job_code == "Quarantine" or state.job_execution == "Failed"
     error = {"code": "HybridSynchronizationActiveDirectoryInternalServerError", "message": "Simulated."}
     error_or_none = {**error, "tenantActionable": state.job_actionable} if trouble else None
@@ -128,31 +139,24 @@ def _job(prefix: str, asked: Asked, state: State) -> dict[str, object]:
     }
     good = {**execution, "state": "Succeeded", "error": None}
     quarantine = {
-        "currentBegan": iso(asked.now - 3600.0),
-        "nextAttempt": iso(asked.now + 3600.0),
+        "currentBegan": iso(now - 3600.0),
+        "nextAttempt": iso(now + 3600.0),
         "reason": state.job_quarantine,
-        "seriesBegan": iso(asked.now - 7200.0),
+        "seriesBegan": iso(now - 7200.0),
         "seriesCount": 3,
         "error": error_or_none,
     }
     return {
-        "id": f"{prefix}.{asked.tenant.id.replace('-', '')}.{uuid.uuid5(NAMESPACE, asked.tenant.id)}",
-        # Microsoft's own sample shows another template than the job's.
-        "templateId": "BoxOutDelta",
-        "schedule": {"expiration": None, "interval": "P10675199DT2H48M5.4775807S", "state": "Active"},
-        "status": {
-            "countSuccessiveCompleteFailures": 5 if trouble else 0,
-            "escrowsPruned": False,
-            "code": state.job_code,
-            "lastExecution": None if state.job_age_seconds is None else execution,
-            "lastSuccessfulExecution": None if state.job_age_seconds is None or trouble else good,
-            "lastSuccessfulExecutionWithExports": None,
-            "quarantine": quarantine if state.job_code == "Quarantine" else None,
-            "steadyStateFirstAchievedTime": NEVER,
-            "steadyStateLastAchievedTime": NEVER,
-            "troubleshootingUrl": "",
-        },
-        "synchronizationJobSettings": [],
+        "countSuccessiveCompleteFailures": 5 if trouble else 0,
+        "escrowsPruned": False,
+        "code": state.job_code,
+        "lastExecution": None if state.job_age_seconds is None else execution,
+        "lastSuccessfulExecution": None if state.job_age_seconds is None or trouble else good,
+        "lastSuccessfulExecutionWithExports": None,
+        "quarantine": quarantine if state.job_code == "Quarantine" else None,
+        "steadyStateFirstAchievedTime": NEVER,
+        "steadyStateLastAchievedTime": NEVER,
+        "troubleshootingUrl": "",
     }
 
 

@@ -77,10 +77,7 @@ async def exchange(
 
     `context` None: in the clear, and then without a credential and without a proxy.
     """
-    if context is None and (request.bearer or request.form or proxy):
-        raise ExchangeError("secure", "a credential goes over TLS only")
-    if request.local_key and not _is_loopback(request.server):
-        raise ExchangeError("secure", "a key of this host stays on it")
+    _refuse_open_credentials(request, clear=context is None, proxied=proxy is not None)
     first = proxy or request.server
     try:
         address = await resolver.resolve(first.host, first.family, deadline)
@@ -116,8 +113,11 @@ def _failure(error: OSError, step: str) -> ExchangeError:
     return ExchangeError(step, error.strerror or type(error).__name__)
 
 
-def _is_loopback(server: Endpoint) -> bool:
-    return not server.named and ip_address(server.host).is_loopback
+def _refuse_open_credentials(request: Request, *, clear: bool, proxied: bool) -> None:
+    if clear and (request.bearer or request.form or proxied):
+        raise ExchangeError("secure", "a credential goes over TLS only")
+    if request.local_key and (request.server.named or not ip_address(request.server.host).is_loopback):
+        raise ExchangeError("secure", "a key of this host stays on it")
 
 
 def _bracketed(host: str) -> str:

@@ -72,12 +72,39 @@ def sync_server() -> tuple[Run, Seeds]:
     return run, [page + run_line, page + b'adsync_event_timestamp_seconds{id="1012"} 9e8\nadsync_staging_mode 1\n']
 
 
+_BODIES = (
+    b'{"access_token":"x","expires_in":3599,"token_type":"Bearer"}',
+    b'{"value":[{"onPremisesSyncEnabled":true,"onPremisesLastSyncDateTime":"2026-11-23T13:41:07Z"}]}',
+    b'{"value":[{"id":"AD2AADProvisioning.x","status":{"code":"Active","lastExecution":{"state":"Failed"}}}]}',
+    b'{"value":[{"id":"OrgLiveID","service":"x","status":"investigating","origin":"customer"}]}',
+    (
+        b'{"@odata.count":2,"@odata.nextLink":"https://graph.microsoft.com/x?y","value":[{"userPrincipalName":"a@b",'
+        b'"onPremisesProvisioningErrors":[{"propertyCausingError":"x","occurredDateTime":"2026-11-23T13:41:07Z"}]}]}'
+    ),
+    b'{"passwordCredentials":[{"hint":"x","endDateTime":"2027-01-01T00:00:00Z"}]}',
+    b"eyJyb2xlcyI6WyJVc2VyLlJlYWQuQWxsIl19",
+)
+# What a run takes: the status by its number, eight bytes of a header, the body.
+_REPLIES = (
+    *(b"\0       5" + body for body in _BODIES),
+    b'\x04       5{"error":{"code":"x","message":"y","innerError":{"request-id":"z"}}}',
+    b'\x01       5{"error":"invalid_client","error_codes":[7]}',
+    b"\x02Basic realm=/x/7.key\n{}",
+)
+
+
 def microsoft() -> tuple[Run, Seeds]:
     """Read replies of the login, of Graph and of a metadata service; the first byte chooses the status."""
     from probes import entra_cloud_sync, entra_service_health, entra_sync  # noqa: PLC0415
     from probes.kit.entra_objects import Page, judge_objects, read_page  # noqa: PLC0415
     from probes.kit.https_exchange import Reply  # noqa: PLC0415
-    from probes.kit.microsoft import granted, read_graph_error, read_identity_token, read_token  # noqa: PLC0415
+    from probes.kit.microsoft import (  # noqa: PLC0415
+        arc_key_name,
+        granted,
+        read_graph_error,
+        read_identity_token,
+        read_token,
+    )
     from probes.kit.microsoft_client import read_secret_end  # noqa: PLC0415
     from probes.kit.secret import Secret  # noqa: PLC0415
 
@@ -89,9 +116,10 @@ def microsoft() -> tuple[Run, Seeds]:
 
     def run(data: bytes) -> None:
         status = statuses[data[0] % len(statuses)] if data else 200
-        headers = {"retry-after": data[1:9].decode("latin-1")}
+        challenge = data[1:40].partition(b"\n")[0].decode("latin-1")
+        headers = {"retry-after": data[1:9].decode("latin-1"), "www-authenticate": challenge}
         reply = Reply(status=status, headers=headers, body=data[9:])
-        for read in (read_token, read_graph_error, read_identity_token):
+        for read in (read_token, read_graph_error, read_identity_token, arc_key_name):
             read(reply)
         for settings in syncs:
             entra_sync.judge(reply, settings, 1.8e9)
@@ -105,21 +133,4 @@ def microsoft() -> tuple[Run, Seeds]:
         read_secret_end(reply, Secret("x"))
         granted(Secret(f"a.{data[9:].decode('latin-1')}.b"))
 
-    bodies = (
-        b'{"access_token":"x","expires_in":3599,"token_type":"Bearer"}',
-        b'{"value":[{"onPremisesSyncEnabled":true,"onPremisesLastSyncDateTime":"2026-11-23T13:41:07Z"}]}',
-        b'{"value":[{"id":"AD2AADProvisioning.x","status":{"code":"Active","lastExecution":{"state":"Failed"}}}]}',
-        b'{"value":[{"id":"OrgLiveID","service":"x","status":"investigating","origin":"customer"}]}',
-        (
-            b'{"@odata.count":2,"@odata.nextLink":"https://graph.microsoft.com/x?y","value":[{"userPrincipalName":"a@b",'
-            b'"onPremisesProvisioningErrors":[{"propertyCausingError":"x","occurredDateTime":"2026-11-23T13:41:07Z"}]}]}'
-        ),
-        b'{"passwordCredentials":[{"hint":"x","endDateTime":"2027-01-01T00:00:00Z"}]}',
-        b"eyJyb2xlcyI6WyJVc2VyLlJlYWQuQWxsIl19",
-    )
-    error = b'{"error":{"code":"x","message":"y","innerError":{"request-id":"z"}}}'
-    return run, [
-        *(b"\0       5" + body for body in bodies),
-        b"\x04       5" + error,
-        b'\x01       5{"error":"invalid_client","error_codes":[7]}',
-    ]
+    return run, list(_REPLIES)

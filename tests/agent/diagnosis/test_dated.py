@@ -14,8 +14,8 @@ from agent.diagnosis.dated import AFTER_SECONDS, BEFORE_SECONDS, Dated
 from agent.diagnosis.roles import Model
 from agent.incident.value import Incident, Kind
 from agent.model import Chain
-from agent.observation import SELF, Observation
-from agent.replay import replay
+from agent.observation import SELF, Observation, encode
+from agent.replay import read, replay
 from probes.kit.result import Outcome, Stage
 
 ENTRA = "type: entra_sync, from: cloud, tenant: a.example, client_id: 66666666-7777-8888-9999-000000000000"
@@ -146,7 +146,8 @@ def test_a_date_speaks_of_its_own_moment(name: str) -> None:
 
 def test_what_rests_on_a_date_rests_on_the_teller_too() -> None:
     """The word is Microsoft's, the reading the client's: without either nothing is proven; the witness is named."""
-    (incident,) = replay(CHAIN, list(seen(since(100, "device"), every(600), 2400)))
+    record = [encode(one) for one in seen(since(100, "device"), every(600), 2400)]  # as it is kept and exchanged
+    (incident,) = replay(CHAIN, read(record))
     assert (incident.standing, incident.rests_on) == ("single-sided", ("client", "microsoft"))
     assert incident.support.exonerating["circuit"] == ("cloud>sync",)
 
