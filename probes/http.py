@@ -222,8 +222,6 @@ def _check(settings: Settings) -> None:
         raise ValueError("connect_to: the proxy connects to the target, leave it out")
     if settings.proxy and (read_url(settings.proxy).secure or read_url(settings.proxy).path != "/"):
         raise ValueError(f"proxy {settings.proxy!r}: write it as `http://host:port`")
-    if settings.key_file and not settings.certificate_file:
-        raise ValueError("key_file: write the certificate's file as `certificate_file`")
     if settings.keytab and not settings.kerberos:
         raise ValueError("keytab: write `kerberos: true` too")
     if settings.max_bytes < 1:

@@ -166,8 +166,6 @@ def _plan(settings: Settings) -> _Plan:
     name = settings.server_name
     if name and not (is_name(name) or literal_family(name)):
         raise ValueError(f"server_name {name!r} is not a name")
-    if settings.key_file and not settings.certificate_file:
-        raise ValueError("key_file: write the certificate's file as `certificate_file`")
     for key in ("warn_days", "settle"):
         if not 0 <= getattr(settings, key) <= 100_000:
             raise ValueError(f"{key}: write a number from 0 to 100000")

@@ -125,8 +125,6 @@ def page(url: str, family: int, access: Access, trust: Trust) -> Page:
         raise ValueError("target: a credential goes over https only; write `https://`, or leave the credential out")
     if ":" in access.user or not access.user.isascii():
         raise ValueError("user: write ASCII without a colon")  # RFC 7617 section 2
-    if trust.key_file and not trust.certificate_file:
-        raise ValueError("key_file: write the certificate's file as `certificate_file`")
     return Page(
         end=host_endpoint(read.host, family, read.port),
         url=read,

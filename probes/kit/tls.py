@@ -53,6 +53,11 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     key_file: str = ""
     protocols: tuple[str, ...] = ("http/1.1",)
 
+    def __post_init__(self) -> None:
+        """Refuse a key without its certificate; ValueError says what to write."""
+        if self.key_file and not self.certificate_file:
+            raise ValueError("key_file: write the certificate's file as `certificate_file`")
+
 
 class FileError(msgspec.Struct, frozen=True):
     """A file that cannot be used: the `unknown` fault, and which file and why."""
