@@ -20,7 +20,7 @@ from probes.kit.echo_aim import aim_at
 from probes.kit.echo_burst import Aim, Burst, History, Limits, Plan
 from probes.kit.echo_port import EchoPort
 from probes.kit.echo_pump import EchoPump, settle
-from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, resolve_result
+from probes.kit.resolver import RESOLVE_FAULTS, ResolveError, locate, resolve_result
 from probes.kit.result import Result, Stage
 from probes.kit.spec import Duration, Fault, Flow, Kit, Metric, Spec
 from probes.kit.trouble import LOCAL_FAULTS, local_trouble, path_faults, result_of
@@ -208,8 +208,6 @@ class EchoRunner:
         ready = self._at_hand.get(id(settings))
         if ready is None or ready.settings is not settings:
             ready = self._ready(settings)
-        start = self._boot()
-        phases: dict[str, float] = {}
         port, aim = ready.port, ready.aim
         if port is None or aim is None:
             end = ready.end
@@ -223,11 +221,9 @@ class EchoRunner:
                 return True
             if not port.stamping:
                 return False
-            if end.named:
-                phases["resolve"] = self._kit.clock.boot() - start
-            else:
+            if not end.named:
                 ready.port, ready.aim = port, aim
-        port.add(Burst(ready.plan, aim, ready.history, done, start, deadline, ready.plan.count, phases))
+        port.add(Burst(ready.plan, aim, ready.history, done, self._boot(), deadline, ready.plan.count, {}))
         return True
 
     def flush(self) -> float | None:
@@ -241,13 +237,10 @@ class EchoRunner:
         ready = self._ready(settings)
         end = ready.end
         phases: dict[str, float] = {}
-        address = end.host
-        if end.named:
-            try:
-                address = await self._kit.resolver.resolve(end.host, end.family, deadline)
-            except ResolveError as error:
-                return resolve_result(error, clock.boot() - start)
-            phases["resolve"] = clock.boot() - start
+        try:
+            address = await locate(self._kit, end, deadline, phases)
+        except ResolveError as error:
+            return resolve_result(error, clock.boot() - start)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         try:
             aim = self._aim(address, end.family)
