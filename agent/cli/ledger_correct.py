@@ -1,9 +1,10 @@
-"""`demarc ledger propose` and `correct`: a correction from its proposal to its entry; `details`: what can be erased."""
+"""`demarc ledger propose` and `correct`: a correction, from its proposal to its entry; `details` and `open`: lists."""
 
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +119,14 @@ def correct(
     config_file: Path | None,
 ) -> None:
     """Enter the correction that the file PROPOSAL says, with the approvals of people of two parties."""
+    try:
+        text = proposal.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"{proposal} is no proposal: it is not UTF-8 text") from error
     handed = submission.Correct(
         party=party,
         person=person,
-        proposal=proposal.read_text(encoding="utf-8"),
+        proposal=text,
         signatures=tuple(
             correction.Signature(party=of, person=who, armored=file.read_text(encoding="utf-8", errors="replace"))
             for of, who, file in approvals
@@ -180,4 +185,24 @@ def _nano(text: str) -> int:
     return nanoseconds(moment(text, 0.0))
 
 
-COMMANDS = (propose, correct, details)
+@click.command(name="open")
+@click.argument("path", type=_PATH, default=_DATA)
+def open_(path: Path) -> None:
+    """List what waits: incidents that are held, requests and objections without an end, by their names."""
+    with _told():
+        found = read_cases(path / DATABASE if path.is_dir() else path)
+    for incident in sorted(found.held):
+        click.echo(f"{incident}\theld")
+    for asked in found.requests.values():
+        what = f"{asked.party} asks {asked.to}: {asked.what}"
+        click.echo(f"{asked.id}\t{what}\tby {_day(asked.due)}\t{asked.incident}\t{asked.text}")
+    for objected in found.objections.values():
+        what = f"{objected.party} objects"
+        click.echo(f"{objected.id}\t{what}\tby {_day(objected.due)}\t{objected.incident}\t{objected.text}")
+
+
+def _day(nano: int) -> str:
+    return datetime.fromtimestamp(nano // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+COMMANDS = (propose, correct, details, open_)

@@ -43,6 +43,8 @@ def enter(handed: AnySubmission, path: Path | None, config_file: Path | None) ->
     """Hand something in to the running agent and tell where it stands."""
     receipt = msgspec.json.decode(hand_in(find_socket(path, config_file), msgspec.json.encode(handed)), type=Receipt)
     click.echo(f"Recorded as entry {receipt.index} ({receipt.hash}).")
+    if receipt.id:
+        click.echo(f"Its name is {receipt.id}: what answers it names it.")
 
 
 @click.command()

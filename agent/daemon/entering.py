@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from agent.clock import Clock
 from agent.daemon.evidence import RECEIPT_SECONDS
 from agent.ledger import Receipt, body
@@ -57,4 +59,5 @@ class Entering:
             now=body.nanoseconds(self._clock.wall()),
         )
         made = draft(submission, ground)
-        return self._enter(made.entry, made.details, made.erase).result(RECEIPT_SECONDS)
+        receipt = self._enter(made.entry, made.details, made.erase).result(RECEIPT_SECONDS)
+        return msgspec.structs.replace(receipt, id=getattr(made.entry, "id", ""))

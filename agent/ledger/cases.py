@@ -44,6 +44,7 @@ class Cases(msgspec.Struct, frozen=True, kw_only=True):
     objections: dict[str, Objection] = {}
     details: dict[tuple[int, str], Detail] = {}
     windows: dict[str, MaintenanceEntry] = {}
+    corrections: tuple[Recorded, ...] = ()
     baseline: Baseline | None = None
     began: int = 0
 
@@ -127,6 +128,7 @@ def _cases(connection: sqlite3.Connection, wanted: tuple[str, ...], before: Case
         requests=requests,
         objections=objections,
         details=_details(connection),
+        corrections=(*before.corrections, *recorded(connection, ("correction",))),
         baseline=newest(tuple(one.entry for one in recorded(connection, ("baseline",)))) or before.baseline,
         began=before.began or _first_time(connection),
         windows=before.windows

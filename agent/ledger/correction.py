@@ -146,11 +146,11 @@ def _lacking(parties: Sequence[str], benefits: set[str], chain: Chain) -> str:
 
 def check_change(change: Change, incident: Incident, chain: Chain) -> None:
     """Refuse a change that says nothing, or something that cannot be."""
+    if change.kind and change.kind not in set(Kind):
+        raise Refused(f"{change.kind!r} is no kind of incident: {', '.join(Kind)}")
     after = apply(incident, change)
     if after == incident and change.maintenance is msgspec.UNSET:
         raise Refused("the change changes nothing")
-    if change.kind and change.kind not in set(Kind):
-        raise Refused(f"{change.kind!r} is no kind of incident: {', '.join(Kind)}")
     if (after.kind is Kind.ATTRIBUTED) != (len(after.parties) == 1):
         raise Refused("an incident is attributed to exactly one party, else to none (kind and parties must agree)")
     named = {*after.parties, *after.candidates}

@@ -252,6 +252,7 @@ def _correct(asked: submission.Correct, ground: Ground) -> Draft:
     approved = [correction.check_signature(data, one, ground.chain) for one in asked.signatures]
     approved += [correction.check_paper(one, ground.chain) for one in asked.papers]
     held = correction.standing(approved, relieved, ground.chain)
+    _refuse_again(proposal, held, ground)
     people = [{"person": a.person, "party": a.approval.party, "role": a.approval.role} for a in approved]
     proofs = {f"approval-{number}": one.proof.encode() for number, one in enumerate(approved, 1)}
     return Draft(
@@ -269,6 +270,19 @@ def _correct(asked: submission.Correct, ground: Ground) -> Draft:
         ),
         details={"proposal": data, "people": msgspec.json.encode(people), **proofs},
     )
+
+
+def _refuse_again(proposal: correction.Proposal, standing: str, ground: Ground) -> None:
+    """Refuse what was entered before: signatures given once would else undo whatever was agreed on since."""
+    for one in ground.cases.corrections:
+        known = one.entry
+        if not isinstance(known, dossier.Correction) or (known.standing, standing) == ("paper", "signed"):
+            continue
+        said = (known.incident, known.entry, known.chain, known.change, known.reason)
+        if said == (proposal.incident, proposal.entry, proposal.chain, proposal.change, proposal.reason[:MOST_TEXT]):
+            raise Refused(
+                f"this was entered already, as entry {one.index}; to say it again propose it anew, with its own reason"
+            )
 
 
 def finding_of(recorded: Recorded) -> Any:

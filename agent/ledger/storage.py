@@ -45,10 +45,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """A committed entry: its index and leaf hash (hex)."""
+    """A committed entry: its index and leaf hash (hex); `id` is its own name, where it has one."""
 
     index: int
     hash: str
+    id: str = ""
 
 
 def commit_detail(data: bytes) -> tuple[bytes, str]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from starlette.applications import Starlette
 
+from agent.cli.ledger_correct import correct, open_
 from agent.daemon.entering import Entering
 from agent.daemon.recording import Recorder
 from agent.incident.value import Event, Transition
@@ -159,3 +161,26 @@ def test_a_dispute_goes_on_in_the_next_epoch(desk: Desk) -> None:
     assert len(after.objections) == 1
     (desk.file.with_name("ledger-1.db")).write_bytes(b"gone")
     assert read_cases(desk.file, ("i1",)).held == frozenset()
+
+
+def test_what_waits_is_listed_by_its_name(desk: Desk) -> None:
+    """The answer gives the name that a reply must give, and the list gives it again."""
+    desk.hand_in(submission.Hold(party="client", incident="i1", state="held", reason="disputed"))
+    asked = submission.Ask(party="client", to="carrier", what="explain", within=60.0, incident="i1", text="why")
+    status, receipt = desk.hand_in(asked)
+    assert (status, receipt["id"][:2]) == (201, "r-")
+    _, objected = desk.hand_in(submission.Object(party="carrier", incident="i1", text="no loss here", within=60.0))
+    listed = CliRunner().invoke(open_, [str(desk.file)])
+    assert listed.exit_code == 0
+    assert [line.split("\t")[0] for line in listed.output.splitlines()] == ["i1", receipt["id"], objected["id"]]
+    assert "client asks carrier: explain" in listed.output
+    desk.hand_in(submission.Answer(party="carrier", request=receipt["id"], outcome="done"))
+    assert receipt["id"] not in CliRunner().invoke(open_, [str(desk.file)]).output
+    desk.close()
+
+
+def test_a_file_that_is_no_proposal(tmp_path: Path) -> None:
+    """It is said in one line, before anybody is asked."""
+    (tmp_path / "p.json").write_bytes(b"\xff\xfe")
+    told = CliRunner().invoke(correct, [str(tmp_path / "p.json"), "--party", "client"])
+    assert (told.exit_code, "is not UTF-8 text" in told.output) == (1, True)

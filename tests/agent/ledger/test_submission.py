@@ -12,6 +12,7 @@ from agent.ledger import body, correction, dossier, submission
 from agent.ledger.cases import Cases, Detail, Recorded
 from agent.ledger.correction import Refused
 from agent.ledger.drafting import Draft, Ground, draft, finding_of
+from agent.ledger.entry import Entry
 from agent.ledger.submission import AnySubmission
 from tests.agent.ledger.people import PEOPLED, SIGNATORIES
 from tests.agent.ledger.test_correction import INCIDENT, PROPOSAL
@@ -183,6 +184,21 @@ def test_a_correction_says_the_roles_and_keeps_the_names_apart() -> None:
     assert made.details["approval-2"].decode() == SIGNATORIES["msp"].sign(made.details["proposal"])
     assert b"J. client" in made.details["people"]
     assert "J. client" not in str(body.write(entry))
+
+
+def test_a_correction_is_entered_once() -> None:
+    """Old signatures undo nothing that was agreed on since; what stood on paper may still be signed."""
+    entry = corrected().entry
+    assert isinstance(entry, dossier.Correction)
+
+    def after(before: Entry) -> Ground:
+        known = (Recorded(index=7, hash="", entry=REQUEST), Recorded(index=8, hash="", entry=before))
+        return msgspec.structs.replace(GROUND, cases=msgspec.structs.replace(CASES, corrections=known))
+
+    with pytest.raises(Refused, match="entered already, as entry 8"):
+        corrected(after(entry))
+    assert corrected(after(entry), reason="for another reason").entry
+    assert corrected(after(msgspec.structs.replace(entry, standing="paper"))).entry
 
 
 @pytest.mark.parametrize(
