@@ -2,7 +2,8 @@
 
 `python -m tools.bench.wheel PARTS TARGETS SECONDS` prints JSON: `cpu` (share of one core), `results` a second,
 `late` (p50, p99 and maximum of start lateness, seconds). PARTS: `wheel` (the schedule on its alarm), `measuring`
-(with attempts, rounds, self-check, observations), `everything` (with diagnosis, picture, metrics and store).
+(with attempts, rounds, self-check, observations), `everything` (with diagnosis, picture, metrics and store); and
+`sleeper`, a bare loop that sleeps until each tick of the grid: what this machine does to any process that waits.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from agent.daemon.host_reader import Reader
 from agent.daemon.interpreter import settle_interpreter
 from agent.daemon.measurement import Measurement
 from agent.daemon.picture import Picture
-from agent.daemon.schedule import Schedule
+from agent.daemon.schedule import Schedule, grid
 from agent.incident.engine import Engine
 from agent.metrics import Metrics
 from agent.model import Chain
@@ -111,6 +112,18 @@ class Nobody:
 
     def round(self, number: int) -> None:
         """Take no notice."""
+
+
+def sleeper(targets: int, seconds: float) -> tuple[float, float, Lateness]:
+    """Sleep from tick to tick of the grid of so many targets; return CPU share, runs a second and lateness."""
+    late, step = Lateness(), grid(targets)
+    begin, cpu = time.monotonic(), time.process_time()
+    for tick in range(1, round(seconds / step) + 1):
+        planned = begin + tick * step
+        time.sleep(max(0.0, planned - time.monotonic()))
+        late.lag(max(0.0, time.monotonic() - planned), 1)
+    took = time.monotonic() - begin
+    return (time.process_time() - cpu) / took, len(late.found) / took, late
 
 
 async def wheel(chain: Chain, seconds: float) -> tuple[float, float, Lateness]:
@@ -204,11 +217,12 @@ def observation_sinks(
 def main() -> None:
     """Run once."""
     parts, targets, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-    chain = large_chain(SEGMENTS, targets)
-    if parts == "wheel":
-        found = asyncio.run(wheel(chain, seconds))
+    if parts == "sleeper":
+        found = sleeper(targets, seconds)
+    elif parts == "wheel":
+        found = asyncio.run(wheel(large_chain(SEGMENTS, targets), seconds))
     else:
-        found = asyncio.run(measuring(chain, seconds, everything=parts == "everything"))
+        found = asyncio.run(measuring(large_chain(SEGMENTS, targets), seconds, everything=parts == "everything"))
     share, rate, late = found
     print(json.dumps({"cpu": share, "results": rate, "late": late.spread()}))
 
