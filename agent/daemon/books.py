@@ -15,6 +15,7 @@ from agent.daemon.clerk import Clerk, Duty
 from agent.daemon.entering import Entering
 from agent.daemon.evidence import EvidenceDuty
 from agent.daemon.hours import HoursDuty
+from agent.daemon.lasting import lasting
 from agent.daemon.late import LateDuty
 from agent.daemon.recording import Recorder
 from agent.daemon.records import Records
@@ -97,7 +98,7 @@ class Books:
 
     def start(self) -> None:
         """Begin what is no duty of the clerk's."""
-        self._spawn(self._acknowledging.run())
+        self._spawn(lasting(self._acknowledging.run, self._log, "acknowledging-failed"))
 
     def configure(self, host: Host, chain: Chain) -> None:
         """Take up a reloaded configuration."""

@@ -21,6 +21,7 @@ from agent.daemon.clocks import Clocks
 from agent.daemon.cosigning import Cosigning
 from agent.daemon.diagnosing import ObservationSink, TransitionSink
 from agent.daemon.drifting import Drifting
+from agent.daemon.lasting import lasting
 from agent.daemon.picture import Picture
 from agent.daemon.recording import Recorder
 from agent.daemon.runners import load_module
@@ -95,14 +96,9 @@ class Sinks:
             "store": lambda observation, _: self.store.observation(observation),
         }
 
-    async def _notify(self) -> None:
+    def _notify(self) -> asyncio.Task[None]:
         """Keep the notifier running: a bug in it must not end the paging."""
-        while True:
-            try:
-                await self.notifier.run()
-            except Exception as error:
-                self._log.error("notifier-failed", exc_info=error)
-            await asyncio.sleep(AGAIN_SECONDS)
+        return self._spawn(lasting(self.notifier.run, self._log, "notifier-failed", AGAIN_SECONDS))
 
     def _alert(self, transition: Transition) -> None:
         # Looked up each time: a reload may have put another notifier in its place.
@@ -131,7 +127,7 @@ class Sinks:
         self.recorder.started(self._clock.wall())
         self.drift.configure(self._chain, self._host.vantage)
         self.notifier.restore(incidents)
-        self._notifying = self._spawn(self._notify())
+        self._notifying = self._notify()
         self.books.start()
         self.metrics.reloaded(successful=True)
 
@@ -151,7 +147,7 @@ class Sinks:
             self._notifying.cancel()
             self.notifier = self._open_notifier(host, chain)
             self.notifier.restore(incidents)
-            self._notifying = self._spawn(self._notify())
+            self._notifying = self._notify()
         else:
             self.notifier.configure(chain)
         self.metrics.reloaded(successful=True)

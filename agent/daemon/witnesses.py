@@ -6,7 +6,8 @@ is enough for both ledgers.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import partial
 
 import msgspec
 
@@ -14,6 +15,7 @@ from agent.clock import Clock
 from agent.daemon.attempts import Log, Spawn
 from agent.daemon.cosigning import Cosigning
 from agent.daemon.http_client import FetchError
+from agent.daemon.lasting import lasting
 from agent.daemon.witness_calls import CallError, call, fetched, said, submit
 from agent.keys import NoteError, VerifierKey
 from agent.ledger import LedgerFullError, LedgerStoppedError
@@ -66,10 +68,13 @@ class Witnesses:
             self._tasks.pop(gone).cancel()
         for peer in host.peers:
             if peer not in self._tasks:
-                self._tasks[peer] = self._spawn(self._follow(peer))
+                self._tasks[peer] = self._last(partial(self._follow, peer))
         if self._awaiting is not None:
             self._awaiting.cancel()
-        self._awaiting = self._spawn(self._await_others(chain, {peer.vantage for peer in host.peers}))
+        self._awaiting = self._last(partial(self._await_others, chain, {peer.vantage for peer in host.peers}))
+
+    def _last(self, part: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        return self._spawn(lasting(part, self._log, "witness-failed"))
 
     async def _follow(self, peer: Peer) -> None:
         told = ""

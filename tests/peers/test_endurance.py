@@ -40,6 +40,8 @@ BUGS = frozenset(
             "reload-failed",
             "probe-type-failed",
             "notifier-failed",
+            "acknowledging-failed",
+            "witness-failed",
             "ledger-stopped",
             "store-stopped",
         ),

@@ -172,7 +172,8 @@ def test_type_that_closes_ends_what_is_under_way() -> None:
     world.batch.answers["gw"] = None
 
     async def scene() -> None:
-        await asyncio.sleep(1.5)
+        while not world.batch.launched:  # noqa: ASYNC110 - in virtual time
+            await asyncio.sleep(0.01)
         gone, world.runners["fake"] = world.batch, FakeBatch(world.clock)
         turned = len(gone.harvests)
         await asyncio.sleep(2.0)
