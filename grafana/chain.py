@@ -13,6 +13,7 @@ from parts import (
     Panel,
     Query,
     by_probe,
+    excess,
     quantile,
     share,
     worst,
@@ -150,6 +151,27 @@ SPEED = (
         (Query(share('outcome="unknown"', ""), "{{vantage}} {{probe}}"),),
         unit="percentunit",
         top=1.0,
+    ),
+)
+EXCESS = (
+    Panel(
+        "Delay beyond what is usual, at least",
+        "lines",
+        "Of each open incident of delay: what its measurements show at least (path), and how much of it lies at least "
+        "with the party that is named (party). No party: it cannot be traced to one.",
+        (excess("demarc_incident_delay_seconds"),),
+        unit="s",
+        width=12,
+        none="no incident of delay is open",
+    ),
+    Panel(
+        "Loss beyond what is usual, at least",
+        "lines",
+        "Of each open incident of loss, like the delay beside it; a share of all attempts.",
+        (excess("demarc_incident_loss_ratio"),),
+        unit="percentunit",
+        width=12,
+        none="no incident of loss is open",
     ),
 )
 LINE = (
@@ -367,6 +389,7 @@ ROWS = (
     ("Now", NOW),
     ("The chain", CHAIN),
     ("Where it is slow", SPEED),
+    ("Delay and loss beyond what is usual", EXCESS),
     ("VPN", LINE),
     ("Identity", IDENTITY),
     ("The agents themselves", AGENTS),

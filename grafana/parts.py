@@ -104,3 +104,11 @@ def share(outcome: str, of: str, join: str = VANTAGE) -> str:
 def quantile(rank: float, buckets: str, by: str, join: str) -> str:
     """Return a quantile of a histogram's recent values, by labels of the join."""
     return f"histogram_quantile({rank}, sum by (le, {by}) (rate({buckets}[$__rate_interval]) {join}))"
+
+
+def excess(metric: str) -> Query:
+    """Return what open incidents show beyond the usual, by incident: of the path, and of the party that is named."""
+    named = f"group_left (party) demarc_incident_open{{{PARTY}}}"
+    return Query(
+        f"max by (incident, of, party) ({metric} * on (instance, incident) {named})", "{{of}} {{party}} {{incident}}"
+    )

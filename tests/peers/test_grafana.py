@@ -27,7 +27,7 @@ from agent.observation import SELF, Observation
 from agent.snapshot import PeerNow, Snapshot, WitnessNow
 from probes.kit.result import Outcome
 from tests.agent.drift_samples import drifted
-from tests.agent.samples import CHAIN, SNAPSHOTS
+from tests.agent.samples import CHAIN, INCIDENTS, SNAPSHOTS
 from tests.peers.monitoring import ROOT, agent, fetch, prometheus, query, until
 
 pytestmark = pytest.mark.peer
@@ -201,7 +201,16 @@ def measure(metrics: Metrics, snapshot: Snapshot) -> None:
         metrics.lag(0.001)
     metrics.notified(up=True)
     metrics.runs(Running(sink_errors={"journal": 0}))
-    metrics.update(msgspec.structs.replace(snapshot, peers=(PEER,), witnesses=(WITNESS,), drift=drifted(time.time())))
+    late = (INCIDENTS["slow"], msgspec.structs.replace(INCIDENTS["lossy, attributed"], id="1055"))
+    metrics.update(
+        msgspec.structs.replace(
+            snapshot,
+            incidents=(*snapshot.incidents, *late),
+            peers=(PEER,),
+            witnesses=(WITNESS,),
+            drift=drifted(time.time()),
+        )
+    )
 
 
 @pytest.fixture(scope="module")
