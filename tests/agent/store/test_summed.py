@@ -11,7 +11,7 @@ from agent.store.minute import Minute, add
 from agent.store.summed import read_summed
 from agent.store.tables import Tables, connect
 from probes.kit.result import Outcome
-from tests.agent.store.test_store import NOW, seen
+from tests.agent.store.opened import NOW, seen
 
 START = int(NOW) // 60 * 60
 RESULTS = [
