@@ -25,10 +25,13 @@ from probes.kit.spec import Evidence
 BEFORE_SECONDS = 300.0
 # Two clocks, and an attempt that was under way.
 AFTER_SECONDS = 60.0
+# Fails of a probe that looks less often than outages are counted by (Y.1563's ten seconds) may be several, with the
+# date in a gap between them.
+LOOKS_SECONDS = 10.0
 
 
 class Run(NamedTuple):
-    """A probe's results of one kind on end: when the first and the newest started, how many, and the roles.
+    """A probe's results of one kind on end: when the first to come in and the newest started, how many, and the roles.
 
     The roles are all that some of the fails accused, or what every one of the passes cleared.
     """
@@ -109,10 +112,10 @@ class Dated:
         clearing[teller] = clearing.get(teller, frozenset()) | came
         failing: dict[str, dict[str, frozenset[int]]] = defaultdict(dict)
         for key, roles in fails.items():
-            vantage = model.probes[key].vantage
-            left = model.remains(vantage, roles - cleared - came)
-            if left.party is not None or len(left.segments) == 1:
-                failing[vantage][key] = roles
+            probe = model.probes[key]
+            left = model.remains(probe.vantage, roles - cleared - came)
+            if probe.interval <= LOOKS_SECONDS and (left.party is not None or len(left.segments) == 1):
+                failing[probe.vantage][key] = roles
         return [Window(vantage, accused, clearing) for vantage, accused in failing.items()]
 
     def _segments(self, roles: frozenset[int]) -> frozenset[str]:
@@ -120,11 +123,11 @@ class Dated:
 
 
 def _longer(run: Run | None, time: float, roles: frozenset[int], *, union: bool) -> Run:
-    """Return `run` with one result more; results may come in out of order."""
+    """Return `run` with one result more; one that comes in late does not let it begin earlier."""
     if run is None:
         return Run(time, time, 1, roles)
     kept = run.roles if roles is run.roles else run.roles | roles if union else run.roles & roles
-    return Run(min(run.since, time), max(run.last, time), run.number + 1, kept)
+    return Run(run.since, max(run.last, time), run.number + 1, kept)
 
 
 __all__ = ["AFTER_SECONDS", "BEFORE_SECONDS", "Dated"]

@@ -207,15 +207,23 @@ def test_a_chain_in_which_nobody_tells_keeps_nothing() -> None:
     assert dated.windows() == ()
 
 
+def test_fails_with_gaps_between_them_place_nothing() -> None:
+    """A probe that looks every minute may have missed that all was well at the date."""
+    seldom = chain(CHAIN_TEXT.replace("203.0.113.2, interval: 10s", "203.0.113.2, interval: 60s"))
+    lines = list(seen(since(100, "device"), every(600), 2400))
+    kept = [one for one in lines if one.probe != "anchor" and (one.probe != "underlay" or (one.round - 1) % 6 == 0)]
+    assert not any(one.parties for one in replay(seldom, kept))
+
+
 def test_a_result_out_of_order_belongs_to_its_run() -> None:
-    """Peers' results come in late: a run's ends are the earliest and the latest of it."""
+    """Peers' results come in late: a run goes as far as its latest, and begins no earlier for a late one."""
     model = Model(CHAIN)
     dated = Dated(model)
     accused = frozenset(
         n for n in model.failing("cloud>underlay").accused if model.segment_of[n] in {"circuit", "device"}
     )
     middle = BEFORE_SECONDS + 10
-    for time in (middle, 0.0, middle + AFTER_SECONDS):
+    for time in (0.0, middle + AFTER_SECONDS, middle, -600.0):
         dated.add(
             Observation(time=START + time, round=1, vantage="cloud", probe="underlay", **FAIL),  # type: ignore[arg-type]
             Cell(Says.FAIL, accused, frozenset()),
