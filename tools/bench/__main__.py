@@ -2,15 +2,16 @@
 
 import argparse
 import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
 
-from tools.bench.production import environment
 from tools.bench.table import Row, renewed, section, table
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
+UNIT = ROOT / "deploy" / "systemd" / "demarc.service"
 # Group to module, in the order of the page; a module is imported only when its group is measured.
 GROUPS = {
     "command": "tools.bench.command",
@@ -41,7 +42,8 @@ def main() -> int:
     parser.add_argument("--only", choices=GROUPS, action="append", help="one group; may be repeated")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     given = parser.parse_args()
-    os.environ.update(environment())
+    # Every agent that is measured has the environment that its unit gives it.
+    os.environ.update(re.findall(r"^Environment=(\w+)=(\S+)$", UNIT.read_text(), re.MULTILINE))
     for name in given.only or GROUPS:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         module = import_module(GROUPS[name])
