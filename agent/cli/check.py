@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from agent.config import Examined, InstalledTypes, examine
-from agent.config.flows import FlowRow, flows
+from agent.config.flows import FlowRow, flows, packets
 
 _PLACES = {
     "way": "on the way, proven by no other probe (a fault there may stay undetermined):",
@@ -35,12 +35,16 @@ def command(file: Path | None, with_flows: bool, with_schema: bool, style: str) 
         raise click.UsageError("Missing argument 'FILE'.")
     examined = examine(file)
     rows = flows(examined.chain, examined.host) if with_flows and examined.chain and not examined.problems else ()
+    bounds = _bounds(examined) if rows else ()
     unproven, proofs = _unproven(examined), _proofs(examined)
     if style == "json":
-        plain = _plain(file, examined, unproven, proofs) | ({"flows": rows} if with_flows else {})
+        plain = _plain(file, examined, unproven, proofs) | (
+            {"flows": rows, "confirmation": bounds} if with_flows else {}
+        )
         click.echo(msgspec.json.format(msgspec.json.encode(plain)))
     else:
         _print(file, examined, unproven, proofs, rows)
+        _print_bounds(bounds)
     if examined.problems:
         sys.exit(BAD_CONFIG)
 
@@ -71,6 +75,48 @@ def _unproven(examined: Examined) -> tuple[Unproven, ...]:
         Unproven(segment=role.segment, place="way" if isinstance(role, ON_THE_WAY) else "end", role=str(role))
         for role in roles
     )
+
+
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """What confirming puts on the network from a vantage at most, all incidents together; both directions."""
+
+    vantage: str
+    attempts_per_round: int
+    packets_per_round: int
+    spacing_seconds: float
+    rounds: int
+
+
+def _bounds(examined: Examined) -> tuple[Bound, ...]:
+    """Return the bound of each vantage of the chain."""
+    from agent.diagnosis.confirm import most_confirming  # noqa: PLC0415 - not needed to refuse a file
+
+    chain, found = examined.chain, []
+    if chain is None:
+        return ()
+    for vantage in chain.vantages:
+        probes = most_confirming(chain, vantage)
+        bound = Bound(
+            vantage=vantage,
+            attempts_per_round=len(probes),
+            packets_per_round=sum(packets(probe.flow) for probe in probes),
+            spacing_seconds=chain.confirm.spacing,
+            rounds=chain.confirm.rounds,
+        )
+        found.append(bound)
+    return tuple(found)
+
+
+def _print_bounds(bounds: tuple[Bound, ...]) -> None:
+    """Print what confirming costs at most."""
+    if bounds:
+        click.echo("while failures are confirmed, all incidents together, at most:")
+    for one in bounds:
+        click.echo(
+            f"  from {one.vantage}: {one.attempts_per_round} attempts ({one.packets_per_round} packets) every "
+            f"{one.spacing_seconds:g} s, for {one.rounds} rounds or until a suspicion is settled; none while the "
+            "self-check fails"
+        )
 
 
 class Proofs(msgspec.Struct, frozen=True, kw_only=True):

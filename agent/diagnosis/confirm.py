@@ -33,6 +33,15 @@ def confirmation_set(
     return tuple(chosen)[:MOST_ATTEMPTS]
 
 
+def most_confirming(chain: Chain, vantage: str) -> tuple[Probe, ...]:
+    """Return the probes that one confirmation round of a vantage can run at most, whatever fails: the dearest ones.
+
+    Concurrent incidents share their rounds, so this bounds all of them together.
+    """
+    able = [p for p in chain.probes_of(vantage) if p.pace is Pace.ROUND]
+    return tuple(sorted(able, key=lambda p: -p.flow.carry_bytes)[:MOST_ATTEMPTS])
+
+
 def _segments(model: Model, probe: Probe) -> tuple[str, ...]:
     """Return the segments that a fail of `probe` can accuse, in path order, its own left out."""
     home = model.home[probe.vantage]

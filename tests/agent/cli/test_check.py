@@ -65,6 +65,18 @@ def test_slow_places(chain: Path) -> None:
     assert {place["proof"] for place in document} == {"provable", "open"}
 
 
+def test_the_bound_of_confirmation(chain: Path) -> None:
+    """Below the firewall request stands what confirming adds at most, from each vantage, whatever fails."""
+    said = check(str(chain), "--flows").stdout
+    bound = (
+        "  from onprem: 3 attempts (28 packets) every 1 s, for 5 rounds or until a suspicion is settled; none while the"
+    )
+    assert bound in said
+    document = json.loads(check(str(chain), "--flows", "--format", "json").stdout)
+    assert [one["attempts_per_round"] for one in document["confirmation"]] == [4, 3]
+    assert "while failures are confirmed" not in check(str(chain)).stdout
+
+
 ADDED = [
     ("a second vantage", ["[cloud-host, cloud-gw]", "[cloud-host, cloud-gw, carrier, onprem-gw]"], "new host beside"),
     ("a way out", ["[cloud-host, cloud-gw, carrier]"], "to a service elsewhere through cloud-gw, across nothing else"),
@@ -139,7 +151,7 @@ def test_flows(chain: Path) -> None:
         "of",
         "cloud-gw",
     ]
-    assert len(lines) - start - 1 == 8
+    assert lines.index("while failures are confirmed, all incidents together, at most:") - start - 1 == 8
 
 
 def test_json(chain: Path) -> None:
