@@ -7,7 +7,7 @@ import time
 
 from lab import rundir
 from lab.api import Lab
-from lab.chainfile import Pace
+from lab.chainfile import SHOWN, Pace
 from lab.faults import FAULTS
 from lab.rundir import LabError
 from lab.services import CHECKOUT
@@ -21,7 +21,7 @@ def arguments_parser() -> argparse.ArgumentParser:
     orders = parser.add_subparsers(dest="order", required=True, metavar="ORDER")
     named = argparse.ArgumentParser(add_help=False)
     named.add_argument("--name", default=rundir.DEFAULT_NAME, help="which lab, where several run")
-    usual = Pace()
+    usual = SHOWN
     up = orders.add_parser("up", parents=[named], help="bring the lab up, tunnel included")
     up.add_argument("--interval", type=float, default=usual.interval, help="seconds between ICMP probes")
     up.add_argument("--slow-interval", type=float, default=usual.slow_interval, help="seconds between http, dns probes")
@@ -66,6 +66,7 @@ def _up(given: argparse.Namespace) -> int:
         slow_interval=given.slow_interval,
         spacing=given.spacing,
         timeout=given.timeout,
+        peer_interval=SHOWN.peer_interval,
     )
     lab = Lab.up(given.name, tied=False, pace=pace)
     print(f"The lab {lab.name!r} is up, tunnel included, in {time.monotonic() - began:.1f} s: {lab.run_dir}")

@@ -14,7 +14,17 @@ from lab.kernel import inside, new_network
 from lab.pki import Issuer
 from lab.preflight import PATH
 from lab.rundir import MARK, LabError
-from lab.services import CLIENT_SECRET, NAMES, READY_SECONDS, Services, accepts, nginx_file, nginx_text, wait_until
+from lab.services import (
+    CLIENT_SECRET,
+    GATES,
+    NAMES,
+    READY_SECONDS,
+    Services,
+    accepts,
+    nginx_file,
+    nginx_text,
+    wait_until,
+)
 from lab.topology import ADDRESSES, CABLES, ERP_PORT, HR_PORT, NODES
 
 DIRECTORIES = ("log", "nodes", "nginx", "scratch", "swan", "tls", "cloud", "onprem")
@@ -98,7 +108,8 @@ class Site:
         """Bring everything up; LabError says what does not come."""
         write_files(self.run_dir)
         cables = [f"cable-{name}" for name in CABLES]
-        for name in cables:
+        # What takes a while to load starts first.
+        for name in (*cables, *(gate for gate in GATES if gate in self.services.names())):
             self.services.start(name)
         paths = {name: f"/proc/{host_process_id()}/fd/{network}" for name, network in self.networks.items()}
         for name, network in self.networks.items():
@@ -114,7 +125,7 @@ class Site:
 
     def _serve(self) -> None:
         rest = [name for name in self.services.names() if not name.startswith("cable-")]
-        for name in rest:
+        for name in rest:  # what runs already stays
             self.services.start(name)
         for name, node in (("ike-onprem", "onprem-gw"), ("ike-cloud", "cloud-gw")):
             self.services.wait(name)

@@ -9,13 +9,18 @@ from pathlib import Path
 import msgspec
 
 from lab.services import CLIENT_ID, TENANT
-from lab.topology import ADDRESSES, HR_PORT
+from lab.topology import ADDRESSES, CLOUD_PREFIX, HR_PORT, ONPREM_PREFIX
+from lab.tunnel import CONNECTION, gate_path
 
 AGENT_PORT = 10199
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds; tests compress time with them. `slow_interval` is for http, dns and the VPN's state."""
+    """Seconds; tests compress time with them. `slow_interval` is for http, dns and the VPN's state.
+
+    `peer_interval` is for the far gateway's IKE daemon, which must not be asked more often than every 30 s; 0: it is
+    not asked at all, since a test has ended before a second answer comes.
+    """
 
     interval: float = 1.0
     slow_interval: float = 5.0
@@ -23,6 +28,16 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     spacing: float = 1.0
     timeout: float = 1.0
     skew: float = 1.0
+    peer_interval: float = 0.0
+
+
+# What people look at: `python -m lab up`, the demo, the pictures.
+SHOWN = Pace(peer_interval=60.0)
+
+
+PEER = """  peer: {{type: ike, from: cloud, target: {target}, interval: {interval}s,
+    path: [cloud-host, cloud-gw, carrier, onprem-gw]}}
+"""
 
 
 def chain_text(run_dir: Path, pace: Pace) -> str:
@@ -32,6 +47,7 @@ def chain_text(run_dir: Path, pace: Pace) -> str:
     ca = f"{run_dir}/ca.pem"
     far = "cloud-host, cloud-gw, carrier, vpn, onprem-gw"
     timing = f"timeout: {pace.timeout}s"
+    peer = PEER.format(target=a["onprem-gw-outer"], interval=pace.peer_interval) if pace.peer_interval else ""
     return f"""# The lab's chain. Times are compressed where the lab was brought up with other than the defaults.
 version: 1
 effective: 2026-01-01T00:00
@@ -79,9 +95,9 @@ probes:
   hr: {{type: http, from: cloud, target: "https://hr.corp.lab:{HR_PORT}/health", ca_file: {ca}, {slow}, {timing},
     service: hr, resolve: [dns], path: [{far}, onprem-fw, hr-app]}}
   dns: {{type: dns, from: cloud, target: {a["dns"]}, name: erp.corp.lab, {slow}, {timing}, path: [cloud-host, dns]}}
-  tunnel: {{type: strongswan, from: cloud, target: "{run_dir}/cloud-gw.vici", connection: site, {slow}, {timing},
-    path: [cloud-host, cloud-gw, carrier, onprem-gw, vpn]}}
-  entra: {{type: entra_sync, from: cloud, target: "https://graph.microsoft.com",
+  tunnel: {{type: strongswan, from: cloud, target: "{gate_path(run_dir, "cloud-gw")}", connection: {CONNECTION},
+    networks: [{ONPREM_PREFIX}], {slow}, {timing}, path: [cloud-host, cloud-gw, carrier, onprem-gw, vpn]}}
+{peer}  entra: {{type: entra_sync, from: cloud, target: "https://graph.microsoft.com",
     authority: "https://login.microsoftonline.com", tenant: {TENANT}, client_id: {CLIENT_ID},
     secret_file: {run_dir}/client-secret, ca_file: {ca}, interval: {pace.entra_interval}s, timeout: 10s,
     service: signin, resolve: [dns], path: [cloud-host, cloud-gw, microsoft-cloud, entra-sync]}}
@@ -92,6 +108,10 @@ probes:
     path: [onprem-host, onprem-gw, carrier]}}
   o-underlay: {{type: icmp, from: onprem, target: {a["cloud-gw-outer"]}, {fast}, {timing},
     path: [onprem-host, onprem-gw, carrier, cloud-gw]}}
+  o-anchor: {{type: icmp, from: onprem, target: {a["cloud-gw"]}, {fast}, {timing},
+    path: [onprem-host, onprem-gw, carrier, vpn, cloud-gw]}}
+  o-tunnel: {{type: strongswan, from: onprem, target: "{gate_path(run_dir, "onprem-gw")}", connection: {CONNECTION},
+    networks: [{CLOUD_PREFIX}], {slow}, {timing}, path: [onprem-host, onprem-gw, carrier, cloud-gw, vpn]}}
   erp-local: {{type: http, from: onprem, target: "https://{a["erp"]}/health", ca_file: {ca}, {slow}, {timing},
     path: [onprem-host, erp-app]}}
   hr-local: {{type: http, from: onprem, target: "https://{a["hr"]}:{HR_PORT}/health", ca_file: {ca}, {slow}, {timing},

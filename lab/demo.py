@@ -21,6 +21,7 @@ import psutil
 
 from lab.agents import Agent, Agents, console_command
 from lab.api import Lab
+from lab.chainfile import SHOWN
 from lab.faults import FAULTS
 from lab.relay import page_address
 from lab.rundir import LabError
@@ -193,7 +194,7 @@ def main() -> int:
         screen.say(
             "Bringing up the lab: eleven hosts in network namespaces, a real strongSwan tunnel, cables that can break."
         )
-        with Lab.up("demo") as lab, Agents(lab) as agents:
+        with Lab.up("demo", pace=SHOWN) as lab, Agents(lab) as agents:
             walk(screen, lab, agents)
             screen.title("done")
             screen.say(f"Break it yourself: {sys.executable} -m lab break --name demo FAULT (names: -m lab faults)")

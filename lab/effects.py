@@ -188,7 +188,7 @@ class Breakage:
     def _misconfigure(self, _: str, effect: Misconfigure) -> None:
         swanctl = self._site.swanctl
         swanctl.load(effect.node, change=effect.change)
-        for node in tunnel.GATEWAYS:
+        for node in ("cloud-gw",) if effect.stands else tunnel.GATEWAYS:
             swanctl.drop(node)
         swanctl.order("cloud-gw", "--initiate", "--child", tunnel.CHILD, "--timeout", "1")
 

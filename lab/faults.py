@@ -8,7 +8,7 @@ import msgspec
 
 from lab.cable import Settings
 from lab.topology import ADDRESSES, CLOUD_PREFIX, ERP_PORT
-from lab.tunnel import OTHER_ESP, OTHER_IKE, OTHER_KEY, OTHER_NETWORKS, Change
+from lab.tunnel import NARROW_NETWORKS, OTHER_ESP, OTHER_IKE, OTHER_KEY, OTHER_NETWORKS, Change
 
 ATTRIBUTED = "attributed"
 UNDETERMINED = "undetermined"
@@ -72,10 +72,14 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Misconfigure(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of what was agreed is changed at one gateway and the tunnel renegotiated."""
+    """One line of what was agreed is changed at one gateway and the tunnel renegotiated.
+
+    `stands`: it comes up again in the same moment, so it is ended from one side only.
+    """
 
     node: str
     change: Change
+    stands: bool = False
 
 
 class Outlive(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,6 +256,13 @@ FAULTS: dict[str, Fault] = {
         cloud=open_between(*_JOINT, perhaps=("carrier",)),
         both=open_between(*_JOINT, perhaps=("carrier",)),
     ),
+    "selectors-narrowed": Fault(
+        does="The on-premise gateway has a part of its network for the tunnel, in which the servers are not.",
+        effects=(Misconfigure(node="onprem-gw", change=NARROW_NETWORKS, stands=True),),
+        catalogue=(6,),
+        cloud=open_between(*_JOINT),
+        both=open_between(*_JOINT),
+    ),
     "rekey-fails": Fault(
         does="The ESP proposals are changed on the on-premise side only; the tunnel ends when its keys do.",
         effects=(Outlive(node="onprem-gw", change=OTHER_ESP),),
@@ -283,6 +294,13 @@ FAULTS: dict[str, Fault] = {
         does="The on-premise gateway drops ESP in both directions; IKE passes and the SA stays up.",
         effects=(Block(node="onprem-gw", rules=(("input", _ESP), ("output", _ESP))),),
         row="ESP dropped while IKE passes",
+        cloud=open_between(*_JOINT, perhaps=("carrier",)),
+        both=open_between(*_JOINT, perhaps=("carrier",)),
+    ),
+    "esp-one-way": Fault(
+        does="The on-premise gateway's own ESP is dropped as it leaves: the cloud is heard and hears nothing.",
+        effects=(Block(node="onprem-gw", rules=(("output", _ESP),)),),
+        catalogue=(14,),
         cloud=open_between(*_JOINT, perhaps=("carrier",)),
         both=open_between(*_JOINT, perhaps=("carrier",)),
     ),

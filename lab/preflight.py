@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from lab.rundir import LabError
@@ -31,6 +32,20 @@ PATH = ":".join(
 )
 ISOLATION = ("--net", "--pid", "--fork", "--kill-child=KILL")
 USER = ("--user", "--map-root-user")
+
+
+def installed_command() -> str | None:
+    """Return the `demarc` of the environment that runs the lab, if there is one."""
+    beside = Path(sys.executable).with_name("demarc")
+    return str(beside) if beside.exists() else shutil.which("demarc")
+
+
+def console_command() -> str:
+    """Return the `demarc` of the environment that runs the lab; LabError when it is not installed."""
+    found = installed_command()
+    if found is None:
+        raise LabError("The command `demarc` is not installed here; run `make venv`, then use .venv/bin/python.")
+    return found
 
 
 def _can(*options: str) -> str:

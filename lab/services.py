@@ -18,6 +18,7 @@ import msgspec
 
 from lab import tunnel
 from lab.kernel import inside
+from lab.preflight import installed_command
 from lab.rundir import LabError
 from lab.topology import ADDRESSES, CABLES, ERP_PORT, HR_PORT
 
@@ -34,6 +35,7 @@ NAMES = {
 TENANT = "6f1d4c1e-53a9-4d0e-9b58-0a4f3b7c2d11"
 CLIENT_ID = "b7c0a2de-1c44-4f7e-8f39-52d1e9a06c35"
 CLIENT_SECRET = "lab-client-secret"
+GATES = {"gate-cloud": "cloud-gw", "gate-onprem": "onprem-gw"}
 # Short, so that a name server that dies is noticed; answers are still cached as by any resolver.
 NAME_TTL_SECONDS = 2
 
@@ -136,6 +138,16 @@ def _ike(run_dir: Path, node: str) -> Service:
     )
 
 
+def _gate(run_dir: Path, node: str, command: str) -> Service:
+    gate = str(tunnel.gate_path(run_dir, node))
+    charon = str(tunnel.vici_path(run_dir, node))
+    return Service(
+        command=(command, "vici", "--charon", charon, "--listen", gate, "--group", "root"),
+        node=node,
+        socket_path=gate,
+    )
+
+
 def _cable(run_dir: Path, name: str, networks: dict[str, int]) -> Service:
     ends = [(networks[node], device) for node, device in (CABLES[name].one, CABLES[name].other)]
     path = str(run_dir / f"{name}.cable")
@@ -169,11 +181,17 @@ def _microsoft(run_dir: Path) -> Service:
 
 
 def table(run_dir: Path, networks: dict[str, int]) -> dict[str, Service]:
-    """Return every service of the lab by name; `erp-silent` takes the place of `erp` in a fault."""
+    """Return every service of the lab by name; `erp-silent` takes the place of `erp` in a fault.
+
+    The gates before the gateways' control sockets are the product's: where it is not installed there are none.
+    """
+    command = installed_command()
+    gates = {} if command is None else {name: _gate(run_dir, node, command) for name, node in GATES.items()}
     return {
         **{f"cable-{name}": _cable(run_dir, name, networks) for name in CABLES},
         "ike-cloud": _ike(run_dir, "cloud-gw"),
         "ike-onprem": _ike(run_dir, "onprem-gw"),
+        **gates,
         "dns": _dns(run_dir),
         "erp": _nginx(run_dir, "erp", ERP_PORT),
         "erp-silent": _silence(run_dir, "erp", ERP_PORT),

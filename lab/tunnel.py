@@ -47,6 +47,11 @@ def vici_path(run_dir: Path, node: str) -> Path:
     return run_dir / f"{node}.vici"
 
 
+def gate_path(run_dir: Path, node: str) -> Path:
+    """Return the socket at which agents read that daemon's state and can change nothing (`demarc vici`)."""
+    return run_dir / f"{node}.gate"
+
+
 def daemon_file(run_dir: Path, node: str) -> Path:
     """Return the path of the daemon's strongswan.conf."""
     return run_dir / "swan" / f"{node}.strongswan.conf"
@@ -102,8 +107,8 @@ OTHER_IKE = Change(
 )
 OTHER_ESP = Change(agreed="esp_proposals = aes256gcm16", other="esp_proposals = aes128gcm16")
 OTHER_NETWORKS = Change(agreed=f"local_ts = {ONPREM_PREFIX}", other="local_ts = 10.21.0.0/16")
-# Of the addresses that matter it holds the gateway's own only.
-NARROW_NETWORKS = Change(agreed=f"local_ts = {ONPREM_PREFIX}", other="local_ts = 10.20.0.0/28")
+# Of the addresses that matter it holds the gateway's own and the demarcation host's, not the servers'.
+NARROW_NETWORKS = Change(agreed=f"local_ts = {ONPREM_PREFIX}", other="local_ts = 10.20.0.0/28,10.20.0.24/29")
 # A new negotiation after seconds instead of hours. Reauthentication, since a rekeying goes on with the configuration
 # that the SA was made with, whatever was loaded since.
 SHORT_KEYS = Change(

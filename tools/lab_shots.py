@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lab.agents import Agent, Agents
 from lab.api import Lab
+from lab.chainfile import SHOWN
 from lab.demo import SCENES
 from lab.relay import page_address
 from tests.peers.browser import Browser
@@ -32,7 +33,7 @@ def main() -> int:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     faults = sys.argv[2:] or [scene.fault for scene in SCENES]
-    with Lab.up("shots") as lab, Agents(lab) as agents, tempfile.TemporaryDirectory() as profile:
+    with Lab.up("shots", pace=SHOWN) as lab, Agents(lab) as agents, tempfile.TemporaryDirectory() as profile:
         browser = Browser(profile)
         cloud, urls = agents["cloud"], {v: page_address(agent.socket, 0) for v, agent in agents.by_vantage.items()}
         agents.wait_healthy()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.agents import Agent, console_command
+from lab.agents import Agent, Agents, console_command
 from lab.api import Lab
 from lab.faults import FAULTS
 from lab.topology import ADDRESSES
@@ -26,6 +26,56 @@ ROWS = [name for name, fault in FAULTS.items() if fault.catalogue and not fault.
 def test_finding(name: str, tmp_path: Path) -> None:
     """Two agents find what the table says, one of them alone no more than it can know."""
     scenario(name, QUICK, tmp_path)
+
+
+SIZES = """
+  size-in: {{type: pmtu, from: cloud, target: {inner}, expect: 1400, timeout: 2s,
+    path: [cloud-host, cloud-gw, carrier, vpn, onprem-gw]}}
+  size-out: {{type: pmtu, from: cloud, target: {outer}, expect: 1500, timeout: 2s,
+    path: [cloud-host, cloud-gw, carrier, onprem-gw]}}
+"""
+# What swallows large packets, and what the sizes inside the tunnel and outside it say.
+TUNNEL_HOLE = (
+    "add table ip f; add chain ip f c { type filter hook input priority -10; }; "
+    'add rule ip f c iifname "ipsec0" ip length > 1100 drop'
+)
+
+
+@pytest.mark.soak
+def test_a_hole_in_the_tunnel_and_one_on_the_line_come_apart() -> None:
+    """Large packets are lost inside only, or inside and outside: two sizes tell which."""
+    with Lab.up(unique_name("v"), pace=QUICK) as lab:
+        chain = lab.run_dir / "chain.yml"
+        inner, outer = ADDRESSES["onprem-gw"], ADDRESSES["onprem-gw-outer"]
+        chain.write_text(chain.read_text() + SIZES.format(inner=inner, outer=outer))
+        assert (once(lab, "size-in"), once(lab, "size-out")) == ("ok", "ok")
+        lab.break_("mtu-hole")
+        assert (once(lab, "size-in"), once(lab, "size-out")) == ("mtu-hole", "mtu-hole")
+        lab.heal()
+        assert lab.run("onprem-gw", ["nft", TUNNEL_HOLE]).returncode == 0
+        assert (once(lab, "size-in"), once(lab, "size-out")) == ("mtu-hole", "ok")
+
+
+# Both gateways have had the time to call their inbound side silent, and the page to say so.
+ENOUGH_SECONDS = 45.0
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("name", "heard_at"), [("esp-one-way", "onprem"), ("esp-dropped", None)])
+def test_loss_in_one_direction_is_told_where_both_look(name: str, heard_at: str | None) -> None:
+    """The words of both gateways tell that packets arrive there and nothing comes back, and not of loss both ways."""
+    with Lab.up(unique_name("v"), pace=QUICK) as lab, Agents(lab) as agents:
+        agents.wait_healthy()
+        lab.break_(name)
+        seen = set()
+
+        def told(agent: Agent) -> bool:
+            (own,) = (one for one in agent.ask("/api/v1/status")["tunnels"] if one["vantage"] == "cloud")
+            seen.add(own["heard_at"] if own["fault"] == "inbound-silent" else None)
+            return bool((own["unanswered_seconds"] or 0.0) > ENOUGH_SECONDS)
+
+        agents["cloud"].wait(told, 90.0, "a tunnel out of which nothing comes")
+        assert seen == {None, heard_at}
 
 
 IKE = """
@@ -55,13 +105,13 @@ def tunnel(agent: Agent) -> tuple[str, str]:
     return (last[0]["outcome"], last[0].get("fault", "")) if last else ("", "")
 
 
-def peer(lab: Lab, name: str) -> str:
-    """Ask the far gateway's IKE daemon once; return `ok` or the fault."""
+def once(lab: Lab, name: str) -> str:
+    """Make one attempt from the cloud's host; return `ok` or the fault."""
     command = [console_command(), "probe", name, "--config.file", str(lab.run_dir / "cloud" / "agent.yml")]
-    done: subprocess.CompletedProcess[str] = lab.run("cloud-host", command)
+    done: subprocess.CompletedProcess[str] = lab.run("cloud-host", command, seconds=60.0)
     words = dict(line.split(None, 1) for line in done.stdout.splitlines() if line.startswith("outcome"))
     outcome = words["outcome"]
-    return "ok" if outcome.startswith("ok") else outcome.split("connect: ")[-1].split()[0]
+    return "ok" if outcome.startswith("ok") else outcome.split(": ")[1].split()[0]
 
 
 def test_a_dead_peer_a_filtered_port_and_a_wrong_key_come_apart(watched: tuple[Lab, Agent]) -> None:
@@ -69,16 +119,16 @@ def test_a_dead_peer_a_filtered_port_and_a_wrong_key_come_apart(watched: tuple[L
     lab, agent = watched
     lab.break_("wrong-psk")
     agent.wait(lambda a: tunnel(a) == ("failed", "auth-refused"), 20.0, "a refused key")
-    assert (peer(lab, "peer"), peer(lab, "peer-4500")) == ("ok", "ok")
+    assert (once(lab, "peer"), once(lab, "peer-4500")) == ("ok", "ok")
     lab.heal()
     agent.wait(lambda a: tunnel(a) == ("ok", ""), 20.0, "a tunnel that is up")
     block = (
         "add table ip f; add chain ip f c { type filter hook forward priority 0; }; add rule ip f c udp dport 500 drop"
     )
     assert lab.run("carrier-core", ["nft", block]).returncode == 0
-    assert (peer(lab, "peer"), peer(lab, "peer-4500")) == ("timeout", "ok")
+    assert (once(lab, "peer"), once(lab, "peer-4500")) == ("timeout", "ok")
     assert tunnel(agent) == ("ok", "")
     assert lab.run("carrier-core", ["nft", "delete table ip f"]).returncode == 0
     lab.break_("onprem-gw-dead")
     agent.wait(lambda a: tunnel(a) == ("failed", "peer-silent"), 20.0, "a silent peer")
-    assert peer(lab, "peer") == "timeout"
+    assert once(lab, "peer") == "timeout"
