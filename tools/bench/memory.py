@@ -1,8 +1,8 @@
-"""RSS with 500 targets of 1 s (250 icmp, 100 tcp, 100 http, 50 dns), well and in an outage, beside blackbox_exporter.
+"""RSS with 500 targets of 1 s (250 icmp, 100 tcp, 100 http, 50 dns), well and in an outage, beside two peers.
 
 In a network namespace: healthy targets on loopback, the outage's behind an interface that drops every packet. Two
-minutes each, so that everything which is kept for a time has filled up. The exporter is asked for icmp, tcp and http of
-the same black holes, all 500 once a second; its peak counts.
+minutes each, so that everything which is kept for a time has filled up. blackbox_exporter is asked for icmp, tcp and
+http of the same black holes, all 500 once a second; its peak counts. smokeping pings 500 healthy targets.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from lab.agents import console_command
-from tools.bench import blackbox
+from tools.bench import blackbox, smokeping
 from tools.bench.table import Row
 
 FILL_SECONDS = 135.0
@@ -160,9 +160,10 @@ def inside() -> None:
         subprocess.run(order.split(), check=True)
     with answering():
         healthy, share = demarc("127.9")
+        beside = smokeping.measure("127.9") if smokeping.installed() else (float("nan"), float("nan"))
     outage, outage_share = demarc("10.9")
     peak = exporter("10.9") if blackbox.installed() else float("nan")
-    print(healthy, share, outage, outage_share, peak)
+    print(healthy, share, outage, outage_share, peak, *beside)
 
 
 def measure() -> list[Row]:
@@ -171,7 +172,7 @@ def measure() -> list[Row]:
         return [Row(what="RSS with 500 targets", measured="needs root for a network namespace")]
     order = ["unshare", "--net", sys.executable, "-m", "tools.bench.memory"]
     text = subprocess.run(order, capture_output=True, check=True, text=True).stdout
-    healthy, share, outage, outage_share, peak = map(float, text.split())
+    healthy, share, outage, outage_share, peak, theirs, echo = map(float, text.split())
     return [
         Row(what="RSS, 500 targets of 1 s, healthy", measured=f"{healthy:.1f} MB, CPU {share:.1%}", goal="64 MB (52)"),
         Row(what="RSS, 500 targets of 1 s, all silent", measured=f"{outage:.1f} MB, CPU {outage_share:.1%}"),
@@ -179,6 +180,10 @@ def measure() -> list[Row]:
             what="blackbox_exporter's peak for 500 silent targets",
             measured=f"{peak:.1f} MB; ratio healthy {healthy / peak:.2f}, in the outage {outage / peak:.2f}",
             goal="0.55 (0.4)",
+        ),
+        Row(
+            what="smokeping with 500 targets, five echoes in 30 s",
+            measured=f"{theirs:.1f} MB; CPU an echo {echo * 1e6:.0f} us; ratio of RSS {healthy / theirs:.2f}",
         ),
     ]
 
