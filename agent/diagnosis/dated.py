@@ -11,6 +11,7 @@ the very way broken that the date is said to have come, it came another way (a s
 """
 
 from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from agent.diagnosis.cells import Cell, Says
@@ -53,9 +54,9 @@ class Dated:
         """Start empty."""
         self._model = model
         self._came = {key: roles for key in model.probes if (roles := model.came(key))}
-        self._fails: dict[str, Run] = {}
-        self._passes: dict[str, Run] = {}
-        self._dates: dict[str, float] = {}
+        self.fails: dict[str, Run] = {}
+        self.passes: dict[str, Run] = {}
+        self.dates: dict[str, float] = {}
 
     def add(self, observation: Observation, said: Cell) -> None:
         """Enter one observation of a known probe or self-check, and what it says by itself."""
@@ -65,47 +66,55 @@ class Dated:
         if observation.probe == SELF:
             self._check(observation)
         elif said.says is Says.FAIL:
-            self._passes.pop(key, None)
-            self._fails[key] = _longer(self._fails.get(key), observation.time, said.accused, union=True)
+            self.passes.pop(key, None)
+            self.fails[key] = _longer(self.fails.get(key), observation.time, said.accused, union=True)
         else:
-            self._fails.pop(key, None)
+            self.fails.pop(key, None)
             if said.says is Says.PASS:
-                self._passes[key] = _longer(self._passes.get(key), observation.time, said.cleared, union=False)
+                self.passes[key] = _longer(self.passes.get(key), observation.time, said.cleared, union=False)
             else:
-                self._passes.pop(key, None)
+                self.passes.pop(key, None)
         if observation.as_of is not None and key in self._came:
-            self._dates[key] = observation.as_of
+            self.dates[key] = observation.as_of
 
     def _check(self, observation: Observation) -> None:
         """Enter a self-check: while it fails, nothing that its vantage saw counts."""
         key = observation.key
         if observation.outcome in (Outcome.OK, Outcome.DEGRADED):
             home = frozenset(self._model.home_roles(observation.vantage))
-            self._passes[key] = _longer(self._passes.get(key), observation.time, home, union=False)
+            self.passes[key] = _longer(self.passes.get(key), observation.time, home, union=False)
             return
-        self._passes.pop(key, None)
+        self.passes.pop(key, None)
         if observation.outcome is Outcome.FAILED:
-            for runs in (self._fails, self._passes):
+            for runs in (self.fails, self.passes):
                 for mine in [k for k in runs if k.partition(">")[0] == observation.vantage]:
                     del runs[mine]
+
+    def carry(self, before: "Dated", same: Collection[str], roles: Callable[[Iterable[int]], frozenset[int]]) -> None:
+        """Go on with what the probes in `same` showed under an earlier chain; `roles` gives its roles' numbers here."""
+        if not self._came:
+            return
+        for mine, theirs in ((self.fails, before.fails), (self.passes, before.passes)):
+            mine.update({key: run._replace(roles=roles(run.roles)) for key, run in theirs.items() if key in same})
+        self.dates = {key: date for key, date in before.dates.items() if key in same}
 
     def windows(self) -> tuple[Window, ...]:
         """Return the evidence of each date, by vantage: fails that it places, and what passed meanwhile.
 
         What it leaves open is left out: beside what is seen now it would only add to what is possible.
         """
-        if not self._fails:
+        if not self.fails:
             return ()
-        return tuple(window for key, date in self._dates.items() for window in self._at(key, date))
+        return tuple(window for key, date in self.dates.items() for window in self._at(key, date))
 
     def _at(self, teller: str, date: float) -> list[Window]:
         model, came = self._model, self._came[teller]
         least = model.chain.confirm.rounds
-        fails = {key: run.roles for key, run in self._fails.items() if run.spans(date, least)}
+        fails = {key: run.roles for key, run in self.fails.items() if run.spans(date, least)}
         fails = {key: roles for key, roles in fails.items() if model.probes[key].evidence is Evidence.PATH}
         if all(came.isdisjoint(roles) for roles in fails.values()):
             return []
-        clearing = {key: run.roles for key, run in self._passes.items() if run.roles and run.spans(date, least)}
+        clearing = {key: run.roles for key, run in self.passes.items() if run.roles and run.spans(date, least)}
         cleared, way = frozenset().union(*clearing.values()), self._segments(came)
         if any(self._segments(roles - cleared) <= way for roles in fails.values()):
             return []

@@ -68,7 +68,9 @@ class Engine:
         after = Engine(chain, self.save(), settle=self.settle)
         same = unchanged(self.model, after.model)
         carry(self.history, after.history, same)
-        after.memory.carry(self.memory, same, Translator(self.model, after.model).roles)
+        roles = Translator(self.model, after.model).roles
+        after.dated.carry(self.dated, same, roles)
+        after.memory.carry(self.memory, same, roles)
         after.excesses.carry(self.excesses)
         after._dirty = True
         return after

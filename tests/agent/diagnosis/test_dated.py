@@ -12,6 +12,7 @@ from agent.config import load_chain_text
 from agent.diagnosis.cells import SILENT_CELL, Cell, Says
 from agent.diagnosis.dated import AFTER_SECONDS, BEFORE_SECONDS, Dated
 from agent.diagnosis.roles import Model
+from agent.incident.engine import Engine
 from agent.incident.value import Incident, Kind
 from agent.model import Chain
 from agent.observation import SELF, Observation, encode
@@ -205,6 +206,32 @@ def test_a_chain_in_which_nobody_tells_keeps_nothing() -> None:
         Cell(Says.FAIL, frozenset({0}), frozenset()),
     )
     assert dated.windows() == ()
+
+
+RELOADS = {
+    "another description": ("effective: 2026", "description: ours\neffective: 2026", [DEVICE]),
+    "roles are numbered anew": (
+        "probes:\n",
+        "probes:\n  new: {type: icmp, from: cloud, target: 192.0.2.8, path: [host, exit]}\n",
+        [DEVICE],
+    ),
+    "the teller is gone": ("told_by: microsoft, ", "", [OPEN]),
+    "the way is another one": ("microsoft, circuit, exit, connect]", "microsoft, exit, connect]", [OPEN]),
+}
+
+
+@pytest.mark.parametrize("name", RELOADS)
+def test_a_reload_goes_on_with_what_means_the_same(name: str) -> None:
+    """A new chain file in the midst of the fault takes runs and dates along, of probes that need what they needed."""
+    old, new, expected = RELOADS[name]
+    engine = Engine(CHAIN)
+    for one in seen(since(100, "device"), last(0, 600), 1300):
+        if one.time == START + 620:  # the date is told, and what comes after it not yet seen
+            engine = engine.renewed(chain(CHAIN_TEXT.replace(old, new)))
+        engine.observe(one)
+        if one.probe == SELF:
+            engine.evaluate(one.time)
+    assert told(engine.incidents()) == expected
 
 
 def test_fails_with_gaps_between_them_place_nothing() -> None:
