@@ -9,14 +9,18 @@ import msgspec
 
 from agent.cli.ledger_dispute import common, enter
 from agent.cli.observations import moment
+from agent.cli.running import ask, find_socket
 from agent.ledger import DATABASE as LEDGER
-from agent.ledger.baseline import Baseline, Figures
-from agent.ledger.cases import read_over_epochs
+from agent.ledger.baseline import Baseline, Figures, check_window
+from agent.ledger.body import nanoseconds
+from agent.ledger.cases import read_cases, read_over_epochs
+from agent.ledger.correction import Refused
 from agent.ledger.storage import StorageError
 from agent.ledger.submission import Fix
 from agent.store import DATABASE as STORE
 from agent.store.minute import Minute
 from agent.store.summed import read_summed
+from agent.web.answers import StatusAnswer
 
 _PATH = click.Path(path_type=Path)
 _DATA = Path("/var/lib/demarc")
@@ -56,10 +60,15 @@ def fix(
 ) -> None:
     """Sum what was measured in a time and have the agent enter it into its ledger, for good."""
     opened, closed = (int(moment(text, 0.0)) // 60 * 60 for text in (begin, end))
-    try:
-        found = read_summed(data / STORE, opened, closed, frozenset(probes) or None)
-    except (sqlite3.Error, OSError) as error:
-        raise click.ClickException(f"the observation store cannot be read: {error}") from error
+    status = msgspec.json.decode(ask(find_socket(path, config_file), "status"), type=StatusAnswer)
+    known = frozenset(f"{one.vantage}>{one.probe}" for one in status.probes)
+    try:  # the agent judges too; this is to say so before minutes of summing
+        began = read_cases(data / LEDGER).began
+        check_window(nanoseconds(opened), nanoseconds(closed), began=began, now=nanoseconds(status.at))
+        click.echo("Summing what was measured; a month of a hundred probes takes half a minute.", err=True)
+        found = read_summed(data / STORE, opened, closed, frozenset(probes) or known)
+    except (Refused, StorageError, sqlite3.Error, OSError) as error:
+        raise click.ClickException(str(error)) from error
     missing = sorted(set(probes) - found.probes.keys())
     if missing or not found.probes:
         raise click.ClickException(f"nothing was measured by {missing[0] if missing else 'any probe'} in that time")

@@ -15,6 +15,7 @@ from agent.daemon.errors import StartError
 from agent.daemon.place import open_data
 from agent.ledger import DATABASE, KEY, epoch, witnessing
 from agent.ledger.cosignature import Refusal, parse_witness
+from agent.ledger.keyfile import key_path, read_signer
 from agent.ledger.reading import with_connection
 from agent.ledger.storage import StorageError, load_key
 
@@ -74,17 +75,23 @@ def renew(path: Path, reason: str, *, new_key: bool) -> None:
     with _told():
         lock = open_data(path)
         try:
-            first = keys.parse_signer((path / KEY).read_text(encoding="utf-8")).name
+            file = key_path(path, KEY)
+            if new_key and file.parent != path:
+                raise click.ClickException(
+                    f"the key is a credential of systemd, which cannot be written: put it into {path / KEY} for this,"
+                    " and encrypt the new one afterwards (systemd-creds encrypt)"
+                )
+            first = read_signer(file).name
             name = epoch.renew(
                 path / DATABASE,
-                path / KEY,
+                file,
                 first,
                 vantage=first.rpartition("/")[2],
                 reason=reason,
                 now=time.time(),
                 new_key=new_key,
             )
-            key = load_key(path / KEY, first).verifier
+            key = load_key(file, first).verifier
         finally:
             os.close(lock)
     click.echo(f"The ledger goes on as {name}; tell the other parties why.")

@@ -149,6 +149,18 @@ def test_a_renewed_ledger_is_told_of_and_cosigned_anew(desk: Desk) -> None:
     assert (code, text.count("The ledger is whole")) == (0, 3)
 
 
+def test_a_key_that_systemd_keeps(desk: Desk) -> None:
+    """The epoch is signed with the credential; a new key cannot be written there, and that is said."""
+    (desk.folder / "credentials").mkdir()
+    (desk.data / "ledger.key").rename(desk.folder / "credentials" / "ledger-key")
+    runner = CliRunner(env={"CREDENTIALS_DIRECTORY": str(desk.folder / "credentials")})
+    done = runner.invoke(command, ["renew", str(desk.data), "--reason", "restored"])
+    assert (done.exit_code, "demarc/cloud/2" in done.output) == (0, True), done.output
+    refused = runner.invoke(command, ["renew", str(desk.data), "--reason", "copied", "--new-key"])
+    assert (refused.exit_code, "a credential of systemd" in refused.output) == (1, True)
+    assert "ledger.key" in run("renew", str(desk.data), "--reason", "without it")[1]
+
+
 def test_a_proof_over_epochs(desk: Desk) -> None:
     """It comes from the newest epoch that tells of the incident, and says which others do."""
     hold = {"time": 5, "incident": "i1", "vantage": "cloud", "state": "held", "reason": "r", "party": "client"}
