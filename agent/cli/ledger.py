@@ -120,7 +120,7 @@ def bundle(folder: Path, path: Path, policy_file: Path | None, *, disclose: bool
     """Write FOLDER: everything that is signed, and what checks it without demarc."""
     with _told():
         file = _file(path)
-        written = policy_file.read_text(encoding="utf-8") if policy_file else _policy_in_force(file)
+        written = _policy_text(policy_file) if policy_file else _policy_in_force(file)
         exports = write_bundle(folder, file, with_earlier_keys(written, earlier_epochs(file)), disclose=disclose)
     click.echo(f"{folder} holds {', '.join(exports)}, and verify.py to check it with.")
 
@@ -134,6 +134,14 @@ def show_key(path: Path) -> None:
     except (StorageError, sqlite3.Error, OSError) as error:
         raise click.ClickException(f"{error}; the agent makes its key when it first starts") from error
     click.echo(keys.VerifierKey(name=first_name(key.name), public=key.public))
+
+
+def _policy_text(file: Path) -> str:
+    """Return the text of a policy's file."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{file} is not UTF-8 text", param_hint="--policy") from error
 
 
 @contextmanager

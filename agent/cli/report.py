@@ -84,7 +84,9 @@ def month_command(
     try:
         given = _given(chain, period, data, observations, ledger)
     except (StorageError, BadLineError, sqlite3.Error, OSError) as error:
-        click.echo(f"the report cannot be made: {error}", err=True)
+        where = f"{observations}:" if isinstance(error, BadLineError) else ""
+        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        click.echo(f"the report cannot be made: {where}{why}", err=True)
         sys.exit(EX_DATAERR)
     report = month_report(given)
     click.echo(msgspec.json.format(msgspec.json.encode(report), indent=1) if form == "json" else render(report, chain))

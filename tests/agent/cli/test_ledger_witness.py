@@ -215,6 +215,15 @@ def test_a_bundle_is_checked_with_what_stands_in_it(desk: Desk, *, disclose: boo
     assert run("bundle", str(desk.folder / "out"), "--ledger", str(desk.data))[0] == 1
 
 
+def test_a_policy_that_is_no_text_is_told(desk: Desk, tmp_path: Path) -> None:
+    """In one line, before anything is written."""
+    (tmp_path / "policy").write_bytes(b"\xff\xfe")
+    words = ("--ledger", str(desk.data), "--policy", str(tmp_path / "policy"))
+    code, text = run("bundle", str(desk.folder / "out"), *words)
+    assert (code, "is not UTF-8 text" in text) == (2, True)
+    assert not (desk.folder / "out").exists()
+
+
 def test_a_bundle_without_a_chain_file_wants_no_witness(desk: Desk) -> None:
     """It is said, and the policy names the log's own key."""
     assert run("bundle", str(desk.folder / "out"), "--ledger", str(desk.data))[0] == 0

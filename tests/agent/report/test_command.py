@@ -352,10 +352,10 @@ INCIDENTS
     [
         ([], 2, "give either --data DIRECTORY or --observations FILE"),
         (["--data", "x", "--observations", "y"], 2, "give either"),
-        (["--observations", "nowhere.jsonl"], 65, "the report cannot be made"),
+        (["--observations", "nowhere.jsonl"], 65, "the report cannot be made: nowhere.jsonl: No such file"),
+        (["--observations", "chain.yml"], 65, "the report cannot be made: chain.yml:1: not an observation"),
         (["--data", "nowhere"], 65, "no observation store at"),
         (["--observations", "obs.jsonl", "--month", "2026-13"], 2, "write such as 2026-11"),
-        (["--observations", "chain.yml"], 65, "not an observation"),
         (["--observations", "obs.jsonl", "--ledger", "obs.jsonl"], 65, "the report cannot be made"),
         (["--observations", "obs.jsonl", "--chain", "obs.jsonl"], 78, "obs.jsonl"),
     ],
