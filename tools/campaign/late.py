@@ -280,6 +280,14 @@ def share(count: int, total: int) -> str:
     return f"{per_cent:.1f}" if 0 < per_cent < 10 else f"{per_cent:.0f}"
 
 
+def head(trials: int) -> str:
+    """Return the head of the table."""
+    judges = (f"demarc: false %/right % of {trials}", EXACT, *RULES)
+    flaws = ("not its time %", "overstated %", "truth not told %", "not opened %", "opened after s")
+    names = ("cell", "topology", *judges, *flaws)
+    return f"| {' | '.join(names)} |\n{'|---' * len(names)}|"
+
+
 def report(cell: str, topology: str, results: list[tuple[str, dict[str, Score]]]) -> str:
     """Return a line of the table."""
     total = len(results)
@@ -330,18 +338,7 @@ def main() -> int:
             for line in pool.map(partial(calm, said.calm), range(said.seed, said.seed + 3)):
                 print(line, flush=True)
             return 0
-        judges = (f"demarc: false %/right % of {said.trials}", EXACT, *RULES)
-        head = (
-            "cell",
-            "topology",
-            *judges,
-            "not its time %",
-            "overstated %",
-            "truth not told %",
-            "not opened %",
-            "opened after s",
-        )
-        print(f"| {' | '.join(head)} |\n{'|---' * len(head)}|")
+        print(head(said.trials))
         jobs = {}
         for cell in (c for c in CELLS if said.cell in (None, c)):
             for topology in TOPOLOGIES:
