@@ -162,10 +162,13 @@ class Measurement:
         if not self._stopped:
             self._check_self(self._clock.boot(), again=True)
 
-    def run_now(self, *, protocol: str = "", host: str = "") -> None:
-        """Attempt the probes whose flow is of this protocol, or to this host, now: beside their schedule."""
-        flows = ((name, probe.flow) for name, probe in self._probes.items())
-        names = [name for name, flow in flows if flow.protocol == protocol or flow.host == host]
+    def run_now(self, *, protocol: str = "", host: str = "", kind: str = "") -> None:
+        """Attempt the probes of this type, or whose flow is of this protocol or to this host, now: off schedule."""
+        names = [
+            name
+            for name, probe in self._probes.items()
+            if probe.flow.protocol == protocol or probe.flow.host == host or probe.type == kind
+        ]
         if names and not self._stopped:
             now = self._clock.boot()
             self._launch(names, now, now, confirming=False)

@@ -156,7 +156,13 @@ class Agent:
         """Make what measures, and what watches over it."""
         loop = asyncio.get_running_loop()
         kit = SharedKit(self._clock, SystemResolver(self._clock))
-        self._runners = Runners(kit, self._spawn, self._log, lambda host: self._measurement.run_now(host=host))
+        self._runners = Runners(
+            kit,
+            self._spawn,
+            self._log,
+            changed=lambda host: self._measurement.run_now(host=host),
+            opened=lambda kind: self._measurement.run_now(kind=kind),
+        )
         self._sight = HostSight(self._clock, self._log, self._host_changed)
         self._measurement = Measurement(
             clock=self._clock,

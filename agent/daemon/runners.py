@@ -44,12 +44,22 @@ def load_module(type_name: str) -> ProbeModule:
 class Runners:
     """The open runners. One task per type enters and leaves the runner's context.
 
-    `changed` is called with the host of a flow when a runner hears that its probes are worth an attempt.
+    `changed` is called with the host of a flow when a runner hears that its probes are worth an attempt; `opened`
+    with a type that opened when nobody waited for it any more: its probes have been tried in vain.
     """
 
-    def __init__(self, kit: Kit, spawn: Spawn, log: Log, changed: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        kit: Kit,
+        spawn: Spawn,
+        log: Log,
+        changed: Callable[[str], None] = lambda _: None,
+        opened: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._kit = kit
         self._changed = changed
+        self._opened = opened
+        self._late: set[str] = set()
         self._spawn = spawn
         self._log = log
         self._open: dict[str, Runner] = {}
@@ -75,6 +85,7 @@ class Runners:
             _, late = await asyncio.wait(tuple(tried), timeout=wait_seconds)
             for waiter in late:
                 waiter.cancel()
+            self._late |= {name for name in new if name not in self._open}
 
     def stop(self) -> None:
         """Close every runner."""
@@ -90,6 +101,9 @@ class Runners:
                         runner.hear(self._changed)
                     self._why_not.pop(name, None)
                     self._tried[name].set()
+                    if name in self._late:
+                        self._late.discard(name)
+                        self._opened(name)
                     await asyncio.Event().wait()
             except Exception as error:
                 self._log.error("probe-type-failed", type=name, retry_seconds=RETRY_SECONDS, exc_info=error)

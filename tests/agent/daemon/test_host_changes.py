@@ -88,6 +88,45 @@ def test_what_watches_routes_runs_now(protocol: str, more: int) -> None:
     world.measurement.run_now(protocol="netlink")
 
 
+@pytest.mark.parametrize(("kind", "more"), [("fake", 1), ("ike", 0)])
+def test_what_waited_for_its_type_runs_when_it_opens(kind: str, more: int) -> None:
+    """Probes of a type that opened late are tried again at once, others keep to their schedule."""
+    world = World(make_probe("gw", interval=100.0))
+
+    async def scene() -> None:
+        await asyncio.sleep(2.0)
+        world.measurement.run_now(kind=kind)
+        await asyncio.sleep(1.0)
+
+    world.play(scene)
+    assert len(world.runner.attempts) == 1 + more
+
+
+@pytest.mark.parametrize(("patience", "told"), [(0.0, ["route"]), (5.0, [])])
+def test_a_type_that_opens_late_is_told(patience: float, told: list[str]) -> None:
+    """Whoever stopped waiting for a type, which loads a library, hears when it is open; whoever waited knows."""
+    opened: list[str] = []
+
+    async def scene() -> None:
+        late = asyncio.Event()
+
+        def hear(kind: str) -> None:
+            opened.append(kind)
+            late.set()
+
+        async with asyncio.TaskGroup() as group:
+            kit = SharedKit(SystemClock(), SystemResolver(SystemClock()))
+            runners = Runners(kit, group.create_task, FakeLog(), opened=hear)
+            await runners.configure(["route"], patience)
+            if told:
+                await asyncio.wait_for(late.wait(), 20.0)
+            assert runners.get("route")[0] is not None
+            runners.stop()
+
+    asyncio.run(scene())
+    assert opened == told
+
+
 def test_a_runner_that_hears_of_changes_is_listened_to() -> None:
     """What its source tells reaches the agent with the host whose probes are worth an attempt."""
     changed: list[str] = []
