@@ -16,6 +16,7 @@ from agent.alerts import Notifier, Work
 from agent.availability.fold import Cadence
 from agent.clock import Clock
 from agent.daemon.attempts import Log, Spawn
+from agent.daemon.blindness import Blindness
 from agent.daemon.books import Books
 from agent.daemon.clocks import Clocks
 from agent.daemon.cosigning import Cosigning
@@ -68,6 +69,7 @@ class Sinks:
         self._dropped = 0
         self.journal = Journal(write_line, chain_hash=chain.hash, vantage=host.vantage)
         self.metrics = self._open_metrics()
+        self.blindness = Blindness(chain, host.vantage, log)
         self.recorder = self._open_recorder()
         self.cosigning = Cosigning(
             self.recorder.ledger, chain, host.vantage, clock=clock, log=log, enter=self.recorder.enter
@@ -94,6 +96,7 @@ class Sinks:
         return {
             "metrics": lambda observation, values: self.metrics.result(observation.probe, observation, values),
             "store": lambda observation, _: self.store.observation(observation),
+            "blindness": self.blindness.observation,
         }
 
     def _notify(self) -> asyncio.Task[None]:
@@ -137,6 +140,7 @@ class Sinks:
         recadenced = cadences(chain) != cadences(self._chain)
         self._host, self._chain = host, chain
         self.metrics.configure(chain, type_metrics(chain, host.vantage))
+        self.blindness.configure(chain)
         self.journal.reloaded(chain.hash)
         self.recorder.loaded(chain, self._clock.wall())
         self.drift.configure(chain, host.vantage)
