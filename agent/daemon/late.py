@@ -24,7 +24,7 @@ from agent.ledger.changes import ClockEntry
 from agent.ledger.cosignature import witness_of
 from agent.ledger.dossier import Evidence
 from agent.ledger.evidence import EDGE_SECONDS, packed, telling, unpacked
-from agent.ledger.late import Testified, late_evidence, span
+from agent.ledger.late import LateEntry, late_evidence, span, told_otherwise
 from agent.ledger.second_look import worth_it
 from agent.model import Chain, Peer
 
@@ -64,6 +64,7 @@ class LateDuty:
         self._witness = witness_of(key) if key else None
         self._asked: dict[tuple[str, str], int] = {}
         self._owed: set[str] | None = None
+        self._told: dict[str, str] = {}
         self._next = 0.0
 
     def due(self, now: float) -> bool:
@@ -112,11 +113,20 @@ class LateDuty:
                 asked += 1
                 try:
                     told = self._ask(incident, peer, chain)
-                except (FetchError, CallError, NoteError) as error:
-                    self._log.info("late-evidence", vantage=peer.vantage, incident=incident.id, problem=str(error))
+                    self._asked[incident.id, peer.vantage] = turn
+                    self._take(incident, told, chain, now)
+                except (FetchError, CallError) as error:
+                    self._complain(peer, incident, str(error))
                     break
-                self._asked[incident.id, peer.vantage] = turn
-                self._take(incident, told, chain, now)
+                except NoteError as error:
+                    self._asked[incident.id, peer.vantage] = turn  # what it holds of other incidents may be good
+                    self._complain(peer, incident, str(error))
+
+    def _complain(self, peer: Peer, incident: Incident, problem: str) -> None:
+        """Log why nothing was taken, once while it is the same."""
+        if self._told.get(peer.vantage) != problem:
+            self._told[peer.vantage] = problem
+            self._log.info("late-evidence", vantage=peer.vantage, incident=incident.id, problem=problem)
 
     def _usable(self, peer: Peer, chain: Chain, now: float) -> bool:
         """Say whether a peer's word can be checked: it has a key, and its clock is within the chain's guard band."""
@@ -129,7 +139,7 @@ class LateDuty:
         off = max(0, abs(clocks[-1].offset) - clocks[-1].error) if clocks else 0
         return bool(known and known.key) and off <= body.nanoseconds(chain.confirm.skew)
 
-    def _ask(self, incident: Incident, peer: Peer, chain: Chain) -> tuple[Testified, ...]:
+    def _ask(self, incident: Incident, peer: Peer, chain: Chain) -> tuple[LateEntry, ...]:
         assert self._witness is not None  # noqa: S101 - else there are no questions
         since, until = span(incident)
         path = f"/evidence?since={since}&until={until}&witness={quote(self._witness.name, safe='')}"
@@ -141,12 +151,15 @@ class LateDuty:
             answer.body, log=key, witness=self._witness, vantage=peer.vantage, chain=chain.hash, incident=incident
         )
 
-    def _take(self, incident: Incident, told: tuple[Testified, ...], chain: Chain, now: float) -> None:
-        """Enter what is new of what was told as evidence of ours."""
+    def _take(self, incident: Incident, told: tuple[LateEntry, ...], chain: Chain, now: float) -> None:
+        """Enter what is new of what was told as evidence of ours; NoteError where it differs from what it told then."""
         held = {line for d in read_details(self._ledger, incident.id, "observations").values() for line in unpacked(d)}
+        taken = {one.leaf for one in self._evidence(now) if one.incident == incident.id}
         for one in told:
+            if told_otherwise(one, held):
+                raise NoteError("its ledger tells otherwise of the same attempts than it told us at the time")
             lines = [(key, line) for key, line in one.lines if line not in held]
-            if not lines:
+            if not lines or one.leaf in taken:
                 continue
             held.update(line for _, line in lines)
             kept = packed(lines, telling(incident, chain))

@@ -8,7 +8,7 @@ what it should say.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ from agent.ledger.storage import is_epoch_of
 from agent.ledger.verifier import check_proof
 from agent.ledger.verifier.trust import LOG, Key, Policy
 from agent.model import Chain
-from agent.observation import decode
+from agent.observation import Observation, decode
 
 TERM_SECONDS = 72 * 3600.0
 """After so long late results are an objection, which people decide; counted from the end of the incident."""
@@ -33,7 +33,7 @@ ANSWER_SECONDS = 14 * 86400.0
 """The term of such an objection, as `demarc ledger object --within 14d`."""
 
 
-class Testified(msgspec.Struct, frozen=True, kw_only=True):
+class LateEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of another log about the time of an incident: what its vantage measured, (probe key, line) each.
 
     `leaf` is its hash (hex), `cosigned` when we cosigned a checkpoint over it (ns UTC).
@@ -54,7 +54,7 @@ def span(incident: Incident) -> tuple[int, int]:
 
 def late_evidence(
     data: bytes, *, log: VerifierKey, witness: WitnessKey, vantage: str, chain: str, incident: Incident
-) -> tuple[Testified, ...]:
+) -> tuple[LateEntry, ...]:
     """Return what a proof file of the agent at `vantage` says of an incident under the chain with this hash.
 
     `log` is the key of its log's first epoch, `witness` our own. Raises NoteError for a file that is not what it
@@ -63,11 +63,11 @@ def late_evidence(
     verdict = check_proof(data, Policy(logs=(Key(name=log.name, algorithm=LOG, public=log.public),)))
     if not verdict.ok:
         raise NoteError(f"its proof is not good: {verdict.problems[0]}")
-    found = (_testified(one, witness, vantage, chain, incident) for one in msgspec.json.decode(data)["entries"])
+    found = (_late_entry(one, witness, vantage, chain, incident) for one in msgspec.json.decode(data)["entries"])
     return tuple(one for one in found if one is not None)
 
 
-def _testified(entry: Any, witness: WitnessKey, vantage: str, chain: str, incident: Incident) -> Testified | None:
+def _late_entry(entry: Any, witness: WitnessKey, vantage: str, chain: str, incident: Incident) -> LateEntry | None:
     form = str(entry["body"]).encode()
     text, signatures = note.split_note(note.parse_proof(str(entry["proof"])).note)
     cosigned = witness.cosigned(text, signatures)
@@ -80,7 +80,7 @@ def _testified(entry: Any, witness: WitnessKey, vantage: str, chain: str, incide
     if not isinstance(told, Evidence) or told.vantage != vantage or told.chain != chain or told.log:
         return None
     held = entry.get("details", {}).get("observations")  # without it, its holder has erased it
-    return Testified(
+    return LateEntry(
         log=note.parse_checkpoint(text).origin,
         leaf=leaf_hash(form).hex(),
         cosigned=cosigned * 1_000_000_000,
@@ -101,6 +101,17 @@ def _own(packed: bytes, told: Evidence, incident: Incident) -> Iterator[tuple[st
                 yield one.key, line
     except (ValueError, OverflowError) as error:
         raise NoteError(f"an entry of its proof holds something else than results: {error}") from error
+
+
+def told_otherwise(told: LateEntry, held: Iterable[bytes]) -> bool:
+    """Say whether results differ from what the same vantage told of the same attempts at the time: `held` lines."""
+    known = {(one.key, one.time): _verdict(one) for one in map(decode, held)}
+    late = (decode(line) for _, line in told.lines)
+    return any(known.get((one.key, one.time), _verdict(one)) != _verdict(one) for one in late)
+
+
+def _verdict(one: Observation) -> tuple[str, str | None, str | None]:
+    return one.outcome, one.stage, one.fault
 
 
 def in_time(evidence: Evidence, incident: Incident) -> bool:

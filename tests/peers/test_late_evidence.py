@@ -25,6 +25,7 @@ from agent.ledger.evidence import packed
 from agent.model import Chain, Peer
 from agent.observation import Observation, encode
 from agent.replay import read, replay
+from probes.kit.result import Outcome
 from tests.agent.ledger.logs import PeerLog
 
 pytestmark = pytest.mark.peer
@@ -178,14 +179,33 @@ REFUSED: dict[str, tuple[int, bytes, str]] = {
 def test_what_is_no_proof_changes_nothing_and_is_asked_again(
     tmp_path: Path, status: int, text: bytes, why: str
 ) -> None:
-    """The log says why; the next turn asks again."""
+    """The log says why, once; the next turn asks again."""
     with case(tmp_path) as one, answering(status, text) as (url, asked):
         duty = one.duty(url)
         duty.do(one.end + HOUR)
         duty.do(one.end + 2 * HOUR)
         assert len(asked) == 2
-        assert [why in line["problem"] for line in one.log.told] == [True, True]
+        assert [why in line["problem"] for line in one.log.told] == [True]
         assert len(one.told("evidence")) == 1
+
+
+def test_a_peer_that_changes_its_story_is_not_believed(tmp_path: Path) -> None:
+    """What it told while it was heard and what its ledger says differ: nothing is taken, and the log says why, once."""
+    with case(tmp_path) as one:
+        theirs = [result for result in one.results if result.vantage == "onprem"]
+        told = [msgspec.structs.replace(result, outcome=Outcome.UNKNOWN, stage=None) for result in theirs[-9:]]
+        entry, details = one.evidence(told, "cloud", one.incident.id)
+        one.recorder.enter(entry, details).result(10.0)
+        one.peer.enter([one.evidence(theirs, "onprem", "theirs")])
+        assert one.recorder.signer is not None
+        one.peer.cosign(int(one.end + 650), one.recorder.signer)
+        with answering(200, one.peer.proof()) as (url, asked):
+            duty = one.duty(url)
+            duty.do(one.end + HOUR)
+            duty.do(one.end + 2 * HOUR)
+            assert len(asked) == 2
+        assert [line["problem"].partition(" of")[0] for line in one.log.told] == ["its ledger tells otherwise"]
+        assert len(one.told("evidence")) == 2
 
 
 def test_a_peer_that_cannot_be_checked_is_not_asked(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from agent.ledger import body
 from agent.ledger.cosignature import witness_of
 from agent.ledger.dossier import Evidence, Hold
 from agent.ledger.evidence import packed
-from agent.ledger.late import TERM_SECONDS, in_time, late_evidence, objections, span
+from agent.ledger.late import TERM_SECONDS, LateEntry, in_time, late_evidence, objections, span, told_otherwise
 from agent.ledger.proof import file_text, prove_incident
 from agent.ledger.verifier.forms import one_form
 from agent.observation import Observation, encode
@@ -214,6 +214,15 @@ def test_a_body_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     log.cosign(DUE + 1)
     with pytest.raises(keys.NoteError, match="cannot be read"):
         told(log)
+
+
+def test_who_tells_otherwise_than_at_the_time_is_found_out() -> None:
+    """The same attempt with another outcome; what was not heard at the time cannot differ."""
+    at, more = seen(OPENED + 10), seen(OPENED + 11)
+    told_late = LateEntry(log="demarc/onprem", leaf="ab" * 32, cosigned=1, windows=(), lines=(at, more))
+    assert not told_otherwise(told_late, [at[1], seen(OPENED + 12)[1]])
+    failed = Observation(time=OPENED + 10, round=1, vantage="onprem", probe="o-underlay", outcome=Outcome.FAILED)
+    assert told_otherwise(told_late, [encode(failed)])
 
 
 @pytest.mark.parametrize(("late", "expected"), [(TERM_SECONDS, True), (TERM_SECONDS + 1, False)])
