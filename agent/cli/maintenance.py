@@ -11,7 +11,7 @@ import msgspec
 from agent.cli.ledger_dispute import common, enter
 from agent.cli.running import ask, find_socket
 from agent.ledger import DATABASE
-from agent.ledger.cases import read_recorded
+from agent.ledger.cases import read_over_epochs
 from agent.ledger.changes import MaintenanceEntry, windows
 from agent.ledger.storage import StorageError
 from agent.ledger.submission import Announce, Withdraw
@@ -89,7 +89,7 @@ def moment(text: str, zone: ZoneInfo, *, fold: int, option: str) -> float:
 
 def _read(file: Path) -> tuple[MaintenanceEntry, ...]:
     try:
-        entries = [one.entry for one in read_recorded(file, ("maintenance",))]
+        entries = [one.entry for epoch in read_over_epochs(file, ("maintenance",)) for one in epoch]
     except (StorageError, sqlite3.Error, OSError) as error:
         raise click.ClickException(str(error)) from error
     return tuple(windows(one for one in entries if isinstance(one, MaintenanceEntry)).values())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.alerts import Work
 from agent.ledger import body
-from agent.ledger.cases import Recorded, read_recorded
+from agent.ledger.cases import Recorded, read_over_epochs
 from agent.ledger.changes import MaintenanceEntry, windows
 
 
@@ -31,7 +31,7 @@ class AnnouncedDuty:
     def do(self, now: float) -> None:
         """Read it, in a thread; work that is over is left out."""
         news = self._news  # an entry that comes while the ledger is read makes it due again
-        entries = [one.entry for one in read_recorded(self._ledger, ("maintenance",))]
+        entries = [one.entry for epoch in read_over_epochs(self._ledger, ("maintenance",)) for one in epoch]
         known = windows(one for one in entries if isinstance(one, MaintenanceEntry))
         works = (work_of(one) for one in known.values())
         self._tell(tuple(work for work in works if work.closed > now))

@@ -97,6 +97,7 @@ class Witnesses:
     async def _await_others(self, chain: Chain, called: Collection[str]) -> None:
         """Look now and then how far those have cosigned whom we do not call: they come, or files are carried."""
         agents = {name: key for name in chain.vantages if (key := self._cosigning.key_of(name)) and name not in called}
+        told = ""
         await asyncio.sleep(SOON_SECONDS)
         while True:
             try:
@@ -108,8 +109,11 @@ class Witnesses:
                         self._show(name, None)
                 for name, third in self._cosigning.third_hosts().items():
                     await self._judge(await self._seen(name, third), chain.witnesses[name].within)
+                told = ""
             except (LedgerStoppedError, LedgerFullError) as error:
-                self._log.info("witness", vantage=self._vantage, detail=str(error), entries=0)
+                if told != str(error):
+                    told = str(error)
+                    self._log.info("witness", vantage=self._vantage, detail=told, entries=0)
             await asyncio.sleep(EVERY_SECONDS)
 
     async def _seen(self, name: str, witness: WitnessKey, *, conflict: bool = False, detail: str = "") -> WitnessNow:

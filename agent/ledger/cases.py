@@ -9,11 +9,12 @@ import msgspec
 from agent.ledger import body, canonical
 from agent.ledger.baseline import Baseline, newest
 from agent.ledger.changes import MaintenanceEntry, windows
-from agent.ledger.dossier import Decision, Hold, Objection, Reply, Request
+from agent.ledger.dossier import Correction, Decision, Hold, Objection, Reply, Request
 from agent.ledger.entry import Entry
 from agent.ledger.reading import over_epochs, with_connection
 
-_DISPUTE = ("hold", "request", "reply", "objection", "decision")
+# One look through the file for all of them: it has no index by kind.
+_KINDS = ("hold", "request", "reply", "objection", "decision", "correction", "maintenance", "baseline")
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +108,8 @@ def read_details(path: Path, incident: str, name: str) -> dict[int, bytes]:
 
 def _cases(connection: sqlite3.Connection, wanted: tuple[str, ...], before: Cases) -> Cases:
     held, requests, objections = set(before.held), dict(before.requests), dict(before.objections)
-    for one in recorded(connection, _DISPUTE):
+    found = recorded(connection, _KINDS)
+    for one in found:
         match one.entry:
             case Hold(state="held"):
                 held.add(one.entry.incident)
@@ -123,17 +125,16 @@ def _cases(connection: sqlite3.Connection, wanted: tuple[str, ...], before: Case
                 objections.pop(one.entry.objection, None)
     return Cases(
         incidents=before.incidents
-        | {name: found for name in wanted if (found := _incident(connection, name)) is not None},
+        | {name: told for name in wanted if (told := _incident(connection, name)) is not None},
         held=frozenset(held),
         requests=requests,
         objections=objections,
         details=_details(connection),
-        corrections=(*before.corrections, *recorded(connection, ("correction",))),
-        baseline=newest(tuple(one.entry for one in recorded(connection, ("baseline",)))) or before.baseline,
+        corrections=(*before.corrections, *(one for one in found if isinstance(one.entry, Correction))),
+        baseline=newest(tuple(one.entry for one in found)) or before.baseline,
         began=before.began or _first_time(connection),
-        windows=before.windows
-        | windows(
-            one.entry for one in recorded(connection, ("maintenance",)) if isinstance(one.entry, MaintenanceEntry)
+        windows=windows(
+            (*before.windows.values(), *(one.entry for one in found if isinstance(one.entry, MaintenanceEntry)))
         ),
     )
 

@@ -15,7 +15,7 @@ from agent.cli.ledger_correct import correct, open_
 from agent.daemon.entering import Entering
 from agent.daemon.recording import Recorder
 from agent.incident.value import Event, Transition
-from agent.ledger import DATABASE, KEY, correction, submission
+from agent.ledger import DATABASE, KEY, Ledger, body, correction, submission
 from agent.ledger.cases import read_cases, read_recorded
 from agent.ledger.check import check
 from agent.ledger.dossier import Correction, Erased
@@ -23,6 +23,7 @@ from agent.ledger.epoch import renew
 from agent.web.entering import MOST_BYTES, routes
 from tests.agent.daemon.world import VirtualClock
 from tests.agent.ledger.people import PEOPLED, SIGNATORIES
+from tests.agent.ledger.test_announced import WINDOW
 from tests.agent.ledger.test_correction import INCIDENT, PROPOSAL
 
 
@@ -152,6 +153,7 @@ def test_a_dispute_goes_on_in_the_next_epoch(desk: Desk) -> None:
     """What is held, asked and known of an incident does not end because the ledger is begun anew."""
     desk.hand_in(submission.Hold(party="client", incident="i1", state="held", reason="disputed"))
     desk.hand_in(submission.Object(party="carrier", incident="i1", text="no loss here", within=60.0))
+    desk.recorder.enter(WINDOW).result(10)
     before = read_cases(desk.file, ("i1",))
     desk.close()
     renew(desk.file, desk.file.with_name(KEY), "demarc/cloud", vantage="cloud", reason="restored", now=9.0)
@@ -159,6 +161,11 @@ def test_a_dispute_goes_on_in_the_next_epoch(desk: Desk) -> None:
     assert (after.held, after.incidents) == (frozenset({"i1"}), before.incidents)
     assert list(after.objections) == list(before.objections)
     assert len(after.objections) == 1
+    assert list(after.windows) == ["m1"]
+    ledger = Ledger.open(desk.file, desk.file.with_name(KEY), "demarc/cloud", alarm=pytest.fail)
+    ledger.append(*body.write(msgspec.structs.replace(WINDOW, time=30, state="withdrawn"))).result(10)
+    assert ledger.close()
+    assert read_cases(desk.file).windows == {}
     (desk.file.with_name("ledger-1.db")).write_bytes(b"gone")
     assert read_cases(desk.file, ("i1",)).held == frozenset()
 
