@@ -61,7 +61,7 @@ def groups() -> dict[str, Group]:
         "fuzz": Group("coverage-guided bytes into every parser", (_fuzz(),)),
         "properties": Group(
             "every property test with 2,000 examples and other seeds",
-            ((*_PYTEST, "not soak", "tests/agent", "tests/probes", "tests/peers/test_exchange_any.py"),),
+            ((*_PYTEST, "hypothesis and not soak", "tests"),),
             _HARD,
         ),
     }

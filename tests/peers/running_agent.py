@@ -122,6 +122,10 @@ class RunningAgent:
         """Return the operational log's lines of an event."""
         return [line for line in self._lines("err") if line.get("msg") == event]
 
+    def errors(self) -> list[dict[str, Any]]:
+        """Return the operational log's lines of what went wrong here."""
+        return [line for line in self._lines("err") if line.get("level") == "error"]
+
     def transitions(self, event: str = "") -> list[dict[str, Any]]:
         """Return the incident log's lines, over all starts."""
         return [line for line in self._lines("out") if not event or line["event"] == event]

@@ -32,21 +32,8 @@ GROWN_MOST_KB = 4096
 TURN_SECONDS = 5.0
 PROBES = 40
 PAGES = ("/", "/metrics", "/api/v1/status", "/api/v1/incidents", "/api/v1/observations?since_round=-1", "/api/v1/drift")
-BUGS = frozenset(
-    (
-        *("probe-error", "delivery-failed", "duty-failed", "part-failed", "drift-failed", "peer-failed", "task-failed"),
-        *(
-            "callback-failed",
-            "reload-failed",
-            "probe-type-failed",
-            "notifier-failed",
-            "acknowledging-failed",
-            "witness-failed",
-            "ledger-stopped",
-            "store-stopped",
-        ),
-    )
-)
+NO_BUG = frozenset(("loop-blocked",))
+"""What an agent logs as an error on a machine that is busy with other things."""
 
 
 def more_probes(port: int, silent: int, count: int) -> str:
@@ -169,7 +156,7 @@ def test_an_agent_that_runs_on_does_not_grow(tmp_path: Path, tell: Callable[[str
     for listener in listeners:
         listener.stop()
 
-    assert not [name for name in BUGS if agent.logged(name)]
+    assert [line for line in agent.errors() if line["msg"] not in NO_BUG] == []
     warm = seen[int(len(seen) * WARM) :]
     half = len(warm) // 2
     for name, column in (("descriptors", 1), ("threads", 2)):
