@@ -3,8 +3,8 @@
 A path is not a set of segments: in it every segment is *crossed*, except the last, which
 *answers*. Answering does not prove forwarding, nor that another address answers; a small packet
 that crossed says nothing of a large one. So the elements of the diagnosis are roles, and this
-module is the only place that knows which roles a pass clears and which a fail accuses
-(design.md, "What a probe proves").
+module knows which roles a pass clears and which a fail accuses (design.md, "What a probe proves");
+for what tunnels carry it asks `agent.diagnosis.tunnels`.
 """
 
 from collections import defaultdict
