@@ -10,6 +10,9 @@ HOST_FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "suspended": ("it stood still for a while", "het stond een tijd stil"),
     "clock-stepped": ("its clock was moved", "zijn klok is verzet"),
     "no-descriptors": ("it has too many files open", "het heeft te veel bestanden open"),
+    "self": ("this measuring point could not look just then", "dit meetpunt kon op dat moment niet kijken"),
+    "probe-hung": ("this measuring point's own question hangs", "de vraag van dit meetpunt zelf blijft hangen"),
+    "probe-error": ("this measuring point's own software failed", "de software van dit meetpunt zelf faalde"),
     "certificate-unreadable": (
         "the measuring point cannot read its own certificate",
         "het meetpunt kan zijn eigen certificaat niet lezen",

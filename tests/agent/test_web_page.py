@@ -132,6 +132,12 @@ def test_what_is_masked_is_explained_where_it_stands() -> None:
     assert told not in words(SNAPSHOTS["healthy"], "chain")
 
 
+def test_a_chain_without_services_says_so() -> None:
+    """No heading stands over nothing."""
+    bare = msgspec.structs.replace(samples.HEALTHY, chain=msgspec.structs.replace(samples.CHAIN, services={}))
+    assert words(bare, "services") == "Services The chain file names none."
+
+
 def test_two_incidents_are_counted() -> None:
     """Several open incidents are counted, confirmed ones first."""
     both = msgspec.structs.replace(

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import probes
+from agent.daemon.attempts import ERROR, HUNG
 from agent.daemon.selfcheck import FAULTS as SELF_CHECK_FAULTS
 from agent.incident.value import Excess, Incident, Kind, Standing, State, Support
 from agent.model import UNASSIGNED, Chain
+from agent.observation import SELF
 from agent.snapshot import ProbeNow
 from agent.words import LANGUAGES, language_of, page_text, sentences, summary, term
 from agent.words.dutch import DUTCH
@@ -416,6 +418,12 @@ def test_every_fault_has_words(fault: str) -> None:
 def test_every_fault_of_the_self_check_has_words() -> None:
     """So does a new fault of the self-check."""
     assert all(name in FAULTS_IN_WORDS for name in SELF_CHECK_FAULTS)
+
+
+@pytest.mark.parametrize("fault", [SELF, HUNG, ERROR])
+def test_what_the_agent_itself_could_not_do_has_words(fault: str) -> None:
+    """Nobody reads that something else does not work as agreed when it was us."""
+    assert not fault_words(f"/{fault}", "en").endswith(")")
 
 
 MEASURED = {0.00042: "0.42 ms", 0.0041: "4.1 ms", 0.0414: "41 ms", 1.254: "1.25 s"}

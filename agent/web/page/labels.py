@@ -36,6 +36,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     incidents: str
     chain: str
     services: str
+    no_services: str
     probes: str
     peers: str
     closed: str
@@ -164,6 +165,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         incidents="Open incidents",
         chain="The chain",
         services="Services",
+        no_services="The chain file names none.",
         probes="Measurements",
         peers="Other measuring points",
         closed="Recently closed",
@@ -290,6 +292,7 @@ LABELS: Final[Mapping[str, Labels]] = {
         incidents="Open incidenten",
         chain="De keten",
         services="Diensten",
+        no_services="Het ketenbestand noemt er geen.",
         probes="Metingen",
         peers="Andere meetpunten",
         closed="Onlangs gesloten",

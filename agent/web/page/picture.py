@@ -123,9 +123,9 @@ def _legend(view: View, picture: Arrangement) -> Markup:
 
 def services(view: View) -> Markup:
     """Return each service with its state, hours and norm."""
-    return section(
-        "services", view.labels.services, el("ul", [_service(view, s) for s in view.chain.services], class_="tiles")
-    )
+    tiles = [_service(view, s) for s in view.chain.services]
+    shown = el("ul", tiles, class_="tiles") if tiles else el("p", view.labels.no_services, class_="quiet")
+    return section("services", view.labels.services, shown)
 
 
 def _service(view: View, service: str) -> Markup:
