@@ -391,6 +391,18 @@ BAD: list[tuple[str, str, str, list[tuple[int, str, str]]]] = [
         ],
     ),
     (
+        "witness without a key, beside one with it",
+        "services:",
+        f'witnesses: {{a: {{party: client}}, b: {{party: carrier, key: "{THIRD}"}}}}\nservices:',
+        [(23, "witnesses.a", "the key `key` is missing; write `key:` and text")],
+    ),
+    (
+        "an agent's key for a host without an agent",
+        "operator: incumbent}",
+        f'operator: incumbent, key: {KEY}}}\nwitnesses: {{a: {{party: client, key: "{witness_of(KEY)}"}}}}',
+        [(23, "witnesses.a.key", "vantages.onprem has the same key; each witness has one of its own")],
+    ),
+    (
         "one key for two witnesses",
         "services:",
         f'witnesses: {{a: {{party: client, key: "{THIRD}"}}, b: {{party: carrier, key: "{THIRD}"}}}}\nservices:',
