@@ -98,7 +98,6 @@ def observations() -> tuple[Run, Seeds]:
         for observation in (*ours, *fresh):
             encode(observation)
             engine.observe(observation)
-            engine.evaluate(observation.time)
         engine.evaluate(_NOW)
         engine.save()
         with contextlib.suppress(BadLineError):
