@@ -19,6 +19,8 @@ from agent.model import UNASSIGNED, Chain, Probe
 _SLOW, _MARGIN = 1.0, 0.5
 # Places times probes: beyond it nothing is told, since `demarc check` would take longer than a few seconds.
 _MOST_WORK = 10_000
+# So many unheard probes are considered, those that share most with what is late: some tens of milliseconds.
+_UNHEARD = 12
 # Shorter targets have fewer parts that must be shown to be small.
 _TARGETS = 3
 
@@ -96,6 +98,8 @@ def _imagined(watch: Watch, target: Probe, place: Element, more: Iterable[Echo] 
 
 def _settled_by(watch: Watch, target: Probe, place: Element) -> tuple[Echo, ...]:
     """Return the fewest round trips along known ways with which the owner of a slow `place` would be named."""
+    if place.side and watch.held[place.side] != watch.owners[place]:
+        return ()  # either end of a line between two owners: no round trip tells them apart
     known = dict.fromkeys(
         (p.vantage, p.path[:end])
         for p in watch.probes.values()
@@ -118,8 +122,12 @@ def settling(  # noqa: PLR0917 - one moment's evidence, passed on as it is
 
     They could if a party would be named were it all in one element of the target, and they showed exactly that.
     """
-    alike = [one for one in unheard if one.protocol == target.protocol]
-    for place in sorted(target.elements):
+    alike = sorted(
+        (one for one in unheard if one.protocol == target.protocol),
+        key=lambda one: (-len(one.elements & target.elements), one.probe),
+    )[:_UNHEARD]
+    # A queue is never the first to be settled: both ends of a line are passed together.
+    for place in sorted(element for element in target.elements if not element.side):
 
         def enough(some: Sequence[Shown], place: Element = place) -> bool:
             told = [

@@ -71,10 +71,10 @@ def test_a_life() -> None:
 
 
 def test_the_silent_peer_s_probes_are_what_would_decide() -> None:
-    """While the other side is not heard, its echoes of the carrier's far edge are named; once heard, they decide."""
+    """While the other side is not heard, its echoes from within are named; once heard, they decide."""
     heard = (o for o in seen(CORE, seconds=290) if o.vantage == "cloud" or not START + 180 <= o.time < START + 250)
     (first, *others) = run(Excesses(CHAIN, ()), heard)
-    wanted = ("onprem>o-carrier-edge", "onprem>o-gw-outer")
+    wanted = ("onprem>o-carrier-edge", "onprem>o-underlay")
     assert (first.incident.kind, first.incident.decide_with) == (Kind.UNDETERMINED, wanted)
     assert (others[0].incident.parties, others[0].incident.decide_with) == (("carrier",), ())
 
