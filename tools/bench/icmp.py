@@ -122,10 +122,10 @@ class Tally:
         self.answered += result.fault is None
 
 
-def paced(rate: int, seconds: float, load: int = 0, *, keep: bool = False) -> tuple[float, list[Result | None]]:
+def paced(rate: int, seconds: float, load: int = 0, tap: Tap | None = None) -> tuple[float, list[Result | None]]:
     """Send `rate` echoes a second as the wheel does, beside `load` TCP connects a second.
 
-    Return CPU seconds an echo and, with `keep`, the results as launched.
+    Return CPU seconds an echo and, for a `tap`, which then holds what went over the wire, the results as launched.
     """
 
     async def turn() -> tuple[float, list[Result | None]]:
@@ -141,6 +141,8 @@ def paced(rate: int, seconds: float, load: int = 0, *, keep: bool = False) -> tu
                     pings.flush()
                     time.sleep(FINEST_SECONDS)  # noqa: ASYNC251
                     pings.harvest()
+            if tap is not None:
+                tap.take()
             began, cpu = time.monotonic(), time.process_time()
             while (now := time.monotonic() - began) < seconds:
                 pings.harvest()
@@ -148,7 +150,7 @@ def paced(rate: int, seconds: float, load: int = 0, *, keep: bool = False) -> tu
                 deadline = Kit.clock.boot() + 1
                 while launched < now * rate:
                     done: Callable[[Result], None] = tally
-                    if keep:
+                    if tap is not None:
                         results.append(None)
                         done = partial(results.__setitem__, launched)
                     pings.launch(targets[launched % len(targets)], deadline, done)
@@ -210,7 +212,7 @@ def rounds(exporter: echo_peers.Exporter | None, tap: Tap) -> dict[str, Any]:
         most.setdefault("ours", []).append(most_ours(SECONDS))
         tap.take()
         for name, load in (("ours", 0), ("ours, loaded", LOAD)):
-            _, results = paced(SAMPLES, 1.0, load, keep=True)
+            _, results = paced(SAMPLES, 1.0, load, tap)
             error.setdefault(name, []).extend(echo_peers.distances(reported(results), tap))
         error.setdefault("ping", []).extend(echo_peers.distances(echo_peers.ping(SAMPLES), tap))
         if exporter is not None:
