@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from agent.config import load_chain_text
 from agent.diagnosis.cells import SILENT_CELL, Cell, Says
+from agent.diagnosis.conflict import conflicts
 from agent.diagnosis.dated import AFTER_SECONDS, BEFORE_SECONDS, Dated
+from agent.diagnosis.evidence import Window
 from agent.diagnosis.roles import Model
 from agent.incident.engine import Engine
 from agent.incident.value import Incident, Kind
@@ -151,6 +153,15 @@ def test_what_rests_on_a_date_rests_on_the_teller_too() -> None:
     (incident,) = replay(CHAIN, read(record))
     assert (incident.standing, incident.rests_on) == ("single-sided", ("client", "microsoft"))
     assert incident.support.exonerating["circuit"] == ("cloud>sync",)
+
+
+def test_what_a_party_tells_is_left_out_with_its_operator_and_with_itself() -> None:
+    """A fail that Microsoft tells is no evidence without the vantage's operator, nor without Microsoft."""
+    model = Model(CHAIN)
+    accused = frozenset(model.failing("cloud>sync").accused)
+    window = Window("cloud", {"cloud>sync": accused}, {})
+    counted = {name: len(conflicts(model, [window], name)) for name in (None, "carrier", "microsoft", "client")}
+    assert counted == {None: 1, "carrier": 1, "microsoft": 0, "client": 0}
 
 
 def test_a_date_that_came_another_way_counts_for_nothing() -> None:
