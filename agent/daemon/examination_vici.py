@@ -40,7 +40,7 @@ def _trouble(error: Exception) -> tuple[str, str]:
         return "permission denied; VICI has no read-only access, whoever may open it controls the VPN", _GATE_TARGET
     if isinstance(error, TimeoutError):
         return f"no answer in {ANSWER_SECONDS:g} s", "look at the load and the state of the strongSwan daemon"
-    if isinstance(error, EOFError):
+    if isinstance(error, EOFError | ConnectionResetError | BrokenPipeError):
         return "closes the connection", "charon restarts, or the gate cannot reach it: journalctl -u demarc-vici"
     if isinstance(error, ViciError):
         return str(error), "what listens there does not answer as VICI does, or cuts its messages: correct `target`"

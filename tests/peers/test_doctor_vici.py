@@ -124,6 +124,18 @@ def test_a_socket_that_does_not_answer_fails_with_its_remedy(tmp_path: Path, nam
     asyncio.run(scenario())
 
 
+def test_a_gate_without_its_daemon_is_told_from_no_gate(tmp_path: Path) -> None:
+    """Whoever listens and leaves at once is no missing socket: the remedy is to look at strongSwan."""
+
+    async def scenario() -> None:
+        async with gate(tmp_path / "none", tmp_path / "gate"):
+            (finding,) = await found(probe(tmp_path / "gate"))
+            assert (finding.state, "closes the connection" in finding.text) == ("fail", True)
+            assert "the gate cannot reach it" in finding.remedy
+
+    asyncio.run(scenario())
+
+
 def test_no_socket_and_no_permission_are_told_apart(tmp_path: Path) -> None:
     """The remedy of a missing socket is to start something, that of a closed one is the gate."""
 
