@@ -86,9 +86,10 @@ class Witnesses:
             else:
                 try:
                     seen = await self._turn(peer, key)
-                except (LedgerStoppedError, LedgerFullError) as error:
+                    await self._judge(seen)
+                except (LedgerStoppedError, LedgerFullError) as error:  # nobody's silence but ours
                     seen = WitnessNow(vantage=peer.vantage, detail=str(error))
-                await self._judge(seen)
+                    self._show(peer.vantage, seen)
                 if seen.detail != told:
                     told = seen.detail
                     self._log.info("witness", vantage=peer.vantage, detail=told, entries=seen.entries)
