@@ -11,10 +11,11 @@ from agent.cli.ledger_dispute import common, enter
 from agent.cli.observations import moment
 from agent.cli.running import ask, find_socket
 from agent.ledger import DATABASE as LEDGER
-from agent.ledger.baseline import Baseline, Figures, check_window
+from agent.ledger.baseline import Baseline, Figures
 from agent.ledger.body import nanoseconds
 from agent.ledger.cases import read_cases, read_over_epochs
 from agent.ledger.correction import Refused
+from agent.ledger.settled import check_window
 from agent.ledger.storage import StorageError
 from agent.ledger.submission import Fix
 from agent.store import DATABASE as STORE

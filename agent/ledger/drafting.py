@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from agent.ledger import baseline, body, changes, correction, dossier, submission
+from agent.ledger import baseline, body, changes, correction, dossier, settled, submission
 from agent.ledger.cases import Cases, Recorded
 from agent.ledger.correction import Refused
 from agent.ledger.entry import Entry
@@ -210,17 +210,17 @@ def _withdraw(asked: submission.Withdraw, ground: Ground) -> Draft:
 
 def _fix(asked: submission.Fix, ground: Ground) -> Draft:
     opened, closed = body.nanoseconds(asked.opened), body.nanoseconds(asked.closed)
-    baseline.check_window(opened, closed, began=ground.cases.began, now=ground.now)
+    settled.check_window(opened, closed, began=ground.cases.began, now=ground.now)
     before = ground.cases.baseline
     if before is not None and not asked.reason.strip():
         raise Refused(
-            f"there is a baseline, fixed on {baseline.day(before.time)}; to fix another one beside it give a --reason"
+            f"there is a baseline, fixed on {settled.day(before.time)}; to fix another one beside it give a --reason"
         )
     unknown = sorted(asked.probes.keys() - {probe.key for probe in ground.chain.probes.values()})
     if unknown:
         raise Refused(f"{unknown[0]!r} is no probe of the chain file that is in force")
-    if not 0 < len(asked.probes) <= baseline.MOST_PROBES:
-        raise Refused(f"a baseline is of 1 to {baseline.MOST_PROBES} probes; name them with --probe")
+    if not 0 < len(asked.probes) <= settled.MOST_PROBES:
+        raise Refused(f"a baseline is of 1 to {settled.MOST_PROBES} probes; name them with --probe")
     return Draft(
         entry=baseline.Baseline(
             time=ground.now,

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from agent.ledger import body
-from agent.ledger.baseline import Baseline, Figures, check_window, newest
+from agent.ledger.baseline import Baseline, Figures, newest
 from agent.ledger.correction import Refused
 from agent.ledger.dossier import Hold
 from agent.ledger.drafting import draft
+from agent.ledger.settled import check_window
 from agent.ledger.submission import Fix, read_submission
 from tests.agent.ledger.test_submission import GROUND
 
