@@ -34,9 +34,9 @@ peers: venv
 lab: venv
 	$(RUN) -m pytest -q tests/lab
 
-test-system: venv ## Tunnels on a real kernel that has WireGuard and ESP, in a virtual machine (QEMU, half a minute)
+test-system: venv ## The installed agent under systemd, with kernel ESP, WireGuard and netem, in a virtual machine (QEMU)
 	@PYTHON="$(PYTHON)" sh tools/install_system_packages.sh machine
-	$(RUN) -m pytest -q -m "" tests/lab/test_kernel_machine.py
+	$(RUN) -m pytest -q -m "" tests/system
 
 demo-system:
 	@PYTHON="$(PYTHON)" sh tools/install_system_packages.sh demo

@@ -34,8 +34,9 @@ from probes.kit.xfrm_message import (
 from probes.kit.xfrm_tunnels import Asked, Kernel, Watched, statistics, watch
 
 STATISTICS: Final = Path("/proc/net/xfrm_stat")
-_SA_ID_BYTES: Final = 24  # struct xfrm_usersa_id, zeroes: all of them
-_POLICY_ID_BYTES: Final = 64  # struct xfrm_userpolicy_id likewise
+# What follows the header of a dump's request is attributes to the kernel: an identity there, as a single question has
+# it, makes it write "24 bytes leftover" into its log each time.
+_ALL: Final = b""
 # Events read in one turn of the loop; each is some hundred bytes, and what they say is asked for anyway.
 _EVENTS: Final = 100
 # Then the loop belongs to others: short enough that a change's end is seen, long enough that a storm costs little.
@@ -236,8 +237,8 @@ def _statistics() -> Mapping[str, int]:
 async def _ask(errors: Mapping[str, int], wall: float) -> Kernel:
     dump = NetlinkDump(NETLINK_XFRM)
     try:
-        policies = read_policies(await dump.ask(XFRM_MSG_GETPOLICY, bytes(_POLICY_ID_BYTES)))
-        associations = read_associations(await dump.ask(XFRM_MSG_GETSA, bytes(_SA_ID_BYTES)))
+        policies = read_policies(await dump.ask(XFRM_MSG_GETPOLICY, _ALL))
+        associations = read_associations(await dump.ask(XFRM_MSG_GETSA, _ALL))
     finally:
         dump.close()
     return Kernel(policies=policies, associations=associations, errors=errors, wall=wall)

@@ -8,9 +8,9 @@ PACKAGES="iproute2 iputils-ping nftables procps openssl strongswan-swanctl charo
 # The peers of the tests, and a compiler for the disk that loses power.
 [ "${1:-}" = demo ] || PACKAGES="$PACKAGES bind9-dnsutils chrony curl gcc krb5-admin-server krb5-kdc libc6-dev openssh-server prometheus prometheus-alertmanager prometheus-node-exporter redis-server samba-ad-dc samba-ad-provision squid-openssl wireguard-go"
 # What the benchmarks measure us against; no test needs it.
-[ "${1:-}" != bench ] || PACKAGES="$PACKAGES fping prometheus-blackbox-exporter"
-# A virtual machine with Debian's kernel: tests/lab/kernel_machine.py.
-[ "${1:-}" != machine ] || PACKAGES="$PACKAGES qemu-system-x86 linux-image-cloud-amd64 busybox-static kmod wireguard-tools"
+[ "${1:-}" != bench ] || PACKAGES="$PACKAGES fping prometheus-blackbox-exporter smokeping"
+# A virtual machine with Debian's kernel, and what its root folder is made of: tests/system.
+[ "${1:-}" != machine ] || PACKAGES="$PACKAGES qemu-system-x86 linux-image-cloud-amd64 busybox-static e2fsprogs kmod wireguard-tools systemd dbus python3 python3-venv"
 # Debian's own Python comes without the means to make a virtual environment.
 ${PYTHON:-python3} -c 'import ensurepip' 2>/dev/null || PACKAGES="$PACKAGES python3 python3-venv"
 missing=""

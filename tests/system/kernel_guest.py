@@ -1,4 +1,4 @@
-"""Runs in the virtual machine of kernel_machine.py: real WireGuard and real ESP, and the probes that read them.
+"""Runs in the virtual machine: real WireGuard and real ESP, and the probes that read them.
 
 Two network namespaces with a wire between them, a WireGuard tunnel, an IPsec tunnel laid by hand and one of
 strongSwan's. Prints one line a step, `RESULT` and JSON: the step's name and the probe's result.
@@ -8,8 +8,6 @@ import asyncio
 import ctypes
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import time
@@ -26,9 +24,6 @@ from probes.kit.tunnel_state import SILENT_SECONDS
 
 CHARON = "/usr/sbin/charon-systemd"
 SWANCTL = "/usr/sbin/swanctl"
-IP = shutil.which("ip", path="/usr/bin:/usr/sbin:/sbin") or "ip"
-# Busybox' shell has an `ip` of its own, which knows neither namespaces nor xfrm.
-_IP = re.compile(r"(?:(?<=^)|(?<=; )|(?<=exec [ab] ))ip ")
 AEAD = "aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128"
 CBC = f"auth-trunc 'hmac(sha256)' 0x{'11' * 32} 128 enc 'cbc(aes)' 0x{'22' * 16}"
 TUNNEL = "proto esp reqid 7 mode tunnel"
@@ -79,9 +74,7 @@ class Kit:
 
 def sh(command: str, *, check: bool = True) -> str:
     """Run a command of the shell and return what it printed."""
-    done = subprocess.run(
-        ("/bin/sh", "-c", _IP.sub(f"{IP} ", command)), capture_output=True, text=True, check=False, timeout=60
-    )
+    done = subprocess.run(("/bin/sh", "-c", command), capture_output=True, text=True, check=False, timeout=60)
     if check and done.returncode:
         raise SystemExit(f"FAILED {command}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -118,7 +111,7 @@ def start_daemons() -> None:
         sh(f"ip -n {name} addr add 10.3{own}.0.1/24 dev lo")
         environment = {**os.environ, "STRONGSWAN_CONF": f"/tmp/{own}.conf"}
         with Path(f"/tmp/{own}.log").open("wb") as log:
-            subprocess.Popen((IP, "netns", "exec", name, CHARON), env=environment, stdout=log, stderr=log)
+            subprocess.Popen(("ip", "netns", "exec", name, CHARON), env=environment, stdout=log, stderr=log)
     for own in (1, 2):
         for _ in range(300):
             if Path(f"/tmp/{own}.vici").is_socket():

@@ -1,18 +1,11 @@
-"""Tunnels on a real kernel that has WireGuard and ESP, strongSwan's too, in a virtual machine (kernel_machine.py)."""
+"""Tunnels on a real kernel that has WireGuard and ESP, strongSwan's too, in the virtual machine."""
 
 import base64
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-import vici
-
-from tests.lab import kernel_machine
 
 pytestmark = [pytest.mark.lab, pytest.mark.soak]
-
-ROOT = Path(__file__).parents[2]
 
 EXPECTED: dict[str, tuple[str, str | None, dict[str, float]]] = {
     "wireguard idle": ("unknown", "idle", {"vpn_tunnels_configured": 1, "vpn_tunnels_established": 0}),
@@ -30,26 +23,6 @@ EXPECTED: dict[str, tuple[str, str | None, dict[str, float]]] = {
     "xfrm one way": ("failed", "sa-one-way", {"vpn_tunnels_established": 0}),
     "xfrm no state": ("failed", "sa-one-way", {"xfrm_in_no_states_total": 1}),
 }
-
-
-@pytest.fixture(scope="module")
-def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return what the guest printed."""
-    machine = kernel_machine.find()
-    if isinstance(machine, str):
-        pytest.skip(f"needs {machine}")
-    work = tmp_path_factory.mktemp("machine")
-    folders = (ROOT / "probes", ROOT / "tests", Path(vici.__file__).parent)
-    return kernel_machine.run(machine, "tests.lab.kernel_guest", folders, work, within=300.0)
-
-
-@pytest.fixture(scope="module")
-def found(printed: str) -> dict[str, Any]:
-    """Return every step's result."""
-    lines = [line.removeprefix("RESULT ") for line in printed.splitlines() if line.startswith("RESULT ")]
-    results: dict[str, Any] = dict(json.loads(line) for line in lines)
-    assert "secrets" in results, printed[-3000:]
-    return results
 
 
 @pytest.mark.parametrize("step", EXPECTED)
