@@ -28,7 +28,7 @@ from probes.kit.result import Result
 from tools.bench import blackbox
 from tools.bench.table import Row, ratios, spread
 from tools.bench.tcp import distance
-from tools.bench.wire import Seen, Tap
+from tools.bench.wire import Seen, Tap, apart
 
 RUNS = 5
 SECONDS = 4.0
@@ -135,12 +135,7 @@ def exchanges(seen: list[Seen]) -> list[float | None]:
 
 def distances(reported: list[float | None], tap: Tap) -> list[float]:
     """Return how far each reported duration is from the wire's."""
-    wire = exchanges(tap.take())
-    if len(wire) != len(reported):
-        raise RuntimeError(f"{len(reported)} questions, but {len(wire)} on the wire")
-    return [
-        abs(ours - truth) for ours, truth in zip(reported, wire, strict=True) if ours is not None and truth is not None
-    ]
+    return apart(reported, exchanges(tap.take()))
 
 
 def costs(process: psutil.Process | None) -> dict[str, list[float]]:

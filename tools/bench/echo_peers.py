@@ -18,7 +18,7 @@ import psutil
 
 from lab.agents import console_command
 from tools.bench import blackbox
-from tools.bench.wire import Tap
+from tools.bench.wire import Tap, apart
 
 NEAR, FAR, PORT = "10.76.0.1", "10.77.0.1", 8080
 IPV4 = 0x0800  # EtherType
@@ -96,10 +96,7 @@ def distances(reported: list[float | None], tap: Tap) -> list[float]:
             wire.append(None)
         elif not packet.outgoing and head[20] == 0 and (place := asked.get(head[12:16] + head[24:28])):
             wire[place[0]] = (packet.stamp - place[1]) / 1e9
-    if len(wire) != len(reported):
-        raise RuntimeError(f"{len(reported)} echoes, but {len(wire)} requests on the wire")
-    pairs = zip(reported, wire, strict=True)
-    return [abs(ours - truth) for ours, truth in pairs if ours is not None and truth is not None]
+    return apart(reported, wire)
 
 
 def fping(rate: int, seconds: float) -> float:

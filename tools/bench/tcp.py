@@ -26,7 +26,7 @@ from probes.kit.resolver import SystemResolver
 from probes.kit.result import Result
 from tools.bench import blackbox
 from tools.bench.table import Row, ratios, spread
-from tools.bench.wire import Seen, Tap
+from tools.bench.wire import Seen, Tap, apart
 
 RUNS = 5
 SECONDS = 5.0
@@ -148,12 +148,7 @@ def handshakes(seen: list[Seen]) -> list[float | None]:
 
 def distances(reported: list[float | None], tap: Tap) -> list[float]:
     """Return how far each reported duration is from the wire's."""
-    wire = handshakes(tap.take())
-    if len(wire) != len(reported):
-        raise RuntimeError(f"{len(reported)} connects, but {len(wire)} SYNs on the wire")
-    return [
-        abs(ours - truth) for ours, truth in zip(reported, wire, strict=True) if ours is not None and truth is not None
-    ]
+    return apart(reported, handshakes(tap.take()))
 
 
 def costs(process: psutil.Process | None) -> dict[str, list[float]]:

@@ -6,6 +6,7 @@ for), and a tap that has lost a packet says so.
 
 import socket
 import struct
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -64,3 +65,14 @@ class Tap:
         if lost:
             raise RuntimeError(f"the tap lost {lost} packets")
         return found
+
+
+def apart(reported: Sequence[float | None], wire: Sequence[float | None]) -> list[float]:
+    """Return how far each reported duration is from the wire's, both in the order of the requests (None: no answer).
+
+    RuntimeError when they are not as many: then nobody knows which belongs to which.
+    """
+    if len(wire) != len(reported):
+        raise RuntimeError(f"{len(reported)} reported, but {len(wire)} asked on the wire")
+    pairs = zip(reported, wire, strict=True)
+    return [abs(ours - truth) for ours, truth in pairs if ours is not None and truth is not None]
