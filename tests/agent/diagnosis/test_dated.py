@@ -142,7 +142,7 @@ def test_a_date_speaks_of_its_own_moment(name: str) -> None:
     broken, dates, expected = FOUND[name]
     found = told(replay(CHAIN, list(seen(broken, dates, 2400))))
     if name.startswith("our own host"):  # an outage on both sides of the blind moment is told as one or as two
-        assert set(map(str, found)) == {str(OPEN)}
+        assert found in ([OPEN], [OPEN, OPEN])
         return
     assert found == expected
 
