@@ -187,7 +187,7 @@ class Model:
         probe = self.probes.get(observation.key)
         if probe is None or kind is Verdict.UNKNOWN:
             return NOTHING
-        by = observation.by if kind in (Verdict.SILENT, Verdict.REFUSED) else None
+        by = observation.by if kind in (Verdict.SILENT, Verdict.REFUSED, Verdict.LATE) else None
         key = (probe.key, kind, observation.outcome, by, observation.packet_bytes)
         if key not in self._effects:
             effect = self._effect(probe, kind, by, observation.packet_bytes)
@@ -202,20 +202,27 @@ class Model:
 
         A router on the way speaks in its own name, of a refusal too. So does the last segment from
         another of its addresses; what comes from the very address that was asked says no like a
-        refusal, and a filter can speak in its name.
+        refusal, and a filter can speak in its name. After connecting it says no more than silence does.
         """
         speaker = None if by is None else self._hosts.get(plain_address(by))
         if by is not None and plain_address(by) == plain_address(probe.flow.host):
-            kind = Verdict.REFUSED
+            kind = Verdict.LATE if kind is Verdict.LATE else Verdict.REFUSED
         elif speaker in probe.path:
-            return self._cut_at(probe, self._accused[probe.key][Verdict.SILENT], probe.path.index(speaker))
+            return self._cut_at(probe, kind, probe.path.index(speaker))
         accused = self._accused[probe.key].get(kind, ())
         return Effect(accused, self._known(self._cleared(probe, kind, packet_bytes)))
 
-    def _cut_at(self, probe: Probe, accused: tuple[int, ...], place: int) -> Effect:
-        """Return the effect of an ICMP error: it proves the path up to the router at `place`, which sent it."""
-        before = probe.path[:place]
+    def _cut_at(self, probe: Probe, kind: Verdict, place: int) -> Effect:
+        """Return the effect of an ICMP error: it proves the path up to the router at `place`, which sent it.
+
+        After connecting that proves no more crossings than the connection did, since nothing says how large the packet
+        was that the router could not pass on; but the disturbance lies with the router or behind it.
+        """
+        before, late = probe.path[:place], kind is Verdict.LATE
+        accused = self._accused[probe.key].get(Verdict.LATE if late else Verdict.SILENT, ())
         kept = tuple(n for n in accused if self.segment_of[n] not in before)
+        if late:
+            return Effect(kept, self._known(self._cleared(probe, kind, None)))
         proven: tuple[Role, ...] = (
             *self.crossings(probe, probe.flow.connect_bytes, place),
             *self._tunnels.carried(probe, place),

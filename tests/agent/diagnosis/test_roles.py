@@ -87,6 +87,16 @@ ACCUSED = [
         {PORT},
     ),
     (
+        "a router's error after connecting leaves what lies before it alone",
+        seen("web", stage=Stage.SECURE, fault="too-big", by="10.0.0.3"),
+        (LARGE - {f"{s} forwards IPv4 packets of 1500 bytes" for s in "hg"}) | {PAGE},
+    ),
+    (
+        "an error from the very address after connecting is no more than silence",
+        seen("web", stage=Stage.SECURE, fault="host-unreachable", by="10.0.0.20"),
+        LARGE | {PAGE},
+    ),
+    (
         "the way back is crossed too",
         seen("around", stage=Stage.CONNECT),
         {f"{s} forwards IPv4 packets of 576 bytes" for s in "hgc"} | {"x answers icmp at 10.0.0.21"},
@@ -120,6 +130,8 @@ CLEARED = [
     ("a state proves the answer and nothing on the way", seen("state", Outcome.OK),
      {"c answers icmp at host-of-state", "c answers icmp at host-of-state (echo)"}),
     ("a state that fails proves nothing", seen("state", stage=Stage.CONNECT), set()),
+    ("an error after connecting proves what the connection proved",
+     seen("web", stage=Stage.SECURE, fault="too-big", by="10.0.0.3"), SMALL | {GATE, PORT}),
     ("an error proves the path to the router that sent it",
      seen("web", stage=Stage.CONNECT, fault="host-unreachable", by="10.0.0.3"),
      {f"{s} forwards IPv4 packets of 576 bytes" for s in "hg"}),
