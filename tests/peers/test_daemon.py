@@ -83,7 +83,7 @@ def test_fault_is_attributed_and_survives_a_kill(site: Site) -> None:
         open_ = eventually(lambda: agent.status()["incidents"])
         assert [incident["id"] for incident in open_] == [confirmed["incident"]]
         site.application.again()
-        closed = eventually(lambda: agent.transitions("closed"), 40)
+        closed = eventually(lambda: agent.transitions("closed"), 120)
         assert closed[0]["incident"] == confirmed["incident"]
         assert agent.end() == 0
 
