@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := PYTHONDONTWRITEBYTECODE=1 $(BIN)/python
 
-.PHONY: help venv system demo-system check lint types contracts unit rules test test-system peers lab demo bench campaign soak fuzz lock clean
+.PHONY: help venv system demo-system bench-system machine-system check lint types contracts unit rules test test-system peers lab demo bench campaign soak fuzz lock clean
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -34,18 +34,16 @@ peers: venv
 lab: venv
 	$(RUN) -m pytest -q tests/lab
 
-test-system: venv ## The installed agent under systemd, with kernel ESP, WireGuard and netem, in a virtual machine (QEMU)
-	@PYTHON="$(PYTHON)" sh tools/install_system_packages.sh machine
+test-system: machine-system venv ## The installed agent under systemd, with kernel ESP, WireGuard and netem, in a virtual machine (QEMU)
 	$(RUN) -m pytest -q -m "" tests/system
 
-demo-system:
-	@PYTHON="$(PYTHON)" sh tools/install_system_packages.sh demo
+demo-system bench-system machine-system:
+	@PYTHON="$(PYTHON)" sh tools/install_system_packages.sh $(@:-system=)
 
 demo: demo-system venv ## Break a real VPN in front of your eyes and say whose segment it was
 	@$(RUN) -m lab.demo
 
-bench: venv ## Measure detection time, cost and memory; medians of several runs
-	@PYTHON="$(PYTHON)" sh tools/install_system_packages.sh bench
+bench: bench-system venv ## Measure detection time, cost and memory; medians of several runs
 	@$(RUN) -m tools.bench
 
 campaign: venv ## Random disturbances: whom the product names, and whom simpler rules would have named
