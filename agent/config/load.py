@@ -1,6 +1,7 @@
 """Files to values: the only module of the configuration that reads the disk."""
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -12,6 +13,10 @@ from agent.config.registry import InstalledTypes, ProbeTypes
 from agent.model import Chain, Host
 
 _INSTALLED = InstalledTypes()
+_REMEDIES: Final[dict[type[Exception], str]] = {
+    IsADirectoryError: "; name the file in it",
+    PermissionError: "; run this as root, or as a user who may read it",
+}
 
 
 class Examined(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +94,5 @@ def _bytes(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        if isinstance(error, IsADirectoryError):
-            reason += "; name the file in it"
-        elif isinstance(error, PermissionError):
-            reason += "; run this as root, or as a user who may read it"
-        raise ConfigError([Problem(file=str(path), line=1, key="", text=f"cannot be read: {reason}")]) from None
+        text = f"cannot be read: {reason}{_REMEDIES.get(type(error), '')}"
+        raise ConfigError([Problem(file=str(path), line=1, key="", text=text)]) from None
