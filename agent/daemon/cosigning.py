@@ -19,7 +19,6 @@ from agent.ledger.body import nanoseconds, seconds
 from agent.ledger.cosignature import Held, Refusal, Request, WitnessKey, parse_request, parse_witness, witness_of
 from agent.ledger.entry import Entry
 from agent.ledger.note import split_note
-from agent.ledger.proof import file_text, prove_evidence
 from agent.ledger.storage import Storage, StorageError, is_epoch_of
 from agent.ledger.testimony import Conflict
 from agent.ledger.witnessing import Cosigned, Split
@@ -105,6 +104,8 @@ class Cosigning:
 
     async def evidence(self, since: int, until: int, witness: str) -> str:
         """Return a proof file of the evidence about [since, until) (ns UTC) that a witness has cosigned."""
+        from agent.ledger.proof import file_text, prove_evidence  # noqa: PLC0415 - most agents are never asked
+
         told = await self._run(
             lambda storage: prove_evidence(storage.connection, since=since, until=until, witness=witness)
         )

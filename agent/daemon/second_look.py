@@ -6,7 +6,6 @@ holds, so that anybody who has the proof can do the same; it never changes what 
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -91,6 +90,8 @@ def _replayed(chain: Chain, lines: Mapping[int, list[bytes]], of: Collection[int
 
 def replayed(chain: Chain, lines: list[bytes]) -> tuple[Incident, ...]:
     """Return what `demarc replay` finds in these results, in another process."""
+    import tempfile  # noqa: PLC0415 - a second look is rare
+
     with tempfile.TemporaryDirectory(prefix="demarc-") as folder:
         file = Path(folder) / "chain.yml"
         file.write_bytes(chain.source)

@@ -21,8 +21,6 @@ from agent.ledger.dossier import Evidence, Objection
 from agent.ledger.evidence import EDGE_SECONDS, MOST_BYTES, unpacked
 from agent.ledger.merkle import leaf_hash
 from agent.ledger.storage import is_epoch_of
-from agent.ledger.verifier import check_proof
-from agent.ledger.verifier.trust import LOG, Key, Policy
 from agent.model import Chain
 from agent.observation import Observation, decode
 
@@ -60,6 +58,10 @@ def late_evidence(
     `log` is the key of its log's first epoch, `witness` our own. Raises NoteError for a file that is not what it
     should be; an entry that is about something else is passed over.
     """
+    # Half a megabyte, and no outage may ever cut a peer off.
+    from agent.ledger.verifier import check_proof  # noqa: PLC0415
+    from agent.ledger.verifier.trust import LOG, Key, Policy  # noqa: PLC0415
+
     verdict = check_proof(data, Policy(logs=(Key(name=log.name, algorithm=LOG, public=log.public),)))
     if not verdict.ok:
         raise NoteError(f"its proof is not good: {verdict.problems[0]}")

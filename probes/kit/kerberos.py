@@ -11,7 +11,6 @@ import asyncio
 import base64
 import contextlib
 import ctypes
-import ctypes.util
 import threading
 from pathlib import Path
 from typing import Any, Final

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -33,7 +33,7 @@ class StaticFiles:
     """The files of the page; serves `/static/{digest}/{name}`."""
 
     def __init__(self) -> None:
-        folder = files("agent.web") / "static"
+        folder = Path(__file__).parents[1] / "static"  # a megabyte less than by importlib.resources
         self._files: Mapping[str, File] = {
             "page.css": _file((folder / "page.css").read_bytes(), "text/css"),
             "page.js": _file((folder / "page.js").read_bytes(), "text/javascript"),
