@@ -16,7 +16,6 @@ import msgspec
 from agent.diagnosis.finding import Kind, Support
 from agent.excess.bounds import Shown, lost
 from agent.excess.judge import Excess, Ruling, cleared, rule
-from agent.excess.provable import settling
 from agent.excess.watch import KINDS, LOSS, Watch
 from agent.incident.value import Event, Incident, State, Transition
 from agent.model import Chain, Probe, Service
@@ -246,6 +245,8 @@ class Excesses:
 
     def _settling(self, case: _Case) -> tuple[str, ...]:
         """Return the probes of the chain file that are not heard now, and would say with whom it lies."""
+        from agent.excess.provable import settling  # noqa: PLC0415 - no agent needs it before its first delay
+
         unheard = self.watch.unheard(case.kind, case.shown, near=case.probe.key)
         return settling(self.chain, self.watch.owners, case.target, case.shown, unheard, case.margin)
 
