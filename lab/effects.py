@@ -110,14 +110,15 @@ class Breakage:
         for healed in names:
             del self.active[healed]
         troubles = [trouble for healed in names for trouble in self._undo_all(healed)]
+        swanctl = self._site.swanctl
         if self.active:
             if any(
                 isinstance(effect, Misconfigure | Outlive | Forget)
                 for healed in names
                 for effect in FAULTS[healed].effects
             ):
-                self._site.swanctl.restart(seconds=TRY_SECONDS)
-        elif not self._site.swanctl.agrees() and not self._site.swanctl.restart(seconds=HEAL_SECONDS):
+                swanctl.restart(seconds=TRY_SECONDS)
+        elif not (swanctl.settled(seconds=HEAL_SECONDS) or swanctl.restart(seconds=HEAL_SECONDS)):
             troubles.append(f"the tunnel does not come up within {HEAL_SECONDS} s")
         if troubles:
             raise LabError(f"Healed {', '.join(names)}, but: {'; '.join(troubles)}.")

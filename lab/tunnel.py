@@ -218,6 +218,21 @@ class Swanctl:
         mirrored = {(found.spi_out, found.spi_in) for found in self.associations("onprem-gw")}
         return any((found.spi_in, found.spi_out) in mirrored for found in self.associations("cloud-gw"))
 
+    def settled(self, *, seconds: float) -> bool:
+        """Return whether both agree and neither waits for an answer of the other's; False after `seconds`.
+
+        A gateway that waits may yet give up a peer that was silent until a moment ago.
+        """
+        deadline = time.monotonic() + seconds
+        while self.agrees() and time.monotonic() < deadline:
+            if not any(self._waits(node) for node in GATEWAYS):
+                return True
+            time.sleep(0.05)
+        return False
+
+    def _waits(self, node: str) -> bool:
+        return "tasks-active" in self.order(node, "--list-sas", "--raw").stdout
+
     def drop(self, node: str) -> None:
         """Delete the IKE SA at `node` without waiting for the other side."""
         self.order(node, "--terminate", "--ike", CONNECTION, "--force", "--timeout", "1")

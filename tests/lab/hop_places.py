@@ -24,6 +24,7 @@ from probes import path, pmtu
 from probes.kit.clock import SystemClock
 from probes.kit.echo import checksum
 from probes.kit.resolver import SystemResolver
+from probes.kit.stamps import ASK_FOR_STAMPS
 
 NODES = ("r1", "r2", "r3", "target")
 # A veth pair each: node, device, IPv4 network's third octet; the second end is the larger address.
@@ -335,7 +336,10 @@ def _unprivileged(allowed: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Take every step with its look, print the results."""
-    with _built() as enter:
+    # The kernel begins to stamp what comes in a moment after the first socket on the host asks for it.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as early, _built() as enter:
+        for option in ASK_FOR_STAMPS:
+            early.setsockopt(*option)
         results = asyncio.run(_look(STEPS, enter))
         for allowed in (False, True):
             more = _unprivileged(allowed)

@@ -138,6 +138,9 @@ def test_no_secret_is_in_anything_that_an_agent_leaves(tmp_path: Path, microsoft
             eventually(lambda seen=seen: len(microsoft.requests()) > seen + 15)  # type: ignore[misc]
             if "user_errors" in mood:
                 eventually(lambda: agent.transitions("confirmed"))
+                eventually(
+                    lambda: all(fault in agent.get("/api/v1/probes") for fault in ("objects-in-error", "quarantine"))
+                )
             left |= {f"{path} in mood {number}": agent.get(path).encode() for path in PAGES}
         for words in COMMANDS:
             filled = [word.format(file=agent.file, data=agent.folder / "data") for word in words]
