@@ -4,10 +4,12 @@ What must stay true: the paths say what really is crossed in `lab.topology`; the
 in the project's design, so that the plain form is what the examples and the tests exercise.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from lab.agent_key import agent_key
 from lab.services import CLIENT_ID, TENANT
 from lab.topology import ADDRESSES, CLOUD_PREFIX, HR_PORT, ONPREM_PREFIX
 from lab.tunnel import CONNECTION, gate_path
@@ -40,8 +42,8 @@ PEER = """  peer: {{type: ike, from: cloud, target: {target}, interval: {interva
 """
 
 
-def chain_text(run_dir: Path, pace: Pace) -> str:
-    """Return the chain file."""
+def chain_text(run_dir: Path, pace: Pace, keys: Mapping[str, str]) -> str:
+    """Return the chain file; `keys` are the agents' verifier keys by vantage."""
     a = ADDRESSES
     fast, slow = f"interval: {pace.interval}s", f"interval: {pace.slow_interval}s"
     ca = f"{run_dir}/ca.pem"
@@ -73,8 +75,8 @@ segments:
   microsoft-cloud: {{owner: microsoft, side: saas}}
   entra-sync: {{owner: incumbent, side: onprem}}
 vantages:
-  cloud: {{segment: cloud-host, operator: msp}}
-  onprem: {{segment: onprem-host, operator: incumbent}}
+  cloud: {{segment: cloud-host, operator: msp, key: "{keys["cloud"]}"}}
+  onprem: {{segment: onprem-host, operator: incumbent, key: "{keys["onprem"]}"}}
 services:
   erp: {{name: ERP, hours: "Mo-Fr 07:00-19:00", page: {{when: hours, after: 2m}}, norm: {{availability: 99.5%}}}}
   hr: {{name: Personeelszaken, norm: {{availability: 99%}}}}
@@ -131,8 +133,11 @@ peers: [{{vantage: {peer}, url: "http://{address}:{AGENT_PORT}"}}]
 
 
 def write_configuration(run_dir: Path, pace: Pace) -> None:
-    """Write `chain.yml`, `cloud/agent.yml` and `onprem/agent.yml`."""
-    (run_dir / "chain.yml").write_text(chain_text(run_dir, pace))
+    """Write `chain.yml`, and each agent's file and key where it has none."""
+    keys = {}
     for vantage in ("cloud", "onprem"):
-        (run_dir / vantage / "data").mkdir(mode=0o700, exist_ok=True)
+        data = run_dir / vantage / "data"
+        data.mkdir(mode=0o700, exist_ok=True)
+        keys[vantage] = agent_key(data / "ledger.key", f"demarc/{vantage}")
         (run_dir / vantage / "agent.yml").write_text(agent_text(run_dir, vantage))
+    (run_dir / "chain.yml").write_text(chain_text(run_dir, pace, keys))

@@ -1,7 +1,7 @@
 """`make demo`: break a real VPN in front of your eyes, and hear whose segment it was and how that is known.
 
 Two agents, one at each end of the lab's chain; five faults whose findings differ; after each what a page would
-say. Ends with the agents running until Ctrl-C (with `--once`: ends).
+say, and at last the record of it. Ends with the agents running until Ctrl-C (with `--once`: ends).
 """
 
 import argparse
@@ -24,6 +24,7 @@ from lab.api import Lab
 from lab.chainfile import SHOWN
 from lab.faults import FAULTS
 from lab.relay import page_address
+from lab.rewritten import rewritten, verified
 from lab.rundir import LabError
 
 WIDTH = 100
@@ -177,6 +178,15 @@ def walk(screen: Screen, lab: Lab, agents: Agents) -> None:
         play(screen, lab, agents, scene)
 
 
+def show_record(screen: Screen, lab: Lab) -> None:
+    """Check the record of what was just shown, and a copy of it that somebody has rewritten."""
+    screen.title("the record, and one that somebody has rewritten")
+    screen.say(verified(lab, "cloud", lab.run_dir / "cloud" / "data" / "ledger.db"), indent=4)
+    screen.say('A copy in which every incident says "incumbent" where it said "carrier":', indent=4)
+    told = verified(lab, "cloud", rewritten(lab, "cloud", "carrier", "incumbent")).splitlines()
+    screen.say("\n".join(told[:3]), indent=4)
+
+
 def main() -> int:
     """Run the demo; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m lab.demo", description=__doc__)
@@ -196,6 +206,7 @@ def main() -> int:
         )
         with Lab.up("demo", pace=SHOWN) as lab, Agents(lab) as agents:
             walk(screen, lab, agents)
+            show_record(screen, lab)
             screen.title("done")
             screen.say(f"Break it yourself: {sys.executable} -m lab break --name demo FAULT (names: -m lab faults)")
             if not given.once:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config.load import load_chain
+from agent.ledger.keyfile import read_signer
 from lab.cable import Settings
-from lab.chainfile import Pace, chain_text
+from lab.chainfile import Pace, write_configuration
 from lab.effects import overlay, settings_of
 from lab.faults import ATTRIBUTED, FAULTS, Block, Commands, Fault, Forget, Misconfigure, Outlive, Stop, Suspend, Wire
 from lab.rundir import LabError, path_of
@@ -98,10 +99,14 @@ def test_the_carrier_has_no_route_to_private_networks() -> None:
     "pace", [Pace(), Pace(interval=0.25, slow_interval=0.5, spacing=0.25, timeout=0.3)], ids=["usual", "compressed"]
 )
 def test_the_chain_file_loads(tmp_path: Path, pace: Pace) -> None:
-    """The product's own loader accepts it, with the probes that the first issue names."""
-    path = tmp_path / "chain.yml"
-    path.write_text(chain_text(tmp_path, pace))
-    chain = load_chain(path)
+    """The product's own loader accepts it, with the probes that the first issue names and keys that stay."""
+    for vantage in ("cloud", "onprem"):
+        (tmp_path / vantage).mkdir()
+    write_configuration(tmp_path, Pace())
+    write_configuration(tmp_path, pace)
+    chain = load_chain(tmp_path / "chain.yml")
+    for vantage, known in chain.vantages.items():
+        assert known.key == str(read_signer(tmp_path / vantage / "data" / "ledger.key").verifier)
     named = "gw gw-outer saas carrier-edge underlay anchor erp hr dns o-gw o-gw-outer o-underlay erp-local"
     assert set(named.split()) <= set(chain.probes)
     assert chain.confirm.spacing == pace.spacing
