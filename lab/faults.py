@@ -258,7 +258,15 @@ FAULTS: dict[str, Fault] = {
     ),
     "selectors-narrowed": Fault(
         does="The on-premise gateway has a part of its network for the tunnel, in which the servers are not.",
-        effects=(Misconfigure(node="onprem-gw", change=NARROW_NETWORKS, stands=True),),
+        effects=(
+            # strongSwan lays a route for each network of its own side, from an address of the gateway in it.
+            Commands(
+                node="onprem-gw",
+                broken=("addr add 10.20.0.25/32 dev lan0",),
+                restored=("addr del 10.20.0.25/32 dev lan0",),
+            ),
+            Misconfigure(node="onprem-gw", change=NARROW_NETWORKS, stands=True),
+        ),
         catalogue=(6,),
         cloud=open_between(*_JOINT),
         both=open_between(*_JOINT),

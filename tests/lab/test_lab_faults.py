@@ -54,6 +54,7 @@ EFFECTS: dict[str, dict[str, str]] = {
     "esp-dropped": {**BEHIND_TUNNEL},
     "one-sided-delete": {**BEHIND_TUNNEL},
     "selectors": {**BEHIND_TUNNEL},
+    "selectors-narrowed": {"erp": "connect", "hr": "connect"},
     "return-route-lost": {**BEHIND_TUNNEL},
     "cloud-gw-no-forward": {
         **BEHIND_TUNNEL,

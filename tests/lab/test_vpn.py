@@ -132,3 +132,29 @@ def test_a_dead_peer_a_filtered_port_and_a_wrong_key_come_apart(watched: tuple[L
     lab.break_("onprem-gw-dead")
     agent.wait(lambda a: tunnel(a) == ("failed", "peer-silent"), 20.0, "a silent peer")
     assert once(lab, "peer") == "timeout"
+
+
+# The cloud gateway's word in the table of docs/vpn.md.
+WORDS = {
+    "last-mile-cut": ("failed", "peer-silent"),
+    "onprem-gw-dead": ("failed", "peer-silent"),
+    "wrong-psk": ("failed", "auth-refused"),
+    "ike-proposals": ("failed", "no-proposal"),
+    "rekey-fails": ("failed", "no-proposal"),
+    "selectors": ("failed", "selectors-mismatch"),
+    "selectors-narrowed": ("degraded", "selectors-narrowed"),
+    "return-route-lost": ("degraded", "inbound-silent"),
+    "esp-one-way": ("degraded", "inbound-silent"),
+    "one-sided-delete": ("degraded", "inbound-silent"),
+}
+
+
+@pytest.mark.soak
+def test_the_gateways_word_is_what_the_documents_say(watched: tuple[Lab, Agent]) -> None:
+    """Each fault of the tunnel, broken for real, is told by its own name, and the tunnel is well again after it."""
+    lab, agent = watched
+    for name, word in WORDS.items():
+        lab.break_(name)
+        agent.wait(lambda a, word=word: tunnel(a) == word, 60.0, f"{name}: {word}")  # type: ignore[misc]
+        lab.heal()
+        agent.wait(lambda a: tunnel(a) == ("ok", ""), 30.0, f"a tunnel that is up after {name}")
